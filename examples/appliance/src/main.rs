@@ -1,0 +1,3 @@
+//! The example appliance.
+
+fn main() {}
