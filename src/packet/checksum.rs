@@ -1,0 +1,188 @@
+//! The Internet checksum (RFC 1071) and what it says about a packet.
+
+use core::net::{Ipv4Addr, Ipv6Addr};
+
+use super::{IpPacket, IpProtocol, Transport};
+
+/// Adds up the Internet checksum over any number of parts, of odd length too.
+///
+/// ```
+/// use gwlb_geneve::packet::Checksum;
+///
+/// let mut sum = Checksum::new();
+/// sum.add(&[0x00, 0x01, 0xf2]);
+/// sum.add(&[0x03, 0xf4, 0xf5, 0xf6, 0xf7]);
+/// assert_eq!(sum.finish(), !0xddf2);
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Checksum {
+    /// 16-bit words in the machine's own byte order (RFC 1071 §2 B), with room for carries.
+    sum: u64,
+    odd: bool,
+}
+
+impl Checksum {
+    /// Of nothing yet.
+    pub const fn new() -> Self {
+        Self { sum: 0, odd: false }
+    }
+
+    /// The checksum of one part: zero over bytes that include a right checksum.
+    pub fn of(bytes: &[u8]) -> u16 {
+        let mut sum = Self::new();
+        sum.add(bytes);
+        sum.finish()
+    }
+
+    /// The next bytes.
+    pub fn add(&mut self, bytes: &[u8]) {
+        let sum = fold(sum_of(bytes));
+        // After an odd number of bytes, high and low have changed places.
+        let sum = if self.odd { sum.swap_bytes() } else { sum };
+        self.sum = self.sum.wrapping_add(u64::from(sum));
+        self.odd ^= bytes.len() & 1 == 1;
+    }
+
+    /// The next two bytes, a field in network byte order.
+    pub fn add_u16(&mut self, value: u16) {
+        self.add(&value.to_be_bytes());
+    }
+
+    /// The pseudo header of TCP and UDP over IPv4 (RFC 9293 §3.1): `length` is that of the transport header and
+    /// its data.
+    pub fn add_pseudo_header_v4(
+        &mut self,
+        source: Ipv4Addr,
+        destination: Ipv4Addr,
+        protocol: IpProtocol,
+        length: u16,
+    ) {
+        self.add(&source.octets());
+        self.add(&destination.octets());
+        self.add(&[0, protocol.0]);
+        self.add_u16(length);
+    }
+
+    /// The pseudo header of TCP, UDP and ICMP over IPv6 (RFC 8200 §8.1): `length` is that of the upper-layer
+    /// header and its data, `destination` the final one.
+    pub fn add_pseudo_header_v6(
+        &mut self,
+        source: Ipv6Addr,
+        destination: Ipv6Addr,
+        protocol: IpProtocol,
+        length: u32,
+    ) {
+        self.add(&source.octets());
+        self.add(&destination.octets());
+        self.add(&length.to_be_bytes());
+        self.add(&[0, 0, 0, protocol.0]);
+    }
+
+    /// The checksum: the complement of the sum. As a big-endian field it makes the sum over everything come out
+    /// right.
+    pub fn finish(&self) -> u16 {
+        !u16::from_be_bytes(fold(self.sum).to_ne_bytes())
+    }
+}
+
+/// The sum of 16-bit words in native order, the last byte padded with zero.
+///
+/// Two 32-bit halves of each 8 bytes go into a 64-bit sum, which has room for the carries of 16 GiB; there is no
+/// carry to wait for, so the compiler can use vector registers.
+fn sum_of(bytes: &[u8]) -> u64 {
+    let halves = |word: u64| (word >> 32).wrapping_add(word & 0xffff_ffff);
+    let mut sum = 0_u64;
+    let mut chunks = bytes.chunks_exact(8);
+    for chunk in &mut chunks {
+        if let Some(&chunk) = chunk.first_chunk() {
+            sum = sum.wrapping_add(halves(u64::from_ne_bytes(chunk)));
+        }
+    }
+    let mut last = [0; 8];
+    for (to, from) in last.iter_mut().zip(chunks.remainder()) {
+        *to = *from;
+    }
+    sum.wrapping_add(halves(u64::from_ne_bytes(last)))
+}
+
+/// Adds the carries in until 16 bits are left.
+fn fold(sum: u64) -> u16 {
+    let fold32 = |sum: u64| (sum >> 32).wrapping_add(sum & 0xffff_ffff);
+    let fold16 = |sum: u64| (sum >> 16).wrapping_add(sum & 0xffff);
+    let sum = fold16(fold16(fold16(fold32(fold32(sum)))));
+    u16::try_from(sum).unwrap_or(u16::MAX)
+}
+
+/// What a transport checksum says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ChecksumStatus {
+    /// It is right.
+    Valid,
+    /// It is wrong, or missing where there must be one (UDP over IPv6).
+    Invalid,
+    /// The sender has not computed one (UDP over IPv4).
+    Absent,
+    /// It cannot be told from this packet: a fragment, a transport header that does not parse, an IPv6 packet whose
+    /// routing header has stops left (its final destination is elsewhere), or a protocol without an Internet
+    /// checksum.
+    NotCheckable,
+}
+
+impl IpPacket<'_> {
+    /// Compares the checksum of TCP, UDP or ICMP with its pseudo header and data.
+    ///
+    /// Reads the whole payload. The IPv4 header's own checksum is another:
+    /// [`Ipv4Packet::verify_checksum`](super::Ipv4Packet::verify_checksum).
+    pub fn verify_transport_checksum(&self) -> ChecksumStatus {
+        if self.is_fragment() || self.is_source_routed() {
+            return ChecksumStatus::NotCheckable;
+        }
+        let covered = match self.transport() {
+            Ok(Transport::Tcp(segment)) => segment.bytes(),
+            Ok(Transport::Udp(datagram)) if datagram.checksum() == 0 => {
+                return match self {
+                    Self::V4(_) => ChecksumStatus::Absent,
+                    Self::V6(_) => ChecksumStatus::Invalid,
+                };
+            }
+            Ok(Transport::Udp(datagram)) => datagram.bytes(),
+            Ok(Transport::Icmp(message) | Transport::Icmpv6(message)) => message.bytes(),
+            _ => return ChecksumStatus::NotCheckable,
+        };
+        let mut sum = Checksum::new();
+        if self.protocol() != IpProtocol::ICMP {
+            self.add_pseudo_header(&mut sum, covered.len());
+        }
+        sum.add(covered);
+        if sum.finish() == 0 { ChecksumStatus::Valid } else { ChecksumStatus::Invalid }
+    }
+
+    /// Adds the pseudo header for `length` bytes of this packet's upper layer.
+    fn add_pseudo_header(&self, sum: &mut Checksum, length: usize) {
+        let protocol = self.protocol();
+        match self {
+            Self::V4(packet) => sum.add_pseudo_header_v4(
+                packet.source(),
+                packet.destination(),
+                protocol,
+                u16::try_from(length).unwrap_or(u16::MAX),
+            ),
+            Self::V6(packet) => sum.add_pseudo_header_v6(
+                packet.source(),
+                packet.destination(),
+                protocol,
+                u32::try_from(length).unwrap_or(u32::MAX),
+            ),
+        }
+    }
+
+    /// Whether a routing header has stops left (RFC 8200 §4.4: the fourth byte counts them).
+    fn is_source_routed(&self) -> bool {
+        let Self::V6(packet) = self else { return false };
+        packet.extension_headers().any(|header| {
+            header.kind() == IpProtocol::ROUTING
+                && header.bytes().get(3).is_some_and(|&left| left != 0)
+        })
+    }
+}

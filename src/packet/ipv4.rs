@@ -1,0 +1,195 @@
+use core::net::Ipv4Addr;
+
+use super::{Checksum, Fragment, IpProtocol, Layer, ParseError};
+
+/// An IPv4 packet (RFC 791 §3.1).
+///
+/// The slice may be longer than the packet: what is beyond the total length, such as the padding of a short
+/// Ethernet frame, is the [`trailer`](Self::trailer).
+#[derive(Clone, Copy, Debug)]
+pub struct Ipv4Packet<'a> {
+    fixed: &'a [u8; 20],
+    slice: &'a [u8],
+    header_len: usize,
+    end: usize,
+}
+
+impl<'a> Ipv4Packet<'a> {
+    /// The length of a header without options.
+    pub const MIN_HEADER_LEN: usize = 20;
+    /// The length of the longest header.
+    pub const MAX_HEADER_LEN: usize = 60;
+
+    /// Checks version, header length, total length against the slice, and the reach of a fragment.
+    ///
+    /// The header checksum is not looked at: see [`verify_checksum`](Self::verify_checksum).
+    ///
+    /// # Errors
+    ///
+    /// [`Truncated`](ParseError::Truncated), [`Version`](ParseError::Version),
+    /// [`HeaderLength`](ParseError::HeaderLength), [`Length`](ParseError::Length),
+    /// [`FragmentEnd`](ParseError::FragmentEnd) or [`FragmentLength`](ParseError::FragmentLength), all of
+    /// [`Layer::Ipv4`].
+    pub fn parse(slice: &'a [u8]) -> Result<Self, ParseError> {
+        let packet = Self::parse_quoted(slice)?;
+        let total_len = usize::from(packet.total_len());
+        if total_len > slice.len() {
+            return Err(packet.length_error(slice.len()));
+        }
+        Ok(packet)
+    }
+
+    /// As [`parse`](Self::parse), of a packet whose end may be missing.
+    pub(super) fn parse_quoted(slice: &'a [u8]) -> Result<Self, ParseError> {
+        let layer = Layer::Ipv4;
+        let truncated =
+            |expected| ParseError::Truncated { layer, offset: 0, expected, found: slice.len() };
+        if let Some(version) = slice.first().map(|byte| byte >> 4) {
+            if version != 4 {
+                return Err(ParseError::Version { layer, offset: 0, found: version });
+            }
+        }
+        let fixed = slice.first_chunk().ok_or(truncated(Self::MIN_HEADER_LEN))?;
+        let header_len = usize::from(fixed[0] & 0x0f) << 2;
+        if header_len < Self::MIN_HEADER_LEN {
+            let minimum = Self::MIN_HEADER_LEN;
+            return Err(ParseError::HeaderLength { layer, offset: 0, found: header_len, minimum });
+        }
+        if header_len > slice.len() {
+            return Err(truncated(header_len));
+        }
+        let mut packet = Self { fixed, slice, header_len, end: slice.len() };
+        let total_len = usize::from(packet.total_len());
+        let Some(data_len) = total_len.checked_sub(header_len) else {
+            return Err(packet.length_error(slice.len()));
+        };
+        if let Some(fragment) = packet.fragment() {
+            // Later fragments repeat at most the options of the first, so its header is no shorter than this.
+            fragment.check(layer, 6, header_len, data_len)?;
+        }
+        packet.end = total_len.min(slice.len());
+        Ok(packet)
+    }
+
+    fn length_error(&self, maximum: usize) -> ParseError {
+        ParseError::Length {
+            layer: Layer::Ipv4,
+            offset: 2,
+            found: usize::from(self.total_len()),
+            minimum: self.header_len,
+            maximum,
+        }
+    }
+
+    /// Type of service: DSCP and ECN in one byte.
+    pub const fn tos(&self) -> u8 {
+        self.fixed[1]
+    }
+
+    /// Differentiated services code point, 6 bits (RFC 2474 §3).
+    pub const fn dscp(&self) -> u8 {
+        self.tos() >> 2
+    }
+
+    /// Explicit congestion notification, 2 bits (RFC 3168 §5).
+    pub const fn ecn(&self) -> u8 {
+        self.tos() & 3
+    }
+
+    /// Header and payload together, in bytes.
+    pub const fn total_len(&self) -> u16 {
+        u16::from_be_bytes([self.fixed[2], self.fixed[3]])
+    }
+
+    /// Names the datagram that fragments belong to.
+    pub const fn identification(&self) -> u16 {
+        u16::from_be_bytes([self.fixed[4], self.fixed[5]])
+    }
+
+    /// The DF flag.
+    pub const fn dont_fragment(&self) -> bool {
+        self.fixed[6] & 0x40 != 0
+    }
+
+    /// The MF flag.
+    pub const fn more_fragments(&self) -> bool {
+        self.fixed[6] & 0x20 != 0
+    }
+
+    /// Where the payload belongs in its datagram, in bytes (the field counts units of 8).
+    pub const fn fragment_offset(&self) -> u16 {
+        u16::from_be_bytes([self.fixed[6], self.fixed[7]]) << 3
+    }
+
+    /// Which part of a datagram this is; `None` where it is all of it.
+    pub const fn fragment(&self) -> Option<Fragment> {
+        let fragment = Fragment {
+            identification: self.identification() as u32,
+            offset: self.fragment_offset(),
+            more: self.more_fragments(),
+        };
+        if fragment.is_atomic() { None } else { Some(fragment) }
+    }
+
+    /// Time to live.
+    pub const fn ttl(&self) -> u8 {
+        self.fixed[8]
+    }
+
+    /// What the payload is. An Authentication Header is such a payload in IPv4, and is not looked through.
+    pub const fn protocol(&self) -> IpProtocol {
+        IpProtocol(self.fixed[9])
+    }
+
+    /// The header checksum as received.
+    pub const fn header_checksum(&self) -> u16 {
+        u16::from_be_bytes([self.fixed[10], self.fixed[11]])
+    }
+
+    /// Source address.
+    pub const fn source(&self) -> Ipv4Addr {
+        let [.., a, b, c, d, _, _, _, _] = *self.fixed;
+        Ipv4Addr::new(a, b, c, d)
+    }
+
+    /// Destination address.
+    pub const fn destination(&self) -> Ipv4Addr {
+        let [.., a, b, c, d] = *self.fixed;
+        Ipv4Addr::new(a, b, c, d)
+    }
+
+    /// The length of the header with its options, in bytes.
+    pub const fn header_len(&self) -> usize {
+        self.header_len
+    }
+
+    /// The header with its options.
+    pub fn header(&self) -> &'a [u8] {
+        self.slice.get(..self.header_len).unwrap_or_default()
+    }
+
+    /// The options with their padding, empty where the IHL is 5.
+    pub fn options(&self) -> &'a [u8] {
+        self.slice.get(Self::MIN_HEADER_LEN..self.header_len).unwrap_or_default()
+    }
+
+    /// What follows the header, up to the total length.
+    pub fn payload(&self) -> &'a [u8] {
+        self.slice.get(self.header_len..self.end).unwrap_or_default()
+    }
+
+    /// Header and payload.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.slice.get(..self.end).unwrap_or_default()
+    }
+
+    /// What the slice holds beyond the total length.
+    pub fn trailer(&self) -> &'a [u8] {
+        self.slice.get(self.end..).unwrap_or_default()
+    }
+
+    /// Whether the header checksum is right.
+    pub fn verify_checksum(&self) -> bool {
+        Checksum::of(self.header()) == 0
+    }
+}
