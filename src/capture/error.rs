@@ -197,15 +197,23 @@ pub enum Damage {
         /// Most interfaces that are kept.
         limit: usize,
     },
-    /// An interface description whose options do not add up, so that its packets have no time.
-    #[error("expected the options of interface {interface} to end within its description")]
-    InterfaceOptions {
+    /// An option that overruns its interface description, whose packets then have no time.
+    #[error(
+        "expected at most {limit} bytes in option {code} of interface {interface}, found {found}"
+    )]
+    OptionOverrun {
         /// The interface.
         interface: u32,
+        /// Option code.
+        code: u16,
+        /// Bytes that the description has left for it.
+        limit: usize,
+        /// Length claimed.
+        found: usize,
     },
     /// An option of an interface description with a wrong length.
     #[error("expected {expected} bytes in option {code} of interface {interface}, found {found}")]
-    InterfaceOption {
+    OptionLength {
         /// The interface.
         interface: u32,
         /// Option code.

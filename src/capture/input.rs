@@ -76,3 +76,28 @@ impl Order {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn claimed_lengths_cost_nothing() {
+        let mut input = Input::new(&[7; 100][..]);
+        assert_eq!(input.fill(usize::MAX).unwrap(), 100);
+        assert!(input.record.capacity() < 4096, "{}", input.record.capacity());
+    }
+
+    #[test]
+    fn nothing_is_read_ahead() {
+        let mut bytes = &[1, 2, 3, 4, 5, 6][..];
+        let mut input = Input::new(&mut bytes);
+        assert_eq!(input.fill(2).unwrap(), 2);
+        assert_eq!(input.fill(3).unwrap(), 3);
+        assert_eq!(input.record(), [1, 2, 3]);
+        input.next_record();
+        assert_eq!((input.fill(2).unwrap(), input.offset()), (2, 3));
+        assert_eq!(input.record(), [4, 5]);
+        assert_eq!(bytes, [6]);
+    }
+}

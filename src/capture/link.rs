@@ -264,3 +264,118 @@ impl<'a> Header<'a> {
 fn is_vlan(ether_type: EtherType) -> bool {
     matches!(ether_type, EtherType::VLAN | EtherType::SERVICE_VLAN | EtherType(0x9100))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IPV4: &[u8] = &[0x45, 0, 0, 20];
+    const IPV6: &[u8] = &[0x60, 0, 0, 0];
+
+    fn frame(parts: &[&[u8]]) -> Vec<u8> {
+        parts.concat()
+    }
+
+    #[track_caller]
+    fn expect(link_type: LinkType, parts: &[&[u8]], ether_type: EtherType, vlans: &[u16]) {
+        let frame = frame(parts);
+        let payload = *parts.last().unwrap();
+        let found = network(link_type, &frame).unwrap();
+        assert_eq!(found.ether_type, ether_type);
+        assert_eq!(found.payload, payload);
+        assert_eq!(found.offset, frame.len() - payload.len());
+        assert_eq!(found.vlans.iter().map(|tag| tag.0).collect::<Vec<_>>(), vlans);
+        assert_eq!(found.vlans.is_empty(), vlans.is_empty());
+
+        for cut in 0..found.offset {
+            let error = network(link_type, &frame[..cut]).unwrap_err();
+            let LinkError::TooShort { expected, found: len, .. } = error else {
+                panic!("{cut} bytes: {error}");
+            };
+            assert!(len == cut && expected > cut && expected <= found.offset.max(1), "{error}");
+        }
+    }
+
+    #[test]
+    fn ethernet_with_any_number_of_tags() {
+        let addresses = &[0xaa; 12];
+        expect(LinkType::ETHERNET, &[addresses, &[8, 0], IPV4], EtherType::IPV4, &[]);
+        expect(LinkType::ETHERNET, &[addresses, &[8, 6], &[]], EtherType::ARP, &[]);
+        let one = &[0x81, 0, 0x30, 0x2a, 0x86, 0xdd];
+        expect(LinkType::ETHERNET, &[addresses, one, IPV6], EtherType::IPV6, &[0x302a]);
+        let two = &[0x88, 0xa8, 0, 7, 0x81, 0, 0xe0, 9, 8, 0];
+        expect(LinkType::ETHERNET, &[addresses, two, IPV4], EtherType::IPV4, &[7, 0xe009]);
+        let three = &[0x91, 0, 0, 1, 0x91, 0, 0, 2, 0x81, 0, 0, 3, 8, 0];
+        expect(LinkType::ETHERNET, &[addresses, three, IPV4], EtherType::IPV4, &[1, 2, 3]);
+    }
+
+    #[test]
+    fn vlan_tag_fields() {
+        let tag = VlanTag(0xb02a);
+        assert_eq!((tag.priority(), tag.drop_eligible(), tag.id()), (5, true, 42));
+    }
+
+    #[test]
+    fn ieee_802_3_frames_have_no_ether_type() {
+        let frame = frame(&[&[0xaa; 12], &[0, 0x26, 0x42, 0x42, 3], &[0; 40]]);
+        let error = network(LinkType::ETHERNET, &frame).unwrap_err();
+        assert_eq!(error, LinkError::NoEtherType { offset: 12, found: 0x26 });
+        let tagged = [&[0xaa; 12][..], &[0x81, 0, 0, 1, 0, 0x26, 0x42, 0x42, 3]].concat();
+        let error = network(LinkType::ETHERNET, &tagged).unwrap_err();
+        assert_eq!(error, LinkError::NoEtherType { offset: 16, found: 0x26 });
+    }
+
+    #[test]
+    fn linux_cooked() {
+        let v1 = &[0, 0, 0, 1, 0, 6, 1, 2, 3, 4, 5, 6, 0, 0];
+        expect(LinkType::LINUX_SLL, &[v1, &[8, 0], IPV4], EtherType::IPV4, &[]);
+        let tag = &[0x81, 0, 0, 5, 0x86, 0xdd];
+        expect(LinkType::LINUX_SLL, &[v1, tag, IPV6], EtherType::IPV6, &[5]);
+
+        let v2 = &[0, 0, 0, 0, 0, 2, 0, 1, 4, 6, 1, 2, 3, 4, 5, 6, 0, 0];
+        expect(LinkType::LINUX_SLL2, &[&[0x86, 0xdd], v2, IPV6], EtherType::IPV6, &[]);
+        let tag = &[0, 6, 8, 0];
+        expect(LinkType::LINUX_SLL2, &[&[0x81, 0], v2, tag, IPV4], EtherType::IPV4, &[6]);
+
+        let netlink = [&[0, 4, 0x03, 0x38][..], &[0; 12], IPV4].concat();
+        let error = network(LinkType::LINUX_SLL, &netlink).unwrap_err();
+        assert_eq!(error, LinkError::HardwareType { found: 824 });
+    }
+
+    #[test]
+    fn raw_ip() {
+        for link_type in [LinkType::RAW, LinkType::RAW_BSD, LinkType::RAW_OPENBSD] {
+            assert_eq!(network(link_type, IPV4).unwrap().ether_type, EtherType::IPV4);
+            assert_eq!(network(link_type, IPV6).unwrap().ether_type, EtherType::IPV6);
+            let error = network(link_type, &[0x50]).unwrap_err();
+            assert_eq!(error, LinkError::IpVersion { found: 5 });
+            let error = network(link_type, &[]).unwrap_err();
+            assert_eq!(error, LinkError::TooShort { link_type, expected: 1, found: 0 });
+        }
+        assert_eq!(network(LinkType::IPV4, IPV4).unwrap().ether_type, EtherType::IPV4);
+        assert_eq!(network(LinkType::IPV6, IPV6).unwrap().ether_type, EtherType::IPV6);
+    }
+
+    #[test]
+    fn loopback_in_either_byte_order() {
+        expect(LinkType::NULL, &[&[2, 0, 0, 0], IPV4], EtherType::IPV4, &[]);
+        expect(LinkType::NULL, &[&[0, 0, 0, 2], IPV4], EtherType::IPV4, &[]);
+        for family in [10, 24, 28, 30] {
+            expect(LinkType::NULL, &[&[family, 0, 0, 0], IPV6], EtherType::IPV6, &[]);
+            expect(LinkType::NULL, &[&[0, 0, 0, family], IPV6], EtherType::IPV6, &[]);
+            expect(LinkType::LOOP, &[&[0, 0, 0, family], IPV6], EtherType::IPV6, &[]);
+        }
+        expect(LinkType::LOOP, &[&[0, 0, 0, 2], IPV4], EtherType::IPV4, &[]);
+        let error = network(LinkType::LOOP, &[2, 0, 0, 0]).unwrap_err();
+        assert_eq!(error, LinkError::ProtocolFamily { found: 0x0200_0000 });
+    }
+
+    #[test]
+    fn other_links_are_named() {
+        let error = network(LinkType(105), IPV4).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "expected Ethernet, Linux cooked, loopback or raw IP, found link type 105"
+        );
+    }
+}

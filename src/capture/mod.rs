@@ -27,6 +27,7 @@
 
 mod error;
 mod input;
+mod interface;
 mod link;
 mod pcap;
 mod pcapng;

@@ -9,8 +9,9 @@ use core::ops::Range;
 use std::io::Read;
 
 use super::input::{Input, Order};
+use super::interface::Interface;
 use super::reader::{Record, Step};
-use super::{Damage, Error, LinkType, MAX_RECORD};
+use super::{Damage, Error, MAX_RECORD};
 use crate::Timestamp;
 
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
@@ -18,10 +19,6 @@ const INTERFACE_DESCRIPTION: u32 = 1;
 const PACKET: u32 = 2;
 const SIMPLE_PACKET: u32 = 3;
 const ENHANCED_PACKET: u32 = 6;
-
-const OPTION_END: u16 = 0;
-const OPTION_TSRESOL: u16 = 9;
-const OPTION_TSOFFSET: u16 = 14;
 
 /// Type, length and, in a section header, the byte-order magic; the least that a block can have.
 const MIN_BLOCK_LEN: usize = 12;
@@ -236,73 +233,9 @@ fn data(body: &[u8], start: usize, captured: u32) -> Result<Range<usize>, Damage
     Ok(start..start.saturating_add(len))
 }
 
-fn too_short(expected: u32, body: &[u8]) -> Damage {
+/// A block whose body is shorter than `expected` bytes.
+pub(super) fn too_short(expected: u32, body: &[u8]) -> Damage {
     let length = |body: u32| body.saturating_add(12);
     let found = u32::try_from(body.len()).unwrap_or(u32::MAX);
     Damage::BlockLength { expected: length(expected), found: length(found) }
-}
-
-#[derive(Clone, Debug)]
-struct Interface {
-    link_type: LinkType,
-    snap_len: u32,
-    /// `if_tsresol`: a negative power of 10, or of 2 where the top bit is set.
-    resolution: u8,
-    /// `if_tsoffset`: seconds to add to every time stamp.
-    offset_seconds: i64,
-}
-
-impl Interface {
-    fn parse(body: &[u8], order: Order, interface: u32) -> Result<Self, Damage> {
-        let (Some(link_type), Some(snap_len)) = (order.u16(body, 0), order.u32(body, 4)) else {
-            return Err(too_short(8, body));
-        };
-        let link_type = LinkType(link_type);
-        let mut parsed = Self { link_type, snap_len, resolution: 6, offset_seconds: 0 };
-        let mut rest = body.get(8..).unwrap_or_default();
-        while !rest.is_empty() {
-            let overrun = Damage::InterfaceOptions { interface };
-            let (Some(code), Some(len)) = (order.u16(rest, 0), order.u16(rest, 2)) else {
-                return Err(overrun);
-            };
-            if code == OPTION_END {
-                break;
-            }
-            let len = usize::from(len);
-            let after = rest.get(4..).unwrap_or_default();
-            let (value, next) = after.split_at_checked(len).ok_or(overrun)?;
-            let wrong =
-                |expected| Damage::InterfaceOption { interface, code, expected, found: len };
-            match (code, value) {
-                (OPTION_TSRESOL, [resolution]) => parsed.resolution = *resolution,
-                (OPTION_TSRESOL, _) => return Err(wrong(1)),
-                (OPTION_TSOFFSET, value) if len == 8 => {
-                    parsed.offset_seconds = order.i64(value, 0).unwrap_or(0);
-                }
-                (OPTION_TSOFFSET, _) => return Err(wrong(8)),
-                _ => {}
-            }
-            // Values are padded to 32 bits; the body is a multiple of that too.
-            let padding = len.next_multiple_of(4).saturating_sub(len);
-            rest = next.get(padding..).unwrap_or_default();
-        }
-        Ok(parsed)
-    }
-
-    /// The moment that is meant by `ticks` of this interface's clock, clamped to what a
-    /// [`Timestamp`] can hold.
-    fn timestamp(&self, ticks: u64) -> Timestamp {
-        let exponent = u32::from(self.resolution & 0x7f);
-        let base = if self.resolution & 0x80 == 0 { 10_u128 } else { 2 };
-        // 64 bits of ticks and 30 bits of nanoseconds per second fit into 128.
-        let scaled = u128::from(ticks).saturating_mul(1_000_000_000);
-        // A power that does not fit is larger than any numerator.
-        let nanos = base
-            .checked_pow(exponent)
-            .and_then(|ticks_per_second| scaled.checked_div(ticks_per_second))
-            .unwrap_or(0);
-        let offset = i128::from(self.offset_seconds).saturating_mul(1_000_000_000);
-        let nanos = i128::try_from(nanos).unwrap_or(i128::MAX).saturating_add(offset).max(0);
-        Timestamp::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
-    }
 }
