@@ -93,7 +93,8 @@ pub enum Error {
     /// The output failed: what was written before may end inside a record.
     #[error("cannot write packet {packet}")]
     Write {
-        /// The packet, or the number of the last one where the output failed when it was flushed.
+        /// The packet; the last one where the output failed when it was flushed, 0 where the file
+        /// header could not be written.
         packet: u64,
         /// The reason.
         source: io::Error,

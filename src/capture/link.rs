@@ -239,9 +239,11 @@ impl<'a> Header<'a> {
 
     /// Refuses cooked packets of interfaces whose protocols are numbered otherwise.
     fn hardware_type(self, at: usize) -> Result<(), LinkError> {
+        const FRAME_RELAY: u16 = 770;
+        const RADIOTAP: u16 = 803;
         const NETLINK: u16 = 824;
         match self.u16(at)? {
-            found @ NETLINK => Err(LinkError::HardwareType { found }),
+            found @ (FRAME_RELAY | RADIOTAP | NETLINK) => Err(LinkError::HardwareType { found }),
             _ => Ok(()),
         }
     }

@@ -25,6 +25,7 @@
 //! length that it claims, and a record of more than [`MAX_RECORD`] bytes is refused. The formats
 //! are those of draft-ietf-opsawg-pcap and draft-ietf-opsawg-pcapng.
 
+mod encoder;
 mod error;
 mod input;
 mod interface;
