@@ -170,13 +170,15 @@ pub fn tunnel_option<'a, E>(input: &'a [u8]) -> IResult<&'a [u8], TunnelOption<'
 where
     E: nom::error::ParseError<&'a [u8]>,
 {
-    if let Some((&[c0, c1, option_type, length], rest)) = input.split_first_chunk::<4>() {
-        if let Some((data, rest)) = rest.split_at_checked(usize::from(length & 0x1f) << 2) {
+    if let Some(&[c0, c1, option_type, length]) = input.first_chunk() {
+        let encoded_len =
+            usize::from(length & 0x1f).wrapping_mul(4).wrapping_add(OPTION_HEADER_LEN);
+        if let Some((option, rest)) = input.split_at_checked(encoded_len) {
             let option = TunnelOption {
                 class: OptionClass(u16::from_be_bytes([c0, c1])),
                 option_type: OptionType(option_type),
                 reserved: length >> 5,
-                data,
+                data: option.get(OPTION_HEADER_LEN..).unwrap_or_default(),
             };
             return Ok((rest, option));
         }

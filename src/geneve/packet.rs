@@ -46,9 +46,11 @@ impl<'a> Packet<'a> {
         })
     }
 
+    /// [`parse`](Self::parse) without its fast path, for tests and benchmarks that hold the two together.
     #[cold]
     #[inline(never)]
-    fn parse_general(bytes: &'a [u8]) -> Result<Self, ParseError> {
+    #[doc(hidden)]
+    pub fn parse_general(bytes: &'a [u8]) -> Result<Self, ParseError> {
         Self::parse_with(bytes, |_| ())
     }
 
@@ -60,30 +62,29 @@ impl<'a> Packet<'a> {
         bytes: &'a [u8],
         mut each: impl FnMut(TunnelOption<'a>),
     ) -> Result<Self, ParseError> {
-        let Some((fixed, rest)) = bytes.split_first_chunk::<FIXED_HEADER_LEN>() else {
+        let Some(fixed) = bytes.first_chunk() else {
             return Err(ParseError::HeaderTruncated { found: bytes.len() });
         };
         let fixed = u64::from_be_bytes(*fixed);
-        let options_len = options_len(fixed);
         if version(fixed) != 0 {
             return Err(ParseError::Version { found: version(fixed) });
         }
-        let Some(mut options) = rest.get(..options_len) else {
-            return Err(ParseError::OptionsTruncated { expected: options_len, found: rest.len() });
+        let Some((header, payload)) = bytes.split_at_checked(header_len(fixed)) else {
+            return Err(ParseError::OptionsTruncated {
+                expected: options_len(fixed),
+                found: bytes.len().wrapping_sub(FIXED_HEADER_LEN),
+            });
         };
-        while !options.is_empty() {
-            match tunnel_option::<()>(options) {
-                Ok((rest, option)) => {
-                    options = rest;
-                    each(option);
-                }
-                Err(_) => return Err(overrun(options_len, options)),
-            }
+        let mut rest = header.get(FIXED_HEADER_LEN..).unwrap_or_default();
+        while let Ok((after, option)) = tunnel_option::<()>(rest) {
+            each(option);
+            rest = after;
         }
-        let (header, payload) = bytes
-            .split_at_checked(FIXED_HEADER_LEN.wrapping_add(options_len))
-            .unwrap_or((bytes, &[]));
-        Ok(Self { fixed, header, payload })
+        if rest.is_empty() {
+            Ok(Self { fixed, header, payload })
+        } else {
+            Err(overrun(header, rest))
+        }
     }
 
     /// From parts that [`gwlb::Envelope`](crate::gwlb::Envelope) checked itself.
@@ -266,19 +267,23 @@ const fn version(fixed: u64) -> u8 {
     first >> 6
 }
 
-/// In `usize`, since the sum with the fixed header reaches 260.
 const fn options_len(fixed: u64) -> usize {
     let [first, ..] = fixed.to_be_bytes();
     ((first & 0x3f) as usize) << 2
 }
 
-/// The error for the option at the start of `rest`, the end of `options_len` bytes of options.
+/// Up to 260, which a `u8` could not hold.
+const fn header_len(fixed: u64) -> usize {
+    options_len(fixed).saturating_add(FIXED_HEADER_LEN)
+}
+
+/// The error for the option at the start of `rest`, which is the end of `header`.
 #[cold]
-fn overrun(options_len: usize, rest: &[u8]) -> ParseError {
+fn overrun(header: &[u8], rest: &[u8]) -> ParseError {
     let words = rest.get(3).map_or(0, |length| usize::from(length & 0x1f));
     ParseError::OptionOverrun {
-        offset: FIXED_HEADER_LEN.wrapping_add(options_len).wrapping_sub(rest.len()),
-        expected: OPTION_HEADER_LEN.wrapping_add(words << 2),
+        offset: header.len().saturating_sub(rest.len()),
+        expected: OPTION_HEADER_LEN.saturating_add(words << 2),
         found: rest.len(),
     }
 }
