@@ -1,0 +1,163 @@
+use thiserror::Error;
+
+use super::ProfileOption;
+use crate::EtherType;
+use crate::geneve::{self, OptionClass, OptionType};
+use crate::packet;
+
+/// Why a GENEVE packet is not one that the load balancer sends, or must not be forwarded. Offsets count
+/// from the first byte of the GENEVE header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum EnvelopeError {
+    /// Not a GENEVE packet at all.
+    #[error(transparent)]
+    Geneve(#[from] geneve::ParseError),
+    /// A control packet: its payload must not be forwarded (RFC 8926 §3.4).
+    #[error("GENEVE flags at offset 1: expected data (O clear), found a control packet (O set)")]
+    ControlPacket,
+    /// The payload is not a bare IP packet.
+    #[error("GENEVE protocol type at offset 2: expected 0x0800 or 0x86dd, found {found}")]
+    ProtocolType {
+        /// The protocol type.
+        found: EtherType,
+    },
+    /// A critical option that the profile does not know (RFC 8926 §3.4: drop).
+    #[error(
+        "GENEVE option at offset {offset}: expected no unknown critical option, found class {class} type {option_type}"
+    )]
+    UnknownCritical {
+        /// Where the option begins.
+        offset: usize,
+        /// Its class.
+        class: OptionClass,
+        /// Its type.
+        option_type: OptionType,
+    },
+    /// One of the three options has another length.
+    #[error("{option} option at offset {offset}: expected {expected} bytes of data, found {found}")]
+    OptionLength {
+        /// Which of the three.
+        option: ProfileOption,
+        /// Where it begins.
+        offset: usize,
+        /// Bytes of data that it has by the profile.
+        expected: usize,
+        /// Bytes of data that it has here.
+        found: usize,
+    },
+    /// One of the three options is there twice.
+    #[error("{option} option at offset {offset}: expected once, found again")]
+    OptionDoubled {
+        /// Which of the three.
+        option: ProfileOption,
+        /// Where it begins the second time.
+        offset: usize,
+    },
+    /// One of the three options is not there.
+    #[error("GENEVE options at offset 8: expected the {option} option, found none")]
+    OptionMissing {
+        /// Which of the three.
+        option: ProfileOption,
+    },
+    /// The inner packet is empty, or of another IP version than the protocol type says.
+    #[error("inner packet at offset {offset}: expected IP version {expected}, found {found:?}")]
+    InnerVersion {
+        /// Where the inner packet begins.
+        offset: usize,
+        /// The version by the protocol type, 4 or 6.
+        expected: u8,
+        /// The packet's first four bits, `None` where it is empty.
+        found: Option<u8>,
+    },
+}
+
+impl EnvelopeError {
+    /// Where it went wrong, in bytes from the first byte of the GENEVE header.
+    pub const fn offset(&self) -> usize {
+        match self {
+            Self::Geneve(error) => error.offset(),
+            Self::ControlPacket => 1,
+            Self::ProtocolType { .. } => 2,
+            Self::OptionMissing { .. } => geneve::FIXED_HEADER_LEN,
+            Self::UnknownCritical { offset, .. }
+            | Self::OptionLength { offset, .. }
+            | Self::OptionDoubled { offset, .. }
+            | Self::InnerVersion { offset, .. } => *offset,
+        }
+    }
+
+    /// A short stable name for counters and logs.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Geneve(error) => error.reason(),
+            Self::ControlPacket => "geneve-control-packet",
+            Self::ProtocolType { .. } => "geneve-protocol-type",
+            Self::UnknownCritical { .. } => "geneve-unknown-critical-option",
+            Self::OptionLength { .. } => "gwlb-option-length",
+            Self::OptionDoubled { .. } => "gwlb-option-doubled",
+            Self::OptionMissing { .. } => "gwlb-option-missing",
+            Self::InnerVersion { .. } => "inner-version",
+        }
+    }
+}
+
+/// Why bytes are not an IPv4 UDP datagram that an appliance may believe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum OuterError {
+    /// Not an IP packet, or not a UDP datagram in it.
+    #[error("outer {0}")]
+    Packet(#[from] packet::ParseError),
+    /// IPv6: gateway load balancers send IPv4 outside (wire.md §1).
+    #[error("outer packet: expected IPv4, found IPv6")]
+    NotIpv4,
+    /// Another protocol than UDP.
+    #[error("outer IPv4 packet: expected UDP, found {found}")]
+    NotUdp {
+        /// The protocol.
+        found: packet::IpProtocol,
+    },
+    /// A fragment of a datagram.
+    #[error("outer IPv4 packet: expected a whole datagram, found a fragment")]
+    Fragment,
+    /// The UDP checksum is not zero and wrong (RFC 8926 §3.3: drop).
+    #[error("outer UDP checksum: expected a right one or zero, found {found:#06x}")]
+    Checksum {
+        /// The checksum as received.
+        found: u16,
+    },
+}
+
+impl OuterError {
+    /// A short stable name for counters and logs.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Packet(_) => "outer-malformed",
+            Self::NotIpv4 => "outer-not-ipv4",
+            Self::NotUdp { .. } => "outer-not-udp",
+            Self::Fragment => "outer-fragment",
+            Self::Checksum { .. } => "outer-checksum",
+        }
+    }
+}
+
+/// Why a reply cannot be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ReplyError {
+    /// More than an IPv4 packet can hold.
+    #[error("reply: expected at most 65535 bytes, found {found}")]
+    TooLong {
+        /// Length of the whole reply.
+        found: usize,
+    },
+    /// A buffer too small for the reply.
+    #[error("buffer: expected room for {expected} bytes, found {found}")]
+    BufferTooSmall {
+        /// The reply's length.
+        expected: usize,
+        /// The buffer's length.
+        found: usize,
+    },
+}

@@ -1,0 +1,136 @@
+use core::net::Ipv4Addr;
+
+use super::{OUTER_HEADER_LEN, OuterError, ReplyPolicy};
+use crate::packet::{Checksum, ChecksumStatus, IpPacket, IpProtocol, Transport};
+
+/// The outer IPv4 and UDP headers of a datagram, as far as an answer depends on them.
+///
+/// A socket hands these over piece by piece, a capture file holds them as bytes
+/// ([`parse`](Self::parse)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Outer {
+    /// Source address: the load balancer's, in a received datagram.
+    pub source: Ipv4Addr,
+    /// Destination address: the appliance's, in a received datagram.
+    pub destination: Ipv4Addr,
+    /// Source port: the same for all packets of a flow, and all 16 bits count (RFC 8926 §3.3).
+    pub source_port: u16,
+    /// Destination port, 6081 unless configured otherwise.
+    pub destination_port: u16,
+    /// Type of service: DSCP and ECN.
+    pub tos: u8,
+    /// Time to live.
+    pub ttl: u8,
+    /// UDP checksum, 0 where the sender computed none.
+    pub udp_checksum: u16,
+}
+
+impl Outer {
+    /// The header of a datagram from one address and port to another, with type of service 0, time to
+    /// live 255 and no checksum.
+    pub const fn new(source: (Ipv4Addr, u16), destination: (Ipv4Addr, u16)) -> Self {
+        Self {
+            source: source.0,
+            destination: destination.0,
+            source_port: source.1,
+            destination_port: destination.1,
+            tos: 0,
+            ttl: 255,
+            udp_checksum: 0,
+        }
+    }
+
+    /// Reads the header at the start of an IPv4 packet and returns the UDP payload beside it.
+    ///
+    /// # Errors
+    ///
+    /// Anything but a whole UDP datagram over IPv4 with a checksum that is right or zero; see
+    /// [`OuterError`].
+    pub fn parse(bytes: &[u8]) -> Result<(Self, &[u8]), OuterError> {
+        let packet = IpPacket::parse(bytes)?;
+        let IpPacket::V4(ipv4) = packet else { return Err(OuterError::NotIpv4) };
+        if packet.is_fragment() {
+            return Err(OuterError::Fragment);
+        }
+        let Transport::Udp(udp) = packet.transport()? else {
+            return Err(OuterError::NotUdp { found: ipv4.protocol() });
+        };
+        if packet.verify_transport_checksum() == ChecksumStatus::Invalid {
+            return Err(OuterError::Checksum { found: udp.checksum() });
+        }
+        let outer = Self {
+            source: ipv4.source(),
+            destination: ipv4.destination(),
+            source_port: udp.source_port(),
+            destination_port: udp.destination_port(),
+            tos: ipv4.tos(),
+            ttl: ipv4.ttl(),
+            udp_checksum: udp.checksum(),
+        };
+        Ok((outer, udp.payload()))
+    }
+
+    /// The two headers of a datagram of `total_len` bytes, all of the outer IPv4 packet.
+    pub(super) fn headers(&self, total_len: u16, policy: &ReplyPolicy) -> [u8; OUTER_HEADER_LEN] {
+        let [l0, l1] = total_len.to_be_bytes();
+        let [i0, i1] = policy.identification.to_be_bytes();
+        let flags = u8::from(policy.dont_fragment) << 6;
+        let [s0, s1, s2, s3] = self.source.octets();
+        let [d0, d1, d2, d3] = self.destination.octets();
+        let ip_sum = Checksum::of(&[
+            0x45,
+            self.tos,
+            l0,
+            l1,
+            i0,
+            i1,
+            flags,
+            0,
+            self.ttl,
+            IpProtocol::UDP.0,
+            s0,
+            s1,
+            s2,
+            s3,
+            d0,
+            d1,
+            d2,
+            d3,
+        ]);
+        let [c0, c1] = ip_sum.to_be_bytes();
+        let [sp0, sp1] = self.source_port.to_be_bytes();
+        let [dp0, dp1] = self.destination_port.to_be_bytes();
+        let [u0, u1] = total_len.saturating_sub(20).to_be_bytes();
+        let [uc0, uc1] = self.udp_checksum.to_be_bytes();
+        [
+            0x45,
+            self.tos,
+            l0,
+            l1,
+            i0,
+            i1,
+            flags,
+            0,
+            self.ttl,
+            IpProtocol::UDP.0,
+            c0,
+            c1, // IPv4
+            s0,
+            s1,
+            s2,
+            s3,
+            d0,
+            d1,
+            d2,
+            d3, //
+            sp0,
+            sp1,
+            dp0,
+            dp1,
+            u0,
+            u1,
+            uc0,
+            uc1, // UDP
+        ]
+    }
+}

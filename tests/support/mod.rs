@@ -1,0 +1,9 @@
+//! What several test programs, fuzz targets and benchmarks share.
+//!
+//! Each of them uses a part, hence the allowance.
+#![allow(dead_code, missing_docs, unreachable_pub)]
+
+pub mod check;
+pub mod generate;
+pub mod oracle;
+pub mod sample;
