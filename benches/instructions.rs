@@ -1,0 +1,125 @@
+//! Instructions per packet, counted by callgrind, the empty loop taken off. They repeat exactly on any
+//! machine of one kind, unlike times.
+//!
+//! `cargo bench --bench instructions` prints the table; it needs valgrind. Each case is run in a process
+//! of its own with two numbers of rounds, and the difference is what the rounds cost.
+
+#![allow(missing_docs)]
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use std::hint::black_box;
+use std::process::{Command, ExitCode, Stdio};
+
+use gwlb_geneve::geneve::{HeaderBuf, Packet};
+use gwlb_geneve::gwlb::{Envelope, Outer, Profile, ReplyPolicy};
+use gwlb_geneve::packet::FiveTuple;
+use support::sample;
+
+/// A name, what may at most be spent, and the work for one packet.
+type Case = (&'static str, Option<u64>, fn(&[u8]) -> bool, fn() -> Vec<u8>);
+
+const CASES: &[Case] = &[
+    ("empty loop", None, |bytes| bytes.is_empty(), sample::ipv4_tcp),
+    ("GENEVE header and options", None, geneve, sample::ipv4_tcp),
+    ("envelope: header, options, three values", Some(45), envelope, sample::ipv4_tcp),
+    ("to the inner 5-tuple, IPv4 TCP", Some(90), five_tuple, sample::ipv4_tcp),
+    ("to the inner 5-tuple, IPv6 TCP", Some(120), five_tuple, sample::ipv6_tcp),
+    ("to the inner 5-tuple, options reversed", Some(205), five_tuple, sample::reversed),
+    ("to the inner 5-tuple, 33 options in 252 bytes", Some(700), five_tuple, sample::many_options),
+    ("5-tuple alone, IPv4 TCP", None, inner_only, sample::ipv4_tcp),
+    ("5-tuple alone, IPv6 TCP", None, inner_only, sample::ipv6_tcp),
+    ("5-tuple alone, IPv4 UDP", None, inner_only, sample::ipv4_udp),
+    ("envelope and reply headers", None, reply, sample::ipv4_tcp),
+];
+
+fn geneve(bytes: &[u8]) -> bool {
+    black_box(Packet::parse(bytes)).is_ok()
+}
+
+fn envelope(bytes: &[u8]) -> bool {
+    let Ok(envelope) = Envelope::parse(bytes, &Profile::AWS) else { return false };
+    black_box((envelope.endpoint(), envelope.attachment(), envelope.cookie()));
+    black_box((envelope.header(), envelope.inner()));
+    true
+}
+
+fn five_tuple(bytes: &[u8]) -> bool {
+    let Ok(envelope) = Envelope::parse(bytes, &Profile::AWS) else { return false };
+    let Ok(tuple) = FiveTuple::parse(envelope.inner()) else { return false };
+    black_box((envelope.endpoint(), envelope.attachment(), envelope.cookie()));
+    black_box(tuple);
+    true
+}
+
+fn inner_only(bytes: &[u8]) -> bool {
+    FiveTuple::parse(&bytes[40..]).map(black_box).is_ok()
+}
+
+fn reply(bytes: &[u8]) -> bool {
+    let outer = Outer::new(([10, 0, 0, 1].into(), 50_000), ([10, 0, 0, 2].into(), 6081));
+    let Ok(envelope) = Envelope::parse(bytes, &Profile::AWS) else { return false };
+    black_box(envelope.reply(&black_box(outer), &ReplyPolicy::default())).is_ok()
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args().collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [_, "--case", case, rounds] => run(case, rounds.parse().expect("a number")),
+        _ => return table(),
+    }
+    ExitCode::SUCCESS
+}
+
+/// What runs under callgrind.
+fn run(case: &str, rounds: u64) {
+    let (_, _, work, sample) = CASES.iter().find(|(name, ..)| *name == case).expect("a known case");
+    let bytes = sample();
+    black_box(HeaderBuf::from(&Packet::parse(&bytes).expect("a packet in order")));
+    for _ in 0..rounds {
+        assert_eq!(work(black_box(&bytes)), *case != *"empty loop");
+    }
+}
+
+fn table() -> ExitCode {
+    let mut empty = 0;
+    let mut over = false;
+    println!("{:<48} {:>12} {:>7}", "instructions per packet", "found", "at most");
+    for (name, most, ..) in CASES {
+        let Some(found) = count(name) else {
+            eprintln!("valgrind is needed: apt-get install valgrind");
+            return ExitCode::FAILURE;
+        };
+        if *name == "empty loop" {
+            empty = found;
+            continue;
+        }
+        let found = found - empty;
+        let most = most.map_or(String::new(), |most| {
+            over |= found > most;
+            most.to_string()
+        });
+        println!("{name:<48} {found:>12} {most:>7}");
+    }
+    if over { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// Instructions of one round.
+fn count(case: &str) -> Option<u64> {
+    const ROUNDS: [u64; 2] = [1_000, 11_000];
+    let [few, many] = ROUNDS.map(|rounds| {
+        let output = Command::new("valgrind")
+            .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+            .arg(std::env::current_exe().ok()?)
+            .args(["--case", case, &rounds.to_string()])
+            .stdout(Stdio::null())
+            .output()
+            .ok()?;
+        let report = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{case}: {report}");
+        let collected = report.lines().find_map(|line| line.split("Collected :").nth(1))?;
+        collected.trim().parse::<u64>().ok()
+    });
+    Some((many? - few?) / (ROUNDS[1] - ROUNDS[0]))
+}
