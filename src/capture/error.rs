@@ -170,7 +170,8 @@ pub enum Damage {
         /// The length claimed.
         found: u64,
     },
-    /// A block length that cannot be one; nothing after it can be found.
+    /// A block length that cannot be one, after which nothing can be found; or a block too short
+    /// for what it must hold, which costs that block only.
     #[error("expected a block length of at least {expected} and divisible by 4, found {found}")]
     BlockLength {
         /// The least that this kind of block needs.

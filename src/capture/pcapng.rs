@@ -1,9 +1,9 @@
 //! pcapng: draft-ietf-opsawg-pcapng.
 //!
 //! Blocks are read here and not by `PcapNgParser`, which takes every time stamp for nanoseconds,
-//! refuses files that are valid (an option list without its end, a time zone, a non-zero reserved field,
-//! a comment that is not UTF-8) without a way to go on behind the block, swaps the halves of the
-//! time in old packet blocks, and counts the padding of simple packet blocks as data.
+//! swaps the halves of the time in old packet blocks, counts the padding of simple packet blocks as
+//! data, and refuses blocks that are valid (an option list without its end, a time zone, a comment
+//! that is not UTF-8, a reserved field in use) without a way to go on behind them.
 
 use core::ops::Range;
 use std::io::Read;
