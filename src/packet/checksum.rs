@@ -98,11 +98,19 @@ fn sum_of(bytes: &[u8]) -> u64 {
             sum = sum.wrapping_add(halves(u64::from_ne_bytes(chunk)));
         }
     }
-    let mut last = [0; 8];
-    for (to, from) in last.iter_mut().zip(chunks.remainder()) {
-        *to = *from;
+    let mut rest = chunks.remainder();
+    if let Some((&four, after)) = rest.split_first_chunk() {
+        sum = sum.wrapping_add(u64::from(u32::from_ne_bytes(four)));
+        rest = after;
     }
-    sum.wrapping_add(halves(u64::from_ne_bytes(last)))
+    if let Some((&two, after)) = rest.split_first_chunk() {
+        sum = sum.wrapping_add(u64::from(u16::from_ne_bytes(two)));
+        rest = after;
+    }
+    match *rest {
+        [last] => sum.wrapping_add(u64::from(u16::from_ne_bytes([last, 0]))),
+        _ => sum,
+    }
 }
 
 /// Adds the carries in until 16 bits are left.
@@ -184,5 +192,33 @@ impl IpPacket<'_> {
             header.kind() == IpProtocol::ROUTING
                 && header.bytes().get(3).is_some_and(|&left| left != 0)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn carries_of_a_full_packet_are_not_lost() {
+        assert_eq!(Checksum::of(&[0xff; 65_535]), 0x00ff);
+        assert_eq!(Checksum::of(&[]), 0xffff);
+    }
+
+    #[test]
+    fn an_empty_part_changes_nothing() {
+        let mut sum = Checksum::new();
+        sum.add(&[1]);
+        sum.add(&[]);
+        sum.add(&[2, 3]);
+        assert_eq!(sum.finish(), !(0x0102 + 0x0300));
+    }
+
+    #[test]
+    fn the_pseudo_header_of_ipv6_counts_32_bits_of_length() {
+        let (source, destination) = (Ipv6Addr::LOCALHOST, Ipv6Addr::UNSPECIFIED);
+        let mut sum = Checksum::new();
+        sum.add_pseudo_header_v6(source, destination, IpProtocol::TCP, 0x0002_0004);
+        assert_eq!(sum.finish(), !(1 + 2 + 4 + 6));
     }
 }

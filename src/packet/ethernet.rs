@@ -172,3 +172,51 @@ impl Iterator for VlanTags<'_> {
 }
 
 impl core::iter::FusedIterator for VlanTags<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::tests::build::ipv4;
+
+    fn frame(tags: &[u8], ether_type: u16, payload: &[u8]) -> Vec<u8> {
+        [&[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2][..], tags, &ether_type.to_be_bytes(), payload]
+            .concat()
+    }
+
+    #[test]
+    fn an_ip_packet_is_found_behind_two_tags() {
+        let bytes = frame(&[0x88, 0xa8, 0, 7, 0x81, 0, 0xf0, 9], 0x0800, &ipv4(59, &[], b""));
+        let frame = EthernetFrame::parse(&bytes).unwrap();
+        let tags: Vec<_> = frame.vlan_tags().map(|tag| (tag.protocol, tag.id())).collect();
+        assert_eq!(tags, [(EtherType::SERVICE_VLAN, 7), (EtherType::VLAN, 9)]);
+        let inner = frame.vlan_tags().nth(1).unwrap();
+        assert_eq!((inner.priority(), inner.drop_eligible()), (7, true));
+        assert_eq!((frame.destination()[5], frame.source()[5]), (1, 2));
+        assert!(frame.ip().unwrap().is_ok());
+    }
+
+    #[test]
+    fn an_802_3_frame_carries_no_ip() {
+        let bytes = frame(&[], 0x05ff, &ipv4(59, &[], b""));
+        let frame = EthernetFrame::parse(&bytes).unwrap();
+        assert!(frame.ether_type().is_none() && frame.ip().is_none());
+    }
+
+    #[test]
+    fn the_type_and_the_version_must_agree() {
+        let bytes = frame(&[], 0x86dd, &ipv4(59, &[], b""));
+        let error = EthernetFrame::parse(&bytes).unwrap().ip().unwrap().unwrap_err();
+        assert_eq!(error, ParseError::Version { layer: Layer::Ipv6, offset: 0, found: 4 });
+    }
+
+    #[test]
+    fn tags_are_bounded_and_whole() {
+        let tags = [0x81, 0, 0, 1].repeat(5);
+        assert!(EthernetFrame::parse(&frame(&tags[..16], 0x0800, b"")).is_ok());
+        let error = EthernetFrame::parse(&frame(&tags, 0x0800, b"")).unwrap_err();
+        assert_eq!(error, ParseError::TooManyVlanTags { offset: 28, maximum: MAX_VLAN_TAGS });
+        let cut = frame(&[0x81, 0, 0, 1], 0x0800, b"");
+        let error = EthernetFrame::parse(&cut[..17]).unwrap_err();
+        assert_eq!((error.reason(), error.layer()), ("ethernet-truncated", Layer::Ethernet));
+    }
+}

@@ -20,24 +20,21 @@ pub struct FiveTuple {
 impl FiveTuple {
     /// Checks an IP packet and its transport header, and takes the five fields out.
     ///
-    /// The answer, error or not, is always that of [`IpPacket::parse`] and [`IpPacket::five_tuple`]. Packets of TCP
-    /// and UDP without IPv4 options, fragmentation and extension headers take a straight way to it: see
-    /// `Straight ways` in the source for what it costs.
+    /// The answer, error or not, is always that of [`IpPacket::parse`] and [`IpPacket::five_tuple`]. TCP and UDP
+    /// without IPv4 options, fragmentation and extension headers come to it on a shorter way.
     ///
     /// # Errors
     ///
     /// Those of [`IpPacket::parse`] and [`IpPacket::transport`].
     #[inline]
     pub fn parse(ip: &[u8]) -> Result<Self, ParseError> {
-        let straight = match ip.first() {
-            Some(0x45) => Self::straight_ipv4(ip),
-            Some(_) => Self::straight_ipv6(ip),
-            None => None,
-        };
-        match straight {
-            Some(tuple) => Ok(tuple),
-            None => Self::parse_any(ip),
+        if let Some(tuple) = Self::straight_ipv4(ip) {
+            return Ok(tuple);
         }
+        if let Some(tuple) = Self::straight_ipv6(ip) {
+            return Ok(tuple);
+        }
+        Self::parse_any(ip)
     }
 
     /// Source address.
@@ -74,76 +71,86 @@ impl FiveTuple {
     }
 }
 
-/// Straight ways: `None` means "not this shape", never "wrong".
+/// The straight ways: `None` means "not of this shape", never "wrong".
+///
+/// The shape is an IP header of one length with room for a TCP header behind it (a UDP datagram of less than 12
+/// bytes of data takes the long way), so that every field is cut out of an array, and one comparison tells both
+/// that the total length is in the slice and that a TCP header is in the total length.
+///
+/// TCP over IPv4 takes 46 instructions, over IPv6 48, writing the tuple to memory (6) included; layer by layer it
+/// is more than 150 (callgrind, LTO fat, baseline x86-64, the empty loop taken off).
 impl FiveTuple {
     #[inline(always)]
     fn straight_ipv4(ip: &[u8]) -> Option<Self> {
-        let head = ip.first_chunk::<28>()?;
-        let total_len = usize::from(u16::from_be_bytes([head[2], head[3]]));
-        let fragmented = u16::from_be_bytes([head[6], head[7]]) & 0x3fff != 0;
-        if head[0] != 0x45 || fragmented || total_len > ip.len() {
+        const HEADERS: usize = 40;
+
+        let head = ip.first_chunk::<HEADERS>()?;
+        let beyond = usize::from(be16::<2>(head)?).wrapping_sub(HEADERS);
+        if head[0] != 0x45 || beyond > ip.len().wrapping_sub(HEADERS) {
+            return None;
+        }
+        if be16::<6>(head)? & 0x3fff != 0 {
             return None;
         }
         let protocol = IpProtocol(head[9]);
-        let whole = match protocol {
-            IpProtocol::TCP => tcp_fits(ip.get(32)?, total_len, 20),
-            IpProtocol::UDP => udp_fits([head[24], head[25]], total_len, 20),
-            _ => false,
-        };
-        whole.then_some(Self {
+        if !transport_fits(protocol, head[32], be16::<24>(head)?, beyond) {
+            return None;
+        }
+        Some(Self {
             addresses: Addresses::V4 {
-                source: Ipv4Addr::new(head[12], head[13], head[14], head[15]),
-                destination: Ipv4Addr::new(head[16], head[17], head[18], head[19]),
+                source: Ipv4Addr::from(cut::<12, 4>(head)?),
+                destination: Ipv4Addr::from(cut::<16, 4>(head)?),
             },
             protocol,
-            ports: Some(Ports {
-                source: u16::from_be_bytes([head[20], head[21]]),
-                destination: u16::from_be_bytes([head[22], head[23]]),
-            }),
+            ports: Some(Ports { source: be16::<20>(head)?, destination: be16::<22>(head)? }),
         })
     }
 
     #[inline(always)]
     fn straight_ipv6(ip: &[u8]) -> Option<Self> {
-        let (head, upper) = ip.split_first_chunk::<40>()?;
-        let (ports, _) = upper.split_first_chunk::<8>()?;
-        let total_len = usize::from(u16::from_be_bytes([head[4], head[5]])).wrapping_add(40);
-        if head[0] >> 4 != 6 || total_len > ip.len() {
+        const HEADERS: usize = 60;
+
+        let head = ip.first_chunk::<HEADERS>()?;
+        let beyond = usize::from(be16::<4>(head)?).wrapping_sub(20);
+        if head[0] >> 4 != 6 || beyond > ip.len().wrapping_sub(HEADERS) {
             return None;
         }
         let protocol = IpProtocol(head[6]);
-        let whole = match protocol {
-            IpProtocol::TCP => tcp_fits(upper.get(12)?, total_len, 40),
-            IpProtocol::UDP => udp_fits([ports[4], ports[5]], total_len, 40),
-            _ => false,
-        };
-        let (source, destination) = head.split_last_chunk::<32>()?.1.split_first_chunk::<16>()?;
-        whole.then_some(Self {
+        if !transport_fits(protocol, head[52], be16::<44>(head)?, beyond) {
+            return None;
+        }
+        Some(Self {
             addresses: Addresses::V6 {
-                source: Ipv6Addr::from(*source),
-                destination: Ipv6Addr::from(*destination.first_chunk::<16>()?),
+                source: Ipv6Addr::from(cut::<8, 16>(head)?),
+                destination: Ipv6Addr::from(cut::<24, 16>(head)?),
             },
             protocol,
-            ports: Some(Ports {
-                source: u16::from_be_bytes([ports[0], ports[1]]),
-                destination: u16::from_be_bytes([ports[2], ports[3]]),
-            }),
+            ports: Some(Ports { source: be16::<40>(head)?, destination: be16::<42>(head)? }),
         })
     }
 }
 
-/// Whether a TCP header with this data offset byte fits between the end of the IP header and of the packet.
+/// Whether the transport header of a packet that goes on for `beyond` bytes after 20 bytes of it is right, by TCP's
+/// data offset or UDP's length. A length that is too small wraps to one that is too large.
 #[inline(always)]
-fn tcp_fits(data_offset: &u8, total_len: usize, ip_header: usize) -> bool {
-    let header_len = usize::from(data_offset >> 4) << 2;
-    header_len >= 20 && header_len.wrapping_add(ip_header) <= total_len
+fn transport_fits(protocol: IpProtocol, data_offset: u8, udp_length: u16, beyond: usize) -> bool {
+    if protocol == IpProtocol::TCP {
+        (usize::from(data_offset >> 4) << 2).wrapping_sub(20) <= beyond
+    } else {
+        protocol == IpProtocol::UDP
+            && usize::from(udp_length).wrapping_sub(8) <= beyond.wrapping_add(12)
+    }
 }
 
-/// Whether a datagram with this length field fits between the end of the IP header and of the packet.
+/// The bytes from `AT`, which the compiler proves to be there. Cut as one array they are loaded as one word.
 #[inline(always)]
-fn udp_fits(length: [u8; 2], total_len: usize, ip_header: usize) -> bool {
-    let length = usize::from(u16::from_be_bytes(length));
-    length >= 8 && length.wrapping_add(ip_header) <= total_len
+fn cut<const AT: usize, const N: usize>(head: &[u8]) -> Option<[u8; N]> {
+    head.split_at_checked(AT)?.1.first_chunk().copied()
+}
+
+#[inline(always)]
+fn be16<const AT: usize>(head: &[u8]) -> Option<u16> {
+    cut::<AT, 2>(head).map(u16::from_be_bytes)
 }
 
 impl fmt::Display for FiveTuple {

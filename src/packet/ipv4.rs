@@ -193,3 +193,45 @@ impl<'a> Ipv4Packet<'a> {
         Checksum::of(self.header()) == 0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A header in which every field has another value.
+    const HEADER: [u8; 24] = [
+        0x46, 0xb9, 0x00, 0x18, 0x12, 0x34, 0x40, 0x00, 0x3f, 0x3b, 0xbd, 0x5d, 10, 1, 2, 3, 10, 4,
+        5, 6, 1, 1, 1, 0,
+    ];
+
+    #[test]
+    fn fields() {
+        let packet = Ipv4Packet::parse(&HEADER).unwrap();
+        assert_eq!((packet.tos(), packet.dscp(), packet.ecn()), (0xb9, 46, 1));
+        assert_eq!((packet.total_len(), packet.identification()), (24, 0x1234));
+        assert_eq!((packet.dont_fragment(), packet.more_fragments()), (true, false));
+        assert_eq!((packet.ttl(), packet.protocol()), (63, IpProtocol::NO_NEXT));
+        assert_eq!(packet.source(), Ipv4Addr::new(10, 1, 2, 3));
+        assert_eq!(packet.destination(), Ipv4Addr::new(10, 4, 5, 6));
+        assert_eq!((packet.options(), packet.payload()), (&[1, 1, 1, 0][..], &[][..]));
+    }
+
+    #[test]
+    fn the_header_checksum_covers_the_options() {
+        let mut bytes = HEADER;
+        bytes[10..12].fill(0);
+        let sum = Checksum::of(&bytes);
+        bytes[10..12].copy_from_slice(&sum.to_be_bytes());
+        assert!(Ipv4Packet::parse(&bytes).unwrap().verify_checksum());
+        bytes[22] ^= 1;
+        assert!(!Ipv4Packet::parse(&bytes).unwrap().verify_checksum());
+    }
+
+    #[test]
+    fn a_fragment_offset_counts_bytes_and_ignores_flags() {
+        let mut bytes = HEADER;
+        bytes[6..8].copy_from_slice(&[0xe0, 0x05]);
+        let fragment = Ipv4Packet::parse(&bytes).unwrap().fragment();
+        assert_eq!(fragment, Some(Fragment { identification: 0x1234, offset: 40, more: true }));
+    }
+}

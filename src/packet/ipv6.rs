@@ -183,3 +183,31 @@ impl<'a> Ipv6Packet<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::tests::build::{fragment_header, ipv6};
+
+    #[test]
+    fn fields() {
+        let mut bytes = ipv6(59, b"data");
+        bytes[..4].copy_from_slice(&[0x6b, 0x9a, 0xbc, 0xde]);
+        let packet = Ipv6Packet::parse(&bytes).unwrap();
+        assert_eq!((packet.traffic_class(), packet.dscp(), packet.ecn()), (0xb9, 46, 1));
+        assert_eq!((packet.flow_label(), packet.payload_len()), (0xabcde, 4));
+        assert_eq!((packet.next_header(), packet.hop_limit()), (IpProtocol::NO_NEXT, 64));
+        assert_eq!(packet.source().to_string(), "2001:db8::1");
+        assert_eq!(packet.destination().to_string(), "2001:db8::2");
+        assert_eq!((packet.header().len(), packet.payload()), (40, &b"data"[..]));
+    }
+
+    #[test]
+    fn a_fragment_offset_counts_bytes_and_ignores_reserved_bits() {
+        let mut payload = fragment_header(59, 40, true);
+        payload[3] |= 6;
+        let bytes = ipv6(44, &payload);
+        let fragment = Ipv6Packet::parse(&bytes).unwrap().fragment();
+        assert_eq!(fragment, Some(Fragment { identification: 7, offset: 40, more: true }));
+    }
+}

@@ -204,3 +204,27 @@ impl fmt::Debug for TcpFlags {
         write!(f, "TcpFlags({self})")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields() {
+        let bytes = [
+            0x12, 0x34, 0x01, 0xbb, 1, 2, 3, 4, 5, 6, 7, 8, 0x6f, 0x52, 9, 10, 11, 12, 13,
+            14, // fixed
+            1, 1, 1, 0, b'x',
+        ];
+        let segment = TcpSegment::parse(&bytes).unwrap();
+        assert_eq!(segment.ports(), Ports { source: 0x1234, destination: 443 });
+        assert_eq!(segment.sequence_number(), 0x0102_0304);
+        assert_eq!(segment.acknowledgment_number(), 0x0506_0708);
+        // The reserved bits are no flags.
+        let flags = TcpFlags::AE | TcpFlags::ECE | TcpFlags::ACK | TcpFlags::SYN;
+        assert_eq!(segment.flags(), flags);
+        assert_eq!(segment.window(), 0x090a);
+        assert_eq!((segment.checksum(), segment.urgent_pointer()), (0x0b0c, 0x0d0e));
+        assert_eq!((segment.header_len(), segment.payload()), (24, &b"x"[..]));
+    }
+}

@@ -136,3 +136,57 @@ impl Iterator for SackBlocks<'_> {
 }
 
 impl core::iter::FusedIterator for SackBlocks<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(bytes: &[u8]) -> Vec<Result<TcpOption<'_>, ParseError>> {
+        TcpOptions::new(bytes, 40).collect()
+    }
+
+    #[test]
+    fn options_of_a_syn() {
+        let bytes = [2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2, 1, 3, 3, 7];
+        assert_eq!(
+            all(&bytes),
+            [
+                Ok(TcpOption::MaximumSegmentSize(1460)),
+                Ok(TcpOption::SackPermitted),
+                Ok(TcpOption::Timestamps { value: 1, echo_reply: 2 }),
+                Ok(TcpOption::WindowScale(7)),
+            ]
+        );
+    }
+
+    #[test]
+    fn sack_blocks_and_unknown_kinds() {
+        let bytes = [&[5, 18][..], &[0, 0, 0, 1, 0, 0, 0, 2].repeat(2), &[254, 3, 9]].concat();
+        let mut options = TcpOptions::new(&bytes, 0);
+        let Some(Ok(TcpOption::Sack(blocks))) = options.next() else { panic!() };
+        assert_eq!(blocks.collect::<Vec<_>>(), [(1, 2), (1, 2)]);
+        assert_eq!(options.next(), Some(Ok(TcpOption::Unknown { kind: 254, data: &[9] })));
+        assert_eq!(options.next(), None);
+    }
+
+    #[test]
+    fn the_end_of_options_ends_them() {
+        assert_eq!(all(&[1, 1, 0, 2, 1]), []);
+    }
+
+    #[test]
+    fn a_wrong_length_is_told_once_with_its_place() {
+        for (bytes, kind, expected, found) in [
+            (&[1, 2, 3, 0, 4, 2][..], 2, 4, 3), // MSS of the wrong size
+            (&[1, 9, 0, 4, 2], 9, 2, 0),        // a length that does not count itself
+            (&[1, 9, 1, 4, 2], 9, 2, 1),
+            (&[1, 9, 5, 1, 1], 9, 4, 5), // beyond the header
+            (&[1, 9], 9, 2, 1),          // no length at all
+            (&[1, 5, 2], 5, 10, 2),      // SACK without a block
+        ] {
+            let layer = Layer::Tcp;
+            let error = ParseError::OptionLength { layer, offset: 41, kind, expected, found };
+            assert_eq!(all(bytes), [Err(error)], "{bytes:?}");
+        }
+    }
+}
