@@ -117,7 +117,7 @@ fn sum_of(bytes: &[u8]) -> u64 {
 fn fold(sum: u64) -> u16 {
     let fold32 = |sum: u64| (sum >> 32).wrapping_add(sum & 0xffff_ffff);
     let fold16 = |sum: u64| (sum >> 16).wrapping_add(sum & 0xffff);
-    let sum = fold16(fold16(fold16(fold32(fold32(sum)))));
+    let sum = fold16(fold16(fold32(fold32(sum))));
     u16::try_from(sum).unwrap_or(u16::MAX)
 }
 

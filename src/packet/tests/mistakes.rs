@@ -207,6 +207,9 @@ fn a_fragment_ends_within_65535_bytes() {
     let last = |offset| ipv4_fragment(ipv4(17, &[], &data), offset, false);
     assert!(FiveTuple::parse(&last(65_480)).is_ok());
     assert_eq!(reason(&last(65_488)), "ipv4-fragment-end");
+    // Options count too: the first fragment's header is no shorter.
+    let with_options = ipv4_fragment(ipv4(17, &[1; 40], &data), 65_480, false);
+    assert_eq!(reason(&with_options), "ipv4-fragment-end");
     let last = |offset| ipv6(44, &[fragment_header(17, offset, false), data.to_vec()].concat());
     assert!(FiveTuple::parse(&last(65_496)).is_ok());
     assert_eq!(reason(&last(65_504)), "ipv6-fragment-end");
@@ -312,4 +315,47 @@ fn icmp_of_the_other_version_is_just_a_payload() {
     let packet = ipv4(58, &[], &[1, 0, 0]);
     let ip = IpPacket::parse(&packet).unwrap();
     assert!(matches!(ip.transport(), Ok(Transport::Other { protocol: IpProtocol::ICMPV6, .. })));
+}
+
+#[test]
+fn only_versions_4_and_6_are_ip() {
+    for mut packet in [ipv4(6, &[], &tcp(&[], &[0; 40])), ipv6(6, &tcp(&[], b""))] {
+        let right = packet[0] >> 4;
+        for version in (0..16).filter(|&version| version != 4 && version != 6) {
+            packet[0] = (version << 4) | 5;
+            let layer = Layer::Ip;
+            let error = ParseError::Version { layer, offset: 0, found: version };
+            assert_eq!(FiveTuple::parse(&packet), Err(error), "was {right}");
+        }
+    }
+    assert_eq!(reason(&[]), "ip-truncated");
+}
+
+#[test]
+fn a_udp_length_below_8_is_refused_on_either_way() {
+    for data in [&[0; 4][..], &[0; 40]] {
+        let mut datagram = udp(data);
+        for length in 0..8 {
+            datagram[4..6].copy_from_slice(&[0, length]);
+            assert_eq!(reason(&ipv4(17, &[], &datagram)), "udp-length");
+            assert_eq!(reason(&ipv6(17, &datagram)), "udp-length");
+        }
+    }
+}
+
+#[test]
+fn an_authentication_header_has_12_bytes_at_least() {
+    let packet = ipv6(51, &[&[59, 0][..], &[0; 30]].concat());
+    assert_eq!(reason(&packet), "ipv6-extension-length");
+    assert_eq!(FiveTuple::parse(&packet).unwrap_err().offset(), 41);
+}
+
+#[test]
+fn unknown_icmpv6_errors_quote_a_packet_too() {
+    let quoted = ipv6(17, &udp(b""));
+    for (kind, is_error) in [(1, true), (100, true), (127, true), (128, false), (137, false)] {
+        let bytes = [&[kind, 0, 0, 0, 0, 0, 0, 0], &quoted[..]].concat();
+        let message = IcmpMessage::parse(IcmpVersion::V6, &bytes).unwrap();
+        assert_eq!(message.quoted().is_some(), is_error, "type {kind}");
+    }
 }
