@@ -69,7 +69,8 @@ impl<'a> Packet<'a> {
         if version(fixed) != 0 {
             return Err(ParseError::Version { found: version(fixed) });
         }
-        let Some((header, payload)) = bytes.split_at_checked(header_len(fixed)) else {
+        let header_len = header_len(fixed);
+        let Some(header) = bytes.get(..header_len) else {
             return Err(ParseError::OptionsTruncated {
                 expected: options_len(fixed),
                 found: bytes.len().wrapping_sub(FIXED_HEADER_LEN),
@@ -80,11 +81,12 @@ impl<'a> Packet<'a> {
             each(option);
             rest = after;
         }
-        if rest.is_empty() {
-            Ok(Self { fixed, header, payload })
-        } else {
-            Err(overrun(header, rest))
+        if !rest.is_empty() {
+            return Err(overrun(header, rest));
         }
+        // Cut only now, so that the walk has a register more.
+        let payload = bytes.get(header_len..).unwrap_or_default();
+        Ok(Self { fixed, header, payload })
     }
 
     /// From parts that [`gwlb::Envelope`](crate::gwlb::Envelope) checked itself.

@@ -60,7 +60,7 @@ impl<'a> Envelope<'a> {
         let usual = option_word(*endpoint_header) == endpoint_word
             && option_word(*attachment_header) == attachment_word
             && option_word(*cookie_header) == cookie_word
-            && inner.first().is_some_and(|first| first >> 4 == version);
+            && is_version(inner, version);
         usual.then(|| Self {
             geneve: Packet::from_checked(fixed, header, inner),
             endpoint: u64::from_be_bytes(*endpoint),
@@ -78,21 +78,15 @@ impl<'a> Envelope<'a> {
     #[doc(hidden)]
     pub fn parse_general(payload: &'a [u8], profile: &Profile) -> Result<Self, EnvelopeError> {
         let mut found = Found::default();
-        let Ok(geneve) = Packet::parse_with(payload, |option| found.note(&option, profile)) else {
-            return Err(diagnose(payload, profile));
-        };
-        let version = match geneve.protocol_type() {
-            EtherType::IPV4 => 4,
-            EtherType::IPV6 => 6,
-            _ => return Err(diagnose(payload, profile)),
-        };
-        let inner_version = geneve.payload().first().map(|first| first >> 4);
-        match found {
-            Found { tally: ONCE_EACH, endpoint, attachment, cookie, .. }
-                if !found.is_irregular() && !geneve.is_oam() && inner_version == Some(version) =>
-            {
-                Ok(Self { geneve, endpoint, attachment, cookie, cookie_mask: profile.cookie_mask })
-            }
+        let walked = Packet::parse_with(payload, |option| found.note(&option, profile));
+        match walked {
+            Ok(geneve) if found.is_regular() && holds_ip(&geneve) => Ok(Self {
+                geneve,
+                endpoint: found.endpoint,
+                attachment: found.attachment,
+                cookie: found.cookie,
+                cookie_mask: profile.cookie_mask,
+            }),
             _ => Err(diagnose(payload, profile)),
         }
     }
@@ -169,6 +163,23 @@ const USUAL_IPV4: u64 = 0x0800_0800;
 /// The same with IPv6 inside.
 const USUAL_IPV6: u64 = 0x0800_86dd;
 
+/// Whether the payload is for forwarding, and an IP packet of the version that the protocol type says.
+#[inline(always)]
+fn holds_ip(geneve: &Packet<'_>) -> bool {
+    let version = match geneve.protocol_type() {
+        EtherType::IPV4 => 4,
+        EtherType::IPV6 => 6,
+        _ => return false,
+    };
+    !geneve.is_oam() && is_version(geneve.payload(), version)
+}
+
+/// Whether there is an inner packet, of this version.
+#[inline(always)]
+fn is_version(inner: &[u8], version: u8) -> bool {
+    inner.first().is_some_and(|first| first >> 4 == version)
+}
+
 /// An option header as it stands in memory, its reserved bits cleared.
 #[inline]
 const fn option_word(header: [u8; 4]) -> u32 {
@@ -181,31 +192,30 @@ struct Found {
     endpoint: u64,
     attachment: u64,
     cookie: u32,
-    /// How often each of the three was there, a byte for each: a header has room for 63 options.
+    /// How often each of the three was there, a byte for each (a header has room for 63 options). The
+    /// lowest byte holds the types of all other options, one over the other: bit 7 stays set by any
+    /// that is critical, and by one of the three that is of wrong length.
     tally: u32,
-    /// All the types that the profile does not know, one over the other: bit 7 stays set by any that
-    /// is critical, and by one of the three that is of wrong length.
-    irregular: u32,
 }
 
-const ENDPOINT: u32 = 1;
-const ATTACHMENT: u32 = 1 << 8;
-const COOKIE: u32 = 1 << 16;
-const ONCE_EACH: u32 = ENDPOINT | ATTACHMENT | COOKIE;
-
 impl Found {
+    const ENDPOINT: u32 = 1 << 8;
+    const ATTACHMENT: u32 = 1 << 16;
+    const COOKIE: u32 = 1 << 24;
+    const IRREGULAR: u32 = 0x80;
+
     #[inline(always)]
     fn note(&mut self, option: &TunnelOption<'_>, profile: &Profile) {
         match profile.recognize(option.class(), option.option_type()) {
-            None => self.irregular |= u32::from(option.option_type().0),
+            None => self.tally |= u32::from(option.option_type().0),
             Some(ProfileOption::Endpoint) => {
-                self.endpoint = u64::from_be_bytes(self.take(ENDPOINT, option.data()));
+                self.endpoint = u64::from_be_bytes(self.take(Self::ENDPOINT, option.data()));
             }
             Some(ProfileOption::Attachment) => {
-                self.attachment = u64::from_be_bytes(self.take(ATTACHMENT, option.data()));
+                self.attachment = u64::from_be_bytes(self.take(Self::ATTACHMENT, option.data()));
             }
             Some(ProfileOption::Cookie) => {
-                self.cookie = u32::from_be_bytes(self.take(COOKIE, option.data()));
+                self.cookie = u32::from_be_bytes(self.take(Self::COOKIE, option.data()));
             }
         }
     }
@@ -214,13 +224,15 @@ impl Found {
     fn take<const N: usize>(&mut self, which: u32, data: &[u8]) -> [u8; N] {
         self.tally = self.tally.wrapping_add(which);
         data.try_into().unwrap_or_else(|_| {
-            self.irregular = 0x80;
+            self.tally |= Self::IRREGULAR;
             [0; N]
         })
     }
 
-    const fn is_irregular(&self) -> bool {
-        self.irregular & 0x80 != 0
+    /// Each of the three once, all of right length, and nothing critical besides.
+    const fn is_regular(&self) -> bool {
+        const COUNTS: u32 = 0xffff_ff00;
+        self.tally & (COUNTS | Self::IRREGULAR) == Self::ENDPOINT | Self::ATTACHMENT | Self::COOKIE
     }
 }
 

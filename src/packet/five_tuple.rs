@@ -26,7 +26,7 @@ impl FiveTuple {
     /// # Errors
     ///
     /// Those of [`IpPacket::parse`] and [`IpPacket::transport`].
-    #[inline]
+    #[inline(always)]
     pub fn parse(ip: &[u8]) -> Result<Self, ParseError> {
         if let Some(tuple) = Self::straight_ipv4(ip) {
             return Ok(tuple);
