@@ -171,8 +171,7 @@ where
     E: nom::error::ParseError<&'a [u8]>,
 {
     if let Some(&[c0, c1, option_type, length]) = input.first_chunk() {
-        let encoded_len =
-            (usize::from(length & 0x1f).wrapping_add(1)) << 2;
+        let encoded_len = (usize::from(length & 0x1f).wrapping_add(1)) << 2;
         if let Some((option, rest)) = input.split_at_checked(encoded_len) {
             let option = TunnelOption {
                 class: OptionClass(u16::from_be_bytes([c0, c1])),

@@ -34,6 +34,16 @@ impl<'a> IpPacket<'a> {
         }
     }
 
+    /// Length of the packet by its header, in bytes: without a [`trailer`](Self::trailer).
+    pub fn total_len(&self) -> usize {
+        match self {
+            Self::V4(packet) => usize::from(packet.total_len()),
+            Self::V6(packet) => {
+                usize::from(packet.payload_len()).saturating_add(Ipv6Packet::HEADER_LEN)
+            }
+        }
+    }
+
     /// Source address.
     pub const fn source(&self) -> IpAddr {
         match self {

@@ -5,9 +5,10 @@ use super::{
     Layer, ParseError, Ports,
 };
 
-/// The packet that an ICMP error quotes: its IP header and the first bytes after it, at least 8 by RFC 792.
+/// A packet whose end is missing: one that an ICMP error quotes, its IP header and the first bytes after it, at
+/// least 8 by RFC 792; or one that was captured with a snap length.
 ///
-/// The end of the packet is usually missing, so a length field that says more than there is is no error here.
+/// A length field that says more than there is is no error here.
 #[derive(Clone, Copy, Debug)]
 pub struct QuotedPacket<'a> {
     packet: IpPacket<'a>,
@@ -15,6 +16,19 @@ pub struct QuotedPacket<'a> {
 }
 
 impl<'a> QuotedPacket<'a> {
+    /// Checks the headers that are there, of the version that the first four bits name.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`IpPacket::parse`], but for lengths that say more than there is.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
+        match bytes.first().map(|byte| byte >> 4) {
+            Some(4) => Self::parse_at(IcmpVersion::V4, bytes, 0),
+            Some(6) => Self::parse_at(IcmpVersion::V6, bytes, 0),
+            _ => IpPacket::parse(bytes).map(|packet| Self { packet, offset: 0 }),
+        }
+    }
+
     /// `bytes` start at `offset` of the packet that carries the quote.
     pub(super) fn parse_at(
         version: IcmpVersion,
@@ -29,6 +43,11 @@ impl<'a> QuotedPacket<'a> {
             Ok(packet) => Ok(Self { packet, offset }),
             Err(error) => Err(error.shifted(offset)),
         }
+    }
+
+    /// Length of the whole packet by its header, in bytes.
+    pub fn total_len(&self) -> usize {
+        self.packet.total_len()
     }
 
     /// Source address: as a rule the one that the error was sent to.

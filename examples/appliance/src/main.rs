@@ -1,3 +1,57 @@
-//! The example appliance.
+//! The example appliance of `gwlb-geneve`: a whole program that others can start from.
 
-fn main() {}
+mod capture;
+mod decode;
+mod replay;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Understands and answers the traffic of a gateway load balancer (GENEVE on UDP port 6081).
+#[derive(Parser)]
+#[command(name = "appliance", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show the GENEVE packets of a capture, a line for each.
+    Decode(decode::Options),
+    /// Run the GENEVE datagrams of a capture through the appliance and count what comes out.
+    Replay(replay::Options),
+}
+
+/// What every command that reads a capture takes.
+#[derive(Args)]
+struct Input {
+    /// A pcap or pcapng file.
+    file: std::path::PathBuf,
+    /// A UDP destination port that carries GENEVE; give it again for more.
+    #[arg(long = "port", value_name = "PORT", default_values_t = [gwlb_geneve::geneve::UDP_PORT])]
+    ports: Vec<u16>,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Decode(options) => decode::run(&options),
+        Command::Replay(options) => replay::run(&options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read our output has enough of it: no error of ours.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
