@@ -1,0 +1,131 @@
+//! `appliance replay`: the replies as tshark sees them, the counters, and what it says to bad input.
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use common::{appliance, files, layer, public_captures, root, stdout, tshark};
+use serde_json::{Value, json};
+
+/// A path for a file that a test writes.
+fn scratch(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::create_dir_all(&folder).expect("a folder to write to");
+    folder
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
+
+#[test]
+fn the_real_load_balancer_is_answered() {
+    let Some(folder) = public_captures() else { return };
+    let capture = folder.join("aws-gwlb-gre.pcap");
+    let out = scratch("real").join("out.pcapng");
+    let output = appliance(&["replay", "--json", text(&capture), "--write", text(&out)]);
+    let report: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+    assert_eq!(report["received"], 12);
+    assert_eq!(report["forwarded"], 12);
+    assert_eq!(report["dropped"], json!({}));
+    assert_eq!(report["flows"], 1);
+    assert_eq!(report["endpoints"]["vpce-031e129cdc0cd8633"]["forwarded"], 12);
+
+    let (Some(received), Some(replies)) = (tshark(&capture), tshark(&out)) else { return };
+    assert_eq!(replies.len(), 12);
+    for (received, reply) in received.iter().zip(&replies) {
+        let [was, is] = [received, reply].map(|packet| layer(packet, "ip", 0));
+        assert_eq!((&is["ip.src"], &is["ip.dst"]), (&was["ip.dst"], &was["ip.src"]), "swapped");
+        assert_eq!((&is["ip.ttl"], &is["ip.id"]), (&json!("64"), &json!("0x0000")));
+        assert_eq!(is["ip.flags_tree"]["ip.flags.df"], "1");
+        let [was, is] = [received, reply].map(|packet| layer(packet, "udp", 0));
+        for field in ["udp.srcport", "udp.dstport", "udp.length", "udp.payload"] {
+            assert_eq!(is[field], was[field], "as received");
+        }
+        assert_eq!(received["frame"]["frame.time_epoch"], reply["frame"]["frame.time_epoch"]);
+        assert!(!reply.to_string().contains("_ws.malformed"), "{reply}");
+    }
+}
+
+#[test]
+fn every_datagram_has_one_outcome() {
+    for file in files(&root("tests/captures")) {
+        let output = appliance(&["replay", "--json", text(&file)]);
+        let report: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+        let count = |field: &str| report[field].as_u64().expect("a number");
+        let dropped: u64 = report["dropped"]
+            .as_object()
+            .expect("reasons")
+            .values()
+            .filter_map(Value::as_u64)
+            .sum();
+        assert_eq!(count("received"), count("forwarded") + dropped, "{}", file.display());
+        assert_eq!(count("packets"), count("received") + count("other"), "{}", file.display());
+    }
+}
+
+#[test]
+fn the_table_for_a_person() {
+    let output = appliance(&["replay", text(&root("tests/captures/http.pcapng"))]);
+    let table = stdout(&output);
+    for row in ["received", "forwarded", "dropped", "flows seen", "packets a second", "vpce-"] {
+        assert!(table.contains(row), "{row} in\n{table}");
+    }
+}
+
+/// A run that must fail says so in one line that contains `expected`.
+fn refused(arguments: &[&str], expected: &str) {
+    let output = appliance(arguments);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let last = stderr.lines().last().unwrap_or_default();
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {stderr}");
+    assert!(last.starts_with("error: ") && last.contains(expected), "{arguments:?}: {stderr}");
+}
+
+#[test]
+fn files_that_are_no_captures_are_refused_in_one_line() {
+    let folder = scratch("bad");
+    let write = |name: &str, bytes: &[u8]| {
+        let path = folder.join(name);
+        fs::write(&path, bytes).expect("a file");
+        path
+    };
+    let empty = write("empty", b"");
+    let other = write("other", b"#!/bin/sh\necho not a capture\n");
+    let missing = folder.join("missing");
+    for command in ["decode", "replay"] {
+        refused(&[command, text(&missing)], "No such file");
+        refused(&[command, text(&folder)], "directory");
+        refused(&[command, text(&empty)], "empty");
+        refused(&[command, text(&other)], "magic number");
+    }
+    let http = root("tests/captures/http.pcapng");
+    refused(&["decode", text(&http), "--port", "0"], "expected 1 to 65535");
+    refused(&["replay", text(&http), "--write", text(&missing.join("out"))], "cannot create");
+    let copy = write("copy.pcapng", &fs::read(&http).expect("our capture"));
+    refused(&["replay", text(&copy), "--write", text(&copy)], "overwrite");
+    assert_eq!(fs::read(&copy).ok(), fs::read(&http).ok(), "the capture is still there");
+}
+
+#[test]
+fn a_cut_capture_is_read_up_to_the_cut() {
+    let whole = fs::read(root("tests/captures/http.pcapng")).expect("our capture");
+    let path = scratch("cut").join("cut.pcapng");
+    fs::write(&path, &whole[..whole.len() - 5]).expect("a file");
+    refused(&["replay", "--json", text(&path)], "packet");
+    let [all, cut] = [root("tests/captures/http.pcapng"), path].map(|path| {
+        String::from_utf8(appliance(&["decode", "--json", text(&path)]).stdout).expect("UTF-8")
+    });
+    assert!(
+        cut.lines().count() + 2 > all.lines().count() && all.starts_with(&cut),
+        "what can be read is read"
+    );
+}
+
+#[test]
+fn no_arguments_print_help() {
+    let output = appliance(&[]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("Usage") && text.contains("decode") && text.contains("replay"), "{text}");
+}
