@@ -52,9 +52,11 @@ impl Outer {
         if packet.is_fragment() {
             return Err(OuterError::Fragment);
         }
-        let Transport::Udp(udp) = packet.transport()? else {
-            return Err(OuterError::NotUdp { found: ipv4.protocol() });
-        };
+        let not_udp = OuterError::NotUdp { found: ipv4.protocol() };
+        if ipv4.protocol() != IpProtocol::UDP {
+            return Err(not_udp);
+        }
+        let Transport::Udp(udp) = packet.transport()? else { return Err(not_udp) };
         if packet.verify_transport_checksum() == ChecksumStatus::Invalid {
             return Err(OuterError::Checksum { found: udp.checksum() });
         }

@@ -105,3 +105,144 @@ pub fn geneve() -> impl Strategy<Value = Vec<u8>> {
         },
     )
 }
+
+/// An inner packet, well-formed or with a few bytes changed, cut or added.
+pub fn inner() -> impl Strategy<Value = Vec<u8>> {
+    let bend = vec((any::<Index>(), any::<u8>()), 0..3);
+    let tail = prop_oneof![4 => Just(0_isize), 1 => -20..8_isize];
+    let packet = prop_oneof![3 => ipv4(), 3 => ipv6()];
+    (packet, bend, any::<u8>(), tail).prop_map(|(mut packet, bend, die, tail)| {
+        let len = packet.len().saturating_add_signed(tail);
+        packet.resize(len, 0xee);
+        for (at, value) in bend.into_iter().filter(|_| die % 3 == 0 && len > 0) {
+            // Headers more often than data.
+            let at = at.index(if die % 2 == 0 { len } else { len.min(64) });
+            packet[at] = value;
+        }
+        packet
+    })
+}
+
+fn ipv4() -> impl Strategy<Value = Vec<u8>> {
+    let options = prop_oneof![3 => Just(0_usize), 1 => 0..11_usize];
+    let fragment = prop_oneof![5 => Just(0_u16), 2 => any::<u16>()];
+    (upper(), options, fragment, any::<u16>()).prop_map(|((protocol, upper), words, flags, id)| {
+        let len = (20 + 4 * words + upper.len()) as u16;
+        let mut packet = vec![0x45 + words as u8, 0];
+        for field in [len, id, flags] {
+            packet.extend(field.to_be_bytes());
+        }
+        packet.extend([64, protocol, 0, 0, 10, 0, 0, 1, 192, 0, 2, 1]);
+        packet.resize(20 + 4 * words, 1);
+        let sum = super::oracle::checksum(&packet);
+        packet[10..12].copy_from_slice(&sum.to_be_bytes());
+        packet.extend(upper);
+        packet
+    })
+}
+
+fn ipv6() -> impl Strategy<Value = Vec<u8>> {
+    let kind = prop::sample::select(vec![0_u8, 43, 44, 44, 51, 60, 60, 135, 139, 140]);
+    let header = (kind, prop_oneof![4 => 0..3_u8, 1 => any::<u8>()], any::<[u8; 6]>());
+    let headers = prop_oneof![2 => vec(header.clone(), 0..1), 3 => vec(header, 0..10)];
+    (upper(), headers, any::<u8>()).prop_map(|((protocol, upper), mut headers, die)| {
+        // Hop-by-hop options come first, as a rule.
+        if die % 8 != 0 {
+            headers.sort_by_key(|(kind, ..)| *kind != 0);
+            headers.dedup_by_key(|(kind, ..)| *kind);
+        }
+        let mut next: Vec<_> = headers.iter().map(|(kind, ..)| *kind).collect();
+        next.push(protocol);
+        let mut rest = Vec::new();
+        for ((kind, units, data), next) in headers.iter().zip(&next[1..]) {
+            let units = if *kind == 51 { units | 1 } else { *units };
+            let len = match kind {
+                44 => 8,
+                51 => 8 + 4 * usize::from(units),
+                _ => 8 + 8 * usize::from(units),
+            };
+            let start = rest.len();
+            rest.extend([*next, units]);
+            rest.extend(data);
+            rest.resize(start + len, 0);
+            if *kind == 44 && die % 2 == 0 {
+                rest[start + 2..start + 4].fill(0);
+            }
+        }
+        rest.extend(upper);
+        let mut packet = vec![0x60, 0, 0, 0];
+        packet.extend((rest.len() as u16).to_be_bytes());
+        packet.extend([next[0], 64]);
+        packet.extend([0x20; 32]);
+        packet.extend(rest);
+        packet
+    })
+}
+
+/// A protocol and a header of it, its lengths as a rule right.
+fn upper() -> impl Strategy<Value = (u8, Vec<u8>)> {
+    let protocol = prop::sample::select(vec![1_u8, 6, 6, 6, 17, 17, 33, 47, 58, 59, 132, 136]);
+    let body = prop_oneof![4 => vec(any::<u8>(), 0..80), 1 => vec(any::<u8>(), 0..16)];
+    (protocol, body, tcp_options(), any::<u8>()).prop_map(|(protocol, body, options, die)| {
+        let mut upper = vec![0x9c, 0x40, 0, 53];
+        match protocol {
+            6 => {
+                upper.extend([0, 0, 0, 1, 0, 0, 0, 2]);
+                upper.extend([(20 + options.len() as u8) << 2, 0x10, 1, 0, 0, 0, 0, 0]);
+                upper.extend(options);
+                upper.extend(body);
+            }
+            17 => {
+                upper.extend(((8 + body.len()) as u16).to_be_bytes());
+                upper.extend([0, die & 1]);
+                upper.extend(body);
+            }
+            1 | 58 => {
+                // Errors more often than others, with a quote that is nearly a packet.
+                let kind = if protocol == 1 {
+                    [3, 4, 5, 11, 12, 8, 0, 13]
+                } else {
+                    [1, 2, 3, 4, 1, 128, 129, 135]
+                }[usize::from(die % 8)];
+                let length = if die >= 128 { die } else { 0 };
+                upper = vec![kind, 0, 0, 0, length / 8, length / 4, 0, 0];
+                let mut quote = if protocol == 1 {
+                    vec![0x45, 0, 5, 0, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]
+                } else {
+                    [&[0x60, 0, 0, 0, 5, 0, 17, 64][..], &[0x20; 32]].concat()
+                };
+                quote.truncate(usize::from(die));
+                upper.extend(quote);
+                upper.extend(body);
+            }
+            _ => upper.extend(body),
+        }
+        if die % 16 == 0 {
+            upper.truncate(usize::from(die) / 8);
+        }
+        (protocol, upper)
+    })
+}
+
+/// TCP options, padded to whole words.
+fn tcp_options() -> impl Strategy<Value = Vec<u8>> {
+    let known = prop::sample::select(vec![
+        vec![2_u8, 4, 5, 180],
+        vec![3, 3, 7],
+        vec![4, 2],
+        vec![5, 10, 0, 0, 0, 1, 0, 0, 0, 2],
+        vec![8, 10, 0, 0, 0, 1, 0, 0, 0, 2],
+        vec![1],
+        vec![0],
+        vec![253, 6, 1, 2, 3, 4],
+        vec![2, 3, 9],
+        vec![5, 2],
+        vec![7, 0],
+    ]);
+    vec(known, 0..5).prop_map(|options| {
+        let mut options = options.concat();
+        options.truncate(40);
+        options.resize(options.len().next_multiple_of(4), 1);
+        options
+    })
+}

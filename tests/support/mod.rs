@@ -4,6 +4,8 @@
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
 pub mod check;
+#[cfg(feature = "capture")]
+pub mod fixtures;
 pub mod generate;
 pub mod oracle;
 pub mod sample;

@@ -15,7 +15,7 @@ pub fn ipv4(protocol: u8, transport: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// An IPv6 packet whose first header after the fixed one is `next_header`: 2001:db8::1 to 2001:db8::2.
+/// An IPv6 packet whose first header after the fixed one is `next_header`: `2001:db8::1` to `2001:db8::2`.
 pub fn ipv6(next_header: u8, rest: &[u8]) -> Vec<u8> {
     let [l0, l1] = (rest.len() as u16).to_be_bytes();
     let mut bytes = vec![0x60, 0, 0, 0, l0, l1, next_header, 63];

@@ -1,0 +1,72 @@
+//! The packet inside, held against a reader of its own: short way, views and oracle.
+
+mod support;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+use support::{check, generate, oracle};
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+    #[test]
+    fn any_bytes(bytes: Vec<u8>, first: u8) {
+        check::inner(&bytes);
+        let versioned = [&[if first % 2 == 0 { 0x45 } else { 0x60 }], &bytes[..]].concat();
+        check::inner(&versioned);
+    }
+
+    #[test]
+    fn packets_bent_and_straight(bytes in generate::inner()) {
+        check::inner(&bytes);
+    }
+
+    /// A packet is never read beyond what it says of its own length.
+    #[test]
+    fn what_is_behind_the_packet_does_not_matter(bytes in generate::inner(), tail: Vec<u8>) {
+        if oracle::ip(&bytes).is_ok() {
+            let longer = [&bytes[..], &tail].concat();
+            check::inner(&longer);
+            prop_assert_eq!(oracle::five_tuple(&bytes), oracle::five_tuple(&longer));
+        }
+    }
+}
+
+/// Generated packets are only worth something where they get deep: counts what becomes of them.
+#[test]
+fn generated_packets_reach_every_reason() {
+    let counts = RefCell::new(BTreeMap::<_, u32>::new());
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(6_000) };
+    let rng = prop::test_runner::TestRng::deterministic_rng(config.rng_algorithm);
+    TestRunner::new_with_rng(config, rng)
+        .run(&generate::inner(), |bytes| {
+            let reason = match oracle::five_tuple(&bytes) {
+                Ok((.., Some(_))) => "ports",
+                Ok((.., None)) => "no ports",
+                Err((reason, _)) => reason,
+            };
+            *counts.borrow_mut().entry(reason).or_default() += 1;
+            Ok(())
+        })
+        .unwrap();
+    let counts = counts.into_inner();
+    assert!(counts["ports"] > 1_000 && counts["no ports"] > 500, "{counts:?}");
+    for reason in [
+        "ipv4-fragment-end",
+        "ipv4-fragment-length",
+        "ipv4-total-length",
+        "ipv6-extension-count",
+        "ipv6-extension-truncated",
+        "ipv6-fragment-end",
+        "ipv6-fragment-length",
+        "ipv6-hop-by-hop-not-first",
+        "ipv6-payload-length",
+        "tcp-truncated",
+        "udp-length",
+    ] {
+        assert!(counts.contains_key(reason), "{reason} is not reached: {counts:?}");
+    }
+}
