@@ -1,3 +1,5 @@
+use core::fmt;
+
 use thiserror::Error;
 
 use super::ProfileOption;
@@ -61,7 +63,7 @@ pub enum EnvelopeError {
         option: ProfileOption,
     },
     /// The inner packet is empty, or of another IP version than the protocol type says.
-    #[error("inner packet at offset {offset}: expected IP version {expected}, found {found:?}")]
+    #[error("inner packet at offset {offset}: expected IP version {expected}, found {}", Found(*found))]
     InnerVersion {
         /// Where the inner packet begins.
         offset: usize,
@@ -98,6 +100,17 @@ impl EnvelopeError {
             Self::OptionDoubled { .. } => "gwlb-option-doubled",
             Self::OptionMissing { .. } => "gwlb-option-missing",
             Self::InnerVersion { .. } => "inner-version",
+        }
+    }
+}
+
+struct Found(Option<u8>);
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(version) => write!(f, "{version}"),
+            None => f.write_str("nothing"),
         }
     }
 }

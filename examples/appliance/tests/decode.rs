@@ -68,8 +68,14 @@ fn compare(file: &Path) -> usize {
         let context = format!("{} packet {}", file.display(), record["packet"]);
         compare_time(record, packet, &context);
         compare_outer(record, packet, &context);
-        compare_geneve(&record["geneve"], &packet["geneve"], &context);
-        compare_inner(record, packet, &context);
+        // A layer that is bad on purpose is tested by reason, where the captures are made.
+        let bad = record["error"]["layer"].as_str();
+        if bad != Some("geneve") {
+            compare_geneve(&record["geneve"], &packet["geneve"], &context);
+            if bad != Some("inner") {
+                compare_inner(record, packet, &context);
+            }
+        }
     }
     records.len()
 }
@@ -162,9 +168,12 @@ fn compare_inner(record: &Value, packet: &Value, context: &str) {
         Some(17) => ("udp", 1, "udp.srcport", "udp.dstport"),
         _ => return assert!(inner.get("sport").is_none(), "{context}: ports of what has none"),
     };
-    // tshark shows the ports of a reassembled datagram beside its last fragment; a later fragment has none.
-    if inner["fragment"] == false {
+    // tshark shows the ports of a reassembled datagram beside its last fragment; a later fragment has none. And it
+    // gives up at an inner header (a routing type that it does not know, say) that may be passed over.
+    let gave_up = packet.to_string().contains("_ws.malformed");
+    if inner["fragment"] == false && !gave_up {
         let transport = layer(packet, name, n);
+        assert!(!transport.is_null(), "{context}: tshark shows no {name}");
         assert_eq!(inner["sport"], number(&transport[sport]), "{context}");
         assert_eq!(inner["dport"], number(&transport[dport]), "{context}");
     }

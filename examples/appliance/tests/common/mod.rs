@@ -1,5 +1,5 @@
 //! Starting the appliance and asking tshark for a second opinion.
-#![allow(dead_code)]
+#![allow(dead_code, unreachable_pub)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -78,8 +78,9 @@ pub fn layer<'a>(packet: &'a Value, name: &str, n: usize) -> &'a Value {
 }
 
 /// A value that tshark writes as a decimal text or as a hexadecimal one with `0x`.
+#[track_caller]
 pub fn number(value: &Value) -> u64 {
-    let text = value.as_str().unwrap_or_else(|| panic!("a number in a text, not {value}"));
+    let Some(text) = value.as_str() else { panic!("a number in a text, not {value}") };
     match text.strip_prefix("0x") {
         Some(digits) => u64::from_str_radix(digits, 16),
         None => text.parse(),
