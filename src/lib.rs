@@ -1,5 +1,70 @@
-//! GENEVE and AWS Gateway Load Balancer (GWLB) on the wire.
-#![cfg_attr(not(feature = "std"), no_std)]
+//! GENEVE and the gateway load balancers that speak it: parse what AWS Gateway Load Balancer (GWLB)
+//! sends, look into it, and answer it, without copying a byte.
+//!
+//! A GWLB hands each packet of the traffic that it is asked to guard to an appliance, wrapped in GENEVE
+//! on UDP port 6081, and expects it back in the same wrapping. This crate is what such an appliance is
+//! built from.
+//!
+//! ```
+//! use gwlb_geneve::gwlb::{Envelope, Outer, Profile, Reply, ReplyPolicy};
+//! use gwlb_geneve::packet::FiveTuple;
+//!
+//! /// The answer to a datagram that came to UDP port 6081, unless it is for telnet.
+//! fn answer<'a>(outer: &Outer, payload: &'a [u8]) -> Option<Reply<'a>> {
+//!     let envelope = Envelope::parse(payload, &Profile::AWS).ok()?;
+//!     let flow = FiveTuple::parse(envelope.inner()).ok()?;
+//!     if flow.ports.is_some_and(|ports| ports.destination == 23) {
+//!         return None;
+//!     }
+//!     envelope.reply(outer, &ReplyPolicy::default()).ok()
+//! }
+//! # let geneve = [
+//! #     8, 0, 8, 0, 0, 0, 0, 0, 1, 8, 1, 2, 0, 0, 0, 0, 0, 0, 0, 1,
+//! #     1, 8, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0, 1, 8, 3, 1, 0, 0, 0, 1,
+//! # ];
+//! # let ip = [0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0, 10, 1, 0, 1, 10, 2, 0, 2];
+//! # let tcp = |port| [0x9c, 0x40, 0, port, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 2, 0, 0, 0, 0, 0, 0];
+//! # let outer = Outer::new(([10, 0, 0, 1].into(), 49_152), ([10, 0, 0, 2].into(), 6081));
+//! # assert!(answer(&outer, &[&geneve[..], &ip, &tcp(22)].concat()).is_some());
+//! # assert!(answer(&outer, &[&geneve[..], &ip, &tcp(23)].concat()).is_none());
+//! ```
+//!
+//! # The map
+//!
+//! ```text
+//! src/
+//!   geneve/    RFC 8926 on the wire: header, options, packet view, builder. Knows no cloud.
+//!   gwlb/      what gateway load balancers mean by it: provider profile, endpoint / attachment / cookie,
+//!              envelope, outer header, reply
+//!   packet/    the IP packet inside: IPv4, IPv6 (extension headers), TCP, UDP, ICMP, Ethernet; checksums
+//!   capture/   pcap and pcapng files, in and out
+//! ```
+//!
+//! [`geneve`] and [`packet`] stand on the ground; [`gwlb`] stands on both, `capture` on [`packet`]. No import
+//! runs upward.
+//!
+//! # What holds everywhere
+//!
+//! * **One check, then no accessor can panic or fail.** A view comes out of a `parse` function, which says in
+//!   an error what was expected, what was found and where; after that every accessor returns a plain value.
+//! * **Nothing is copied, nothing is allocated** to parse, to build into a slice, or to answer.
+//! * **What is not understood is kept.** Unknown options, their order and reserved bits come back in a reply
+//!   byte for byte.
+//! * **No unsafe code**, no index and no arithmetic that could panic on what the network sends.
+//!
+//! # Features
+//!
+//! | feature | what it adds | needs |
+//! |---|---|---|
+//! | `std` (default) | `std::error::Error` sources, `alloc` | |
+//! | `alloc` | building into [`bytes::BufMut`], packets that own their buffer | a global allocator |
+//! | `capture` | `capture`: reading and writing pcap and pcapng files | `std` |
+//! | `full` | all of it | |
+//!
+//! Without default features [`geneve`], [`gwlb`] and [`packet`] are `no_std` and need no allocator.
+//!
+//! [`bytes::BufMut`]: https://docs.rs/bytes/latest/bytes/buf/trait.BufMut.html
+#![cfg_attr(not(any(feature = "std", test)), no_std)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // The wall around code that reads bytes from the network: no index, no arithmetic that can wrap or
 // panic unseen, no unwrapping.
@@ -28,3 +93,8 @@ pub mod capture;
 pub mod geneve;
 pub mod gwlb;
 pub mod packet;
+
+/// The README's code compiles and runs.
+#[cfg(all(doctest, feature = "std"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

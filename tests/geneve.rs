@@ -1,5 +1,6 @@
 //! RFC 8926 for an endpoint, rule by rule (the ids are those of the project's table of wire facts), and
 //! the mistakes that other parsers made.
+#![cfg(feature = "alloc")]
 
 mod support;
 

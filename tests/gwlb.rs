@@ -1,4 +1,5 @@
 //! The load balancer's envelope and the answer to it.
+#![cfg(feature = "alloc")]
 
 mod support;
 

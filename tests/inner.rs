@@ -1,4 +1,5 @@
 //! The packet inside, held against a reader of its own: short way, views and oracle.
+#![cfg(feature = "alloc")]
 
 mod support;
 

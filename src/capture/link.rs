@@ -1,6 +1,7 @@
 use core::fmt;
 
 use crate::EtherType;
+use crate::packet::ethernet::VlanTag;
 
 /// A link type: what the first bytes of a captured packet are (the LINKTYPE registry of
 /// tcpdump.org).
@@ -63,53 +64,10 @@ impl fmt::Display for LinkType {
 pub struct Network<'a> {
     /// Kind of packet in `payload`, behind all VLAN tags.
     pub ether_type: EtherType,
-    /// VLAN tags, outermost first.
-    pub vlans: Vlans<'a>,
     /// The packet, with whatever the link layer put behind it (padding, check sequence).
     pub payload: &'a [u8],
     /// Where `payload` starts in the captured bytes.
     pub offset: usize,
-}
-
-/// The IEEE 802.1Q and 802.1ad tags of a frame, outermost first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Vlans<'a> {
-    /// Four bytes a tag: its control information, then the type of what follows it.
-    tags: &'a [u8],
-}
-
-impl<'a> Vlans<'a> {
-    /// The tags, outermost first.
-    pub fn iter(self) -> impl Iterator<Item = VlanTag> + 'a {
-        let control = |tag: &[u8]| tag.first_chunk().copied().map(u16::from_be_bytes);
-        self.tags.chunks_exact(4).filter_map(control).map(VlanTag)
-    }
-
-    /// Whether the frame is untagged.
-    pub fn is_empty(self) -> bool {
-        self.tags.is_empty()
-    }
-}
-
-/// Tag control information of a VLAN tag (IEEE 802.1Q §9.6), all 16 bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct VlanTag(pub u16);
-
-impl VlanTag {
-    /// VLAN identifier, 12 bits; 0 says that the frame has a priority only.
-    pub const fn id(self) -> u16 {
-        self.0 & 0x0fff
-    }
-
-    /// Priority code point, 0 to 7.
-    pub const fn priority(self) -> u8 {
-        self.0.to_be_bytes()[0] >> 5
-    }
-
-    /// Whether the frame may be dropped first under congestion.
-    pub const fn drop_eligible(self) -> bool {
-        self.0 & 0x1000 != 0
-    }
 }
 
 /// Why the link layer of a packet tells nothing of what it carries. Offsets count from the
@@ -208,7 +166,7 @@ impl<'a> Header<'a> {
         let mut type_at = ether_type_at;
         let mut ether_type = EtherType(self.u16(type_at)?);
         let mut offset = end;
-        while is_vlan(ether_type) {
+        while VlanTag::is_next(ether_type) {
             type_at = offset.saturating_add(2);
             ether_type = EtherType(self.u16(type_at)?);
             offset = offset.saturating_add(4);
@@ -216,16 +174,12 @@ impl<'a> Header<'a> {
         if ether_type.0 < 0x0600 {
             return Err(LinkError::NoEtherType { offset: type_at, found: ether_type.0 });
         }
-        let network = self.plain(ether_type, offset)?;
-        Ok(Network {
-            vlans: Vlans { tags: self.data.get(end..offset).unwrap_or_default() },
-            ..network
-        })
+        self.plain(ether_type, offset)
     }
 
     fn plain(self, ether_type: EtherType, offset: usize) -> Result<Network<'a>, LinkError> {
         let payload = self.data.get(offset..).ok_or(self.too_short(offset))?;
-        Ok(Network { ether_type, vlans: Vlans::default(), payload, offset })
+        Ok(Network { ether_type, payload, offset })
     }
 
     fn family(self, family: u32) -> Result<Network<'a>, LinkError> {
@@ -262,11 +216,6 @@ impl<'a> Header<'a> {
     }
 }
 
-/// 0x9100 is what older switches wrote for the outer of two tags.
-fn is_vlan(ether_type: EtherType) -> bool {
-    matches!(ether_type, EtherType::VLAN | EtherType::SERVICE_VLAN | EtherType(0x9100))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -279,15 +228,13 @@ mod tests {
     }
 
     #[track_caller]
-    fn expect(link_type: LinkType, parts: &[&[u8]], ether_type: EtherType, vlans: &[u16]) {
+    fn expect(link_type: LinkType, parts: &[&[u8]], ether_type: EtherType) {
         let frame = frame(parts);
         let payload = *parts.last().unwrap();
         let found = network(link_type, &frame).unwrap();
         assert_eq!(found.ether_type, ether_type);
         assert_eq!(found.payload, payload);
         assert_eq!(found.offset, frame.len() - payload.len());
-        assert_eq!(found.vlans.iter().map(|tag| tag.0).collect::<Vec<_>>(), vlans);
-        assert_eq!(found.vlans.is_empty(), vlans.is_empty());
 
         for cut in 0..found.offset {
             let error = network(link_type, &frame[..cut]).unwrap_err();
@@ -301,20 +248,14 @@ mod tests {
     #[test]
     fn ethernet_with_any_number_of_tags() {
         let addresses = &[0xaa; 12];
-        expect(LinkType::ETHERNET, &[addresses, &[8, 0], IPV4], EtherType::IPV4, &[]);
-        expect(LinkType::ETHERNET, &[addresses, &[8, 6], &[]], EtherType::ARP, &[]);
+        expect(LinkType::ETHERNET, &[addresses, &[8, 0], IPV4], EtherType::IPV4);
+        expect(LinkType::ETHERNET, &[addresses, &[8, 6], &[]], EtherType::ARP);
         let one = &[0x81, 0, 0x30, 0x2a, 0x86, 0xdd];
-        expect(LinkType::ETHERNET, &[addresses, one, IPV6], EtherType::IPV6, &[0x302a]);
+        expect(LinkType::ETHERNET, &[addresses, one, IPV6], EtherType::IPV6);
         let two = &[0x88, 0xa8, 0, 7, 0x81, 0, 0xe0, 9, 8, 0];
-        expect(LinkType::ETHERNET, &[addresses, two, IPV4], EtherType::IPV4, &[7, 0xe009]);
+        expect(LinkType::ETHERNET, &[addresses, two, IPV4], EtherType::IPV4);
         let three = &[0x91, 0, 0, 1, 0x91, 0, 0, 2, 0x81, 0, 0, 3, 8, 0];
-        expect(LinkType::ETHERNET, &[addresses, three, IPV4], EtherType::IPV4, &[1, 2, 3]);
-    }
-
-    #[test]
-    fn vlan_tag_fields() {
-        let tag = VlanTag(0xb02a);
-        assert_eq!((tag.priority(), tag.drop_eligible(), tag.id()), (5, true, 42));
+        expect(LinkType::ETHERNET, &[addresses, three, IPV4], EtherType::IPV4);
     }
 
     #[test]
@@ -330,14 +271,14 @@ mod tests {
     #[test]
     fn linux_cooked() {
         let v1 = &[0, 0, 0, 1, 0, 6, 1, 2, 3, 4, 5, 6, 0, 0];
-        expect(LinkType::LINUX_SLL, &[v1, &[8, 0], IPV4], EtherType::IPV4, &[]);
+        expect(LinkType::LINUX_SLL, &[v1, &[8, 0], IPV4], EtherType::IPV4);
         let tag = &[0x81, 0, 0, 5, 0x86, 0xdd];
-        expect(LinkType::LINUX_SLL, &[v1, tag, IPV6], EtherType::IPV6, &[5]);
+        expect(LinkType::LINUX_SLL, &[v1, tag, IPV6], EtherType::IPV6);
 
         let v2 = &[0, 0, 0, 0, 0, 2, 0, 1, 4, 6, 1, 2, 3, 4, 5, 6, 0, 0];
-        expect(LinkType::LINUX_SLL2, &[&[0x86, 0xdd], v2, IPV6], EtherType::IPV6, &[]);
+        expect(LinkType::LINUX_SLL2, &[&[0x86, 0xdd], v2, IPV6], EtherType::IPV6);
         let tag = &[0, 6, 8, 0];
-        expect(LinkType::LINUX_SLL2, &[&[0x81, 0], v2, tag, IPV4], EtherType::IPV4, &[6]);
+        expect(LinkType::LINUX_SLL2, &[&[0x81, 0], v2, tag, IPV4], EtherType::IPV4);
 
         let netlink = [&[0, 4, 0x03, 0x38][..], &[0; 12], IPV4].concat();
         let error = network(LinkType::LINUX_SLL, &netlink).unwrap_err();
@@ -360,14 +301,14 @@ mod tests {
 
     #[test]
     fn loopback_in_either_byte_order() {
-        expect(LinkType::NULL, &[&[2, 0, 0, 0], IPV4], EtherType::IPV4, &[]);
-        expect(LinkType::NULL, &[&[0, 0, 0, 2], IPV4], EtherType::IPV4, &[]);
+        expect(LinkType::NULL, &[&[2, 0, 0, 0], IPV4], EtherType::IPV4);
+        expect(LinkType::NULL, &[&[0, 0, 0, 2], IPV4], EtherType::IPV4);
         for family in [10, 24, 28, 30] {
-            expect(LinkType::NULL, &[&[family, 0, 0, 0], IPV6], EtherType::IPV6, &[]);
-            expect(LinkType::NULL, &[&[0, 0, 0, family], IPV6], EtherType::IPV6, &[]);
-            expect(LinkType::LOOP, &[&[0, 0, 0, family], IPV6], EtherType::IPV6, &[]);
+            expect(LinkType::NULL, &[&[family, 0, 0, 0], IPV6], EtherType::IPV6);
+            expect(LinkType::NULL, &[&[0, 0, 0, family], IPV6], EtherType::IPV6);
+            expect(LinkType::LOOP, &[&[0, 0, 0, family], IPV6], EtherType::IPV6);
         }
-        expect(LinkType::LOOP, &[&[0, 0, 0, 2], IPV4], EtherType::IPV4, &[]);
+        expect(LinkType::LOOP, &[&[0, 0, 0, 2], IPV4], EtherType::IPV4);
         let error = network(LinkType::LOOP, &[2, 0, 0, 0]).unwrap_err();
         assert_eq!(error, LinkError::ProtocolFamily { found: 0x0200_0000 });
     }

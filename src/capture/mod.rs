@@ -36,7 +36,7 @@ mod reader;
 mod writer;
 
 pub use error::{Damage, Error, Magic};
-pub use link::{LinkError, LinkType, Network, VlanTag, Vlans};
+pub use link::{LinkError, LinkType, Network};
 pub use reader::{Packet, Reader};
 pub use writer::{Format, Writer};
 

@@ -153,7 +153,7 @@ fn parse_hex(digits: &str, prefix_len: usize) -> Result<u64, ParseIdError> {
     })
 }
 
-#[cfg(all(test, feature = "std"))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -121,7 +121,7 @@ impl<'a> EthernetFrame<'a> {
 /// A VLAN tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct VlanTag {
-    /// [`EtherType::VLAN`] or [`EtherType::SERVICE_VLAN`].
+    /// [`EtherType::VLAN`], [`EtherType::SERVICE_VLAN`] or 0x9100.
     pub protocol: EtherType,
     /// Priority (3 bits), drop eligible (1 bit) and VLAN identifier (12 bits).
     pub control: u16,
@@ -147,8 +147,9 @@ impl VlanTag {
         self.control & 0x1000 != 0
     }
 
-    const fn is_next(ether_type: EtherType) -> bool {
-        matches!(ether_type, EtherType::VLAN | EtherType::SERVICE_VLAN)
+    /// Whether a tag follows. 0x9100 is what older switches wrote for the outer of two.
+    pub(crate) const fn is_next(ether_type: EtherType) -> bool {
+        matches!(ether_type, EtherType::VLAN | EtherType::SERVICE_VLAN | EtherType(0x9100))
     }
 }
 

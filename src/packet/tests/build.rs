@@ -15,7 +15,7 @@ pub(crate) fn ipv4(protocol: u8, options: &[u8], payload: &[u8]) -> Vec<u8> {
     packet
 }
 
-/// An IPv6 packet from 2001:db8::1 to 2001:db8::2; `payload` starts with the extension headers.
+/// An IPv6 packet from `2001:db8::1` to `2001:db8::2`; `payload` starts with the extension headers.
 pub(crate) fn ipv6(next_header: u8, payload: &[u8]) -> Vec<u8> {
     let mut packet = vec![0; 40];
     packet[0] = 0x60;
