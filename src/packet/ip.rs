@@ -34,6 +34,23 @@ impl<'a> IpPacket<'a> {
         }
     }
 
+    /// Looks at all that other methods look at on demand only: the transport header, TCP options, and the packet that
+    /// an ICMP error quotes. What passes has no part that a receiver would read differently for want of bytes.
+    ///
+    /// # Errors
+    ///
+    /// The first of theirs.
+    pub fn check_whole(&self) -> Result<(), ParseError> {
+        match self.transport()? {
+            Transport::Tcp(segment) => segment.options().try_for_each(|option| option.map(drop)),
+            Transport::Icmp(message) | Transport::Icmpv6(message) => match message.quoted() {
+                Some(quoted) => quoted?.five_tuple().map(drop),
+                None => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+
     /// Length of the packet by its header, in bytes: without a [`trailer`](Self::trailer).
     pub fn total_len(&self) -> usize {
         match self {

@@ -29,10 +29,9 @@
 //!
 //! [`FiveTuple::parse`] is the short way from bytes to the key of a flow, for the path that every packet takes.
 
-pub mod checksum;
-pub mod ethernet;
-
+mod checksum;
 mod error;
+mod ethernet;
 mod five_tuple;
 mod fragment;
 mod icmp;
@@ -49,7 +48,7 @@ mod udp;
 
 pub use checksum::{Checksum, ChecksumStatus};
 pub use error::{Layer, ParseError};
-pub use ethernet::EthernetFrame;
+pub use ethernet::{EthernetFrame, MAX_VLAN_TAGS, VlanTag, VlanTags};
 pub use five_tuple::{Addresses, FiveTuple, Ports};
 pub use fragment::Fragment;
 pub use icmp::{Echo, IcmpMessage, IcmpVersion};

@@ -139,7 +139,7 @@ fn total_length_is_held_against_the_slice() {
     let packet = ipv4(17, &[], &udp(&[0; 40]));
     let cut = &packet[..packet.len() - 1];
     let error = FiveTuple::parse(cut).unwrap_err();
-    assert_eq!(error.to_string(), "IPv4 length at offset 2: 20 to 67 expected, 68 found");
+    assert_eq!(error.to_string(), "IPv4 length at offset 2: expected 20 to 67, found 68");
     assert_eq!(
         (error.reason(), error.layer(), error.offset()),
         ("ipv4-total-length", Layer::Ipv4, 2)
