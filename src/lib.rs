@@ -17,6 +17,9 @@
     )
 )]
 
+#[cfg(feature = "alloc")]
+extern crate alloc;
+
 mod ether_type;
 mod time;
 
@@ -25,6 +28,7 @@ pub use time::Timestamp;
 
 #[cfg(feature = "capture")]
 pub mod capture;
+pub mod flow;
 pub mod geneve;
 pub mod gwlb;
 pub mod packet;
