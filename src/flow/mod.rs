@@ -1,4 +1,7 @@
-//! Who talks to whom: keys and hashes of flows.
+//! Who talks to whom: keys and hashes of flows, and the table of those that are going on.
+//!
+//! [`PacketFlow::of`] says which flow a packet belongs to, a [`FlowKey`], and which way it goes. A `FlowTable` holds
+//! what is known of each flow. The hashes differ in what they are for:
 //!
 //! | hash | keyed | for |
 //! |---|---|---|
@@ -22,6 +25,8 @@ mod key;
 mod packet_flow;
 mod seed;
 mod spread;
+#[cfg(feature = "alloc")]
+mod table;
 mod toeplitz;
 
 #[cfg(feature = "community-id")]
@@ -32,4 +37,9 @@ pub use key::{Direction, FlowKey};
 pub use packet_flow::{FragmentKey, PacketFlow, Part, Relation};
 pub use seed::FlowSeed;
 pub use spread::{Stickiness, StickinessKey, owner, source_port};
+#[cfg(feature = "alloc")]
+pub use table::{
+    EndReason, EndedFlow, Flow, FlowCounters, FlowId, FlowLimits, FlowPhase, FlowTable,
+    FlowTableError, FlowTimeouts, LastEnvelope, Observation, Probe, Refusal, Refused,
+};
 pub use toeplitz::Toeplitz;

@@ -103,6 +103,13 @@ impl FlowSeed {
             fold(fold(endpoint ^ k0, a ^ k1) ^ tail, k2)
         }
     }
+
+    /// The hash of a number, for tables beside that of the flows.
+    #[cfg(feature = "alloc")]
+    pub(super) const fn hash_number(&self, number: u64) -> u64 {
+        let [k0, k1, k2, _] = self.keys;
+        fold(fold(number ^ k0, k1) ^ k2, k0)
+    }
 }
 
 /// The two halves of the product of 128 bits, one over the other.
