@@ -120,8 +120,13 @@ impl Rig {
             .map_or_else(|refused| Err(refused.why), |_| Ok(false))
     }
 
+    fn get(&mut self, key: &FlowKey, millis: u64) -> Option<FlowId> {
+        let probe = self.table.probe(key);
+        self.table.get(&probe, at(millis))
+    }
+
     fn phase(&mut self, packet: Packet, millis: u64) -> Option<FlowPhase> {
-        let id = self.table.get(&packet.key().0, at(millis))?;
+        let id = self.get(&packet.key().0, millis)?;
         Some(self.table.flow(id).unwrap().phase())
     }
 
@@ -213,7 +218,7 @@ fn flows_that_began_unseen() {
 
     let answer = Packet { port: 2, back: true, flags: SYN | ACK, ..CLIENT };
     rig.packet(answer, 0).unwrap();
-    let id = rig.table.get(&answer.key().0, at(0)).unwrap();
+    let id = rig.get(&answer.key().0, 0).unwrap();
     let client = Packet { back: false, flags: ACK, ..answer };
     assert_eq!(rig.table.flow(id).unwrap().opener(), client.key().1);
     rig.packet(client, 0).unwrap();
@@ -413,7 +418,7 @@ fn the_latest_envelope_of_each_direction_is_kept() {
     rig.packet(Packet { back: true, flags: SYN | ACK, cookie: 8, ..CLIENT }, 0).unwrap();
     rig.packet(Packet { flags: ACK, cookie: 9, ..CLIENT }, 0).unwrap();
     let (key, there) = CLIENT.key();
-    let id = rig.table.get(&key, at(0)).unwrap();
+    let id = rig.get(&key, 0).unwrap();
     let flow = rig.table.flow(id).unwrap();
     for (direction, cookie) in [(there, 9), (there.reversed(), 8)] {
         let last = flow.last_envelope(direction).unwrap();
@@ -440,7 +445,7 @@ fn unusual_headers_are_kept_as_they_came_within_their_limit() {
             rig.bytes(CLIENT, bytes, at(0)).unwrap();
         }
         let (key, there) = CLIENT.key();
-        let id = rig.table.get(&key, at(0)).unwrap();
+        let id = rig.get(&key, 0).unwrap();
         let kept = bytes.len() - inner.len().min(bytes.len());
         let last = rig.table.flow(id).unwrap().last_envelope(there).unwrap();
         assert_eq!(last.header(), &bytes[..last.header().len()]);
@@ -451,17 +456,17 @@ fn unusual_headers_are_kept_as_they_came_within_their_limit() {
         }
         assert!(rig.table.counters().headers_dropped > 0);
         let last = Packet { port: 5, ..CLIENT };
-        let id = rig.table.get(&last.key().0, at(0)).unwrap();
+        let id = rig.get(&last.key().0, 0).unwrap();
         assert_eq!(rig.table.flow(id).unwrap().last_envelope(there), None, "none, not a wrong one");
         // A usual one takes its place, and its room is free again.
         rig.packet(CLIENT, 0).unwrap();
-        let id = rig.table.get(&key, at(0)).unwrap();
+        let id = rig.get(&key, 0).unwrap();
         assert_eq!(
             rig.table.flow(id).unwrap().last_envelope(there).unwrap().header(),
             &header(1, 7)[..40]
         );
         rig.bytes(last, bytes, at(0)).unwrap();
-        let id = rig.table.get(&last.key().0, at(0)).unwrap();
+        let id = rig.get(&last.key().0, 0).unwrap();
         assert!(rig.table.flow(id).unwrap().last_envelope(there).is_some());
     }
 }
@@ -495,7 +500,7 @@ fn icmp_errors_neither_open_nor_refresh_a_flow() {
 fn states_come_back_with_the_reason() {
     let mut rig = Rig::of(10);
     rig.packet(CLIENT, 0).unwrap();
-    let id = rig.table.get(&CLIENT.key().0, at(0)).unwrap();
+    let id = rig.get(&CLIENT.key().0, 0).unwrap();
     *rig.table.state_mut(id).unwrap() = 42;
     let flow = rig.table.remove(id).unwrap();
     assert_eq!((flow.state, flow.reason, flow.is_half()), (42, EndReason::Removed, true));
@@ -771,7 +776,7 @@ proptest! {
             }
             for flow in model.flows.values() {
                 let (key, direction) = Packet { back: false, ..flow.packet }.key();
-                let id = rig.table.get(&key, at(now)).expect("a flow of the model");
+                let id = rig.get(&key, now).expect("a flow of the model");
                 let found = rig.table.flow(id).unwrap();
                 prop_assert_eq!(found.phase(), flow.phase);
                 prop_assert_eq!([direction, direction.reversed()].map(|way| found.packets(way)), flow.counts);

@@ -1,7 +1,7 @@
 //! Who talks to whom: keys and hashes of flows, and the table of those that are going on.
 //!
 //! [`PacketFlow::of`] says which flow a packet belongs to, a [`FlowKey`], and which way it goes. A `FlowTable` holds
-//! what is known of each flow. The hashes differ in what they are for:
+//! what is known of each flow, a `FragmentMap` which flow the fragments without ports are of. The hashes differ in what they are for:
 //!
 //! | hash | keyed | for |
 //! |---|---|---|
@@ -17,10 +17,16 @@
 //!
 //! All but Toeplitz with an ordinary key are the same for both directions of a flow.
 
+#[cfg(feature = "alloc")]
+mod clock;
 #[cfg(feature = "community-id")]
 mod community_id;
 #[cfg(feature = "alloc")]
+mod fragments;
+#[cfg(feature = "alloc")]
 mod group;
+#[cfg(feature = "alloc")]
+mod index;
 mod key;
 mod packet_flow;
 mod seed;
@@ -31,6 +37,8 @@ mod toeplitz;
 
 #[cfg(feature = "community-id")]
 pub use community_id::CommunityId;
+#[cfg(feature = "alloc")]
+pub use fragments::{FragmentCounters, FragmentMap, FragmentMapError, Resolved};
 #[cfg(feature = "alloc")]
 pub use group::EndpointGroups;
 pub use key::{Direction, FlowKey};

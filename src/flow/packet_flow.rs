@@ -14,7 +14,7 @@ pub struct PacketFlow {
     pub direction: Direction,
     /// The flow's own packet, or an ICMP error about one.
     pub relation: Relation,
-    /// The part that a fragment plays. `Later` means that `key` has no ports yet.
+    /// The part that a fragment plays. `Later` means that `key` has no ports yet; a `FragmentMap` knows them.
     pub part: Part,
 }
 

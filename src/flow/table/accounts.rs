@@ -1,10 +1,10 @@
 use alloc::collections::TryReserveError;
 use alloc::vec::Vec;
 
-use super::index::Index;
 use super::phase::Evictable;
 use super::ring::{Links, Place};
 use crate::flow::FlowSeed;
+use crate::flow::index::Index;
 use crate::gwlb::EndpointId;
 
 /// What is kept of each endpoint (or group) that has flows.

@@ -1,8 +1,8 @@
 use core::net::Ipv4Addr;
 
-use super::clock::Moment;
 use super::ring::Links;
 use super::{FlowId, FlowPhase};
+use crate::flow::clock::Moment;
 use crate::flow::{Direction, FlowKey};
 use crate::packet::TcpFlags;
 

@@ -1,8 +1,8 @@
-use super::clock::{Clock, Moment};
 use super::entry::Entry;
 use super::envelopes::{Envelopes, LastEnvelope};
 use super::{EndReason, FlowPhase};
 use crate::Timestamp;
+use crate::flow::clock::{Clock, Moment};
 use crate::flow::{Direction, FlowKey};
 
 /// A flow in a [`FlowTable`](super::FlowTable), to look at.

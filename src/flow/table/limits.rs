@@ -3,9 +3,9 @@ use core::time::Duration;
 
 use thiserror::Error;
 
-use super::clock::Ticks;
 use super::phase::FlowPhase;
 use crate::flow::FlowKey;
+use crate::flow::clock::Ticks;
 use crate::packet::IpProtocol;
 
 /// How much a [`FlowTable`](super::FlowTable) may hold. All of it is reserved when the table is made, and nothing

@@ -1,10 +1,8 @@
 mod accounts;
-mod clock;
 mod counters;
 mod entry;
 mod envelopes;
 mod flow;
-mod index;
 mod limits;
 mod observation;
 mod phase;
@@ -21,12 +19,12 @@ pub use limits::{FlowLimits, FlowTableError, FlowTimeouts};
 pub use observation::{EndReason, Observation, Probe, Refusal, Refused};
 pub use phase::FlowPhase;
 
+use super::clock::{Clock, deadline};
+use super::index::Index;
 use super::{FlowKey, FlowSeed, Relation};
 use crate::Timestamp;
 use crate::gwlb::Profile;
-use clock::{Clock, deadline};
 use envelopes::Envelopes;
-use index::Index;
 use limits::TimeoutTicks;
 use observation::NOWHERE;
 use ring::{MAX_ENDPOINTS, MAX_FLOWS};
@@ -267,10 +265,11 @@ impl<S> FlowTable<S> {
         }
     }
 
-    /// A flow by its key, if it is there and has not expired at `now`.
-    pub fn get(&mut self, key: &FlowKey, now: Timestamp) -> Option<FlowId> {
+    /// A flow, if it is there and has not expired at `now`.
+    #[inline]
+    pub fn get(&mut self, probe: &Probe, now: Timestamp) -> Option<FlowId> {
         let now = self.clock.advance(now);
-        let slot = self.locate(&self.probe(key))?;
+        let slot = self.locate(probe)?;
         let entry = self.store.get(slot)?;
         let over = deadline(entry.last_seen, self.timeouts.of(&entry.key, entry.phase));
         (over > now.tick()).then(|| entry.id(slot))

@@ -2,10 +2,10 @@ use alloc::collections::TryReserveError;
 use alloc::vec::Vec;
 
 use super::accounts::Accounts;
-use super::clock::Tick;
 use super::entry::Entry;
 use super::phase::Evictable;
 use super::ring::{Links, Node, Place, Rings};
+use crate::flow::clock::Tick;
 
 /// Entries in slots, and the rings in which they wait for their end.
 ///

@@ -1,10 +1,10 @@
-use super::clock::{Moment, Tick, deadline};
 use super::entry::{Entry, Marks, PerDirection};
-use super::index::Index;
 use super::observation::{NOWHERE, Observation, Probe, Refusal};
 use super::phase::Evictable;
 use super::ring::{Links, Place, Rings};
 use super::{EndReason, EndedFlow, FlowId, FlowPhase, FlowTable};
+use crate::flow::clock::{Moment, Tick, deadline};
+use crate::flow::index::Index;
 use crate::flow::{Direction, Relation};
 
 /// How flows find room, wait for their end and come to it.

@@ -2,7 +2,7 @@ use core::time::Duration;
 
 use crate::Timestamp;
 
-/// Time as the table counts it: never backwards, whatever the time stamps do.
+/// Time as tables count it: never backwards, whatever the time stamps do.
 ///
 /// Packets of several queues may be a little out of order: time stands still for those. Where the clock has been
 /// set back, it goes on from what it was, at the pace of the new one.
@@ -12,7 +12,7 @@ pub(super) struct Clock {
     elapsed: Moment,
 }
 
-/// Nanoseconds of the table's own time.
+/// Nanoseconds of a table's own time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Moment(u64);
 
@@ -64,6 +64,10 @@ impl Moment {
 
     pub(super) const fn as_nanos(self) -> u64 {
         self.0
+    }
+
+    pub(super) const fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 }
 
