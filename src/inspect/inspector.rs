@@ -84,7 +84,8 @@ pub trait Inspector: Send + 'static {
         cx: &mut Context<'_>,
         votes: &mut Vec<Vote>,
     ) {
-        let verdict = Self::INTEREST.contains(Interest::PACKETS).then(|| self.packet(flow, packet, cx));
+        let verdict =
+            Self::INTEREST.contains(Interest::PACKETS).then(|| self.packet(flow, packet, cx));
         votes.push(Vote { name: self.name().to_owned(), verdict });
     }
 }

@@ -1,5 +1,5 @@
 use crate::flow::{Direction, FlowKey, PacketFlow, Relation};
-use crate::gwlb::{Envelope, EndpointId};
+use crate::gwlb::{EndpointId, Envelope};
 use crate::packet::{FiveTuple, IpPacket, ParseError, Transport};
 
 /// A packet as inspectors see it: whose it is, which way it goes, and what is in it.
