@@ -82,6 +82,9 @@
     )
 )]
 
+#[cfg(feature = "alloc")]
+extern crate alloc;
+
 mod ether_type;
 mod time;
 
@@ -90,8 +93,11 @@ pub use time::Timestamp;
 
 #[cfg(feature = "capture")]
 pub mod capture;
+pub mod flow;
 pub mod geneve;
 pub mod gwlb;
+#[cfg(feature = "alloc")]
+pub mod inspect;
 pub mod packet;
 
 /// The README's code compiles and runs.
