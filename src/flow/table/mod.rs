@@ -32,7 +32,7 @@ use store::Store;
 
 /// The flows that are going on, each with a state `S` of the caller's: bounded, and with an end to everything.
 ///
-/// **Memory.** All of it is reserved by [`new`](Self::new); see [`FlowLimits`]. A flow takes 187 bytes, IPv4 or
+/// **Memory.** All of it is reserved by [`new`](Self::new); see [`FlowLimits`]. A flow takes 190 bytes, IPv4 or
 /// IPv6, and its state, index and both envelopes included. No operation moves the table or takes a pause for it.
 ///
 /// **Time** comes with the packets. Whether a flow has expired depends on time stamps alone: one whose
