@@ -158,7 +158,7 @@ fn a_million_flows_cost_less_than_192_bytes_each() {
     let table =
         FlowTable::<()>::new(&limits, &FlowTimeouts::default(), &Profile::AWS, seed).unwrap();
     let each = table.limits().bytes as f64 / 1e6;
-    assert!((176.0..188.0).contains(&each), "{each} bytes");
+    assert!((176.0..190.0).contains(&each), "{each} bytes");
 }
 
 #[test]
@@ -530,6 +530,26 @@ fn a_sweep_can_be_cut_into_pieces() {
         pieces += 1;
     }
     assert_eq!((pieces, rig.table.len()), (15, 0));
+}
+
+/// Large enough that fetching does something.
+#[test]
+fn what_was_fetched_may_be_out_of_date() {
+    let mut rig = Rig::of(5_000);
+    for port in 0..5_000 {
+        rig.packet(Packet { port, ..CLIENT }, 0).unwrap();
+    }
+    for port in 0..5_000 {
+        let key = Packet { port, ..CLIENT }.key().0;
+        let mut probes = [rig.table.probe(&key), rig.table.probe(&CLIENT.key().0)];
+        rig.table.fetch(&mut probes);
+        let id = rig.table.get(&probes[0], at(0)).unwrap();
+        assert_eq!(*rig.table.flow(id).unwrap().key(), key);
+        // Its slot goes to another flow, behind the probe's back.
+        rig.table.remove(id).unwrap();
+        rig.packet(Packet { port: 10_000 + port, ..CLIENT }, 0).unwrap();
+        assert_eq!(rig.table.get(&probes[0], at(0)), None);
+    }
 }
 
 // The model: a map, every rule in its plainest form.
