@@ -5,7 +5,6 @@ mod support;
 
 use std::net::Ipv4Addr;
 
-use gwlb_geneve::geneve::OptionClass;
 use gwlb_geneve::gwlb::*;
 use gwlb_geneve::packet::{Checksum, ChecksumStatus, IpPacket, IpProtocol, Transport};
 use proptest::prelude::*;
@@ -93,6 +92,12 @@ fn r3_a_wrong_checksum_is_refused_and_none_is_not() {
     let none = wrap(&received(), &payload, false);
     assert_eq!(Outer::parse(&none).unwrap(), (received(), &payload[..]));
 
+    for at in 12..20 {
+        let mut wrong = right.clone();
+        wrong[at] ^= 0x10;
+        let refused = Outer::parse(&wrong).unwrap_err();
+        assert!(matches!(refused, OuterError::HeaderChecksum { .. }), "{at}: {refused}");
+    }
     for at in 20..right.len() {
         let mut wrong = right.clone();
         wrong[at] ^= 0x10;
@@ -114,7 +119,8 @@ fn r14_options_and_reserved_bits_come_back_untouched() {
     payload[7] = 0xa5;
     payload[11] |= 0xe0;
     let envelope = Envelope::parse(&payload, &Profile::AWS).unwrap();
-    let unknown = envelope.geneve().options().filter(|option| option.class() != OptionClass::AWS);
+    let unknown =
+        envelope.geneve().options().filter(|option| option.class() != Profile::AWS.class());
     assert_eq!(unknown.count(), 1);
     let reply = envelope.reply(&received(), &ReplyPolicy::default()).unwrap();
     assert_eq!(written(&reply)[28..], payload);
@@ -168,6 +174,23 @@ fn every_field_that_a_policy_decides() {
 }
 
 #[test]
+fn another_inner_packet_never_goes_out_under_the_received_checksum() {
+    let packet = wrap(&received(), &sample::ipv4_tcp(), true);
+    let (outer, payload) = Outer::parse(&packet).unwrap();
+    let envelope = Envelope::parse(payload, &Profile::AWS).unwrap();
+    let kept = ReplyPolicy { checksum: UdpChecksum::Received, ..ReplyPolicy::default() };
+    let edited = sample::ipv4(6, &sample::tcp(b"something else"));
+    let bytes = written(&envelope.reply_with(&edited, &outer, &kept).unwrap());
+    let (reply, inside) = Outer::parse(&bytes).expect("a right checksum");
+    assert_ne!(reply.udp_checksum, outer.udp_checksum);
+    assert_eq!(inside[40..], edited);
+    // A sender without a checksum is answered without one.
+    let none = Outer { udp_checksum: 0, ..outer };
+    let bytes = written(&envelope.reply_with(&edited, &none, &kept).unwrap());
+    assert_eq!(bytes[26..28], [0, 0]);
+}
+
+#[test]
 fn a_computed_checksum_is_never_zero() {
     // Search for a cookie that makes the sum come out as zero, which must be sent as all ones (RFC 768).
     let computed = ReplyPolicy { checksum: UdpChecksum::Computed, ..ReplyPolicy::default() };
@@ -187,16 +210,17 @@ fn a_computed_checksum_is_never_zero() {
 #[test]
 fn what_does_not_fit_is_refused() {
     let policy = ReplyPolicy::default();
+    let payload = sample::ipv4_tcp();
+    let envelope = Envelope::parse(&payload, &Profile::AWS).unwrap();
     let inner = vec![0x45; 65_535 - 28 - 40];
-    let geneve = &generate::aws_datagram(&[])[..40];
-    let largest = Reply::new(&received(), geneve, &inner, &policy).unwrap();
+    let largest = envelope.reply_with(&inner, &received(), &policy).unwrap();
     assert_eq!(largest.len(), 65_535);
     assert_eq!(written(&largest)[2..4], [0xff, 0xff]);
     let longer = [&inner[..], &[0]].concat();
-    let refused = Reply::new(&received(), geneve, &longer, &policy).unwrap_err();
+    let refused = envelope.reply_with(&longer, &received(), &policy).unwrap_err();
     assert_eq!(refused, ReplyError::TooLong { found: 65_536 });
     let mut small = [0xee; 99];
-    let reply = Reply::new(&received(), geneve, &inner[..32], &policy).unwrap();
+    let reply = envelope.reply_with(&inner[..32], &received(), &policy).unwrap();
     assert_eq!(
         reply.write_to(&mut small),
         Err(ReplyError::BufferTooSmall { expected: 100, found: 99 })
@@ -211,8 +235,8 @@ proptest! {
     }
 
     #[test]
-    fn outer_packets_bent(at in 0..28_usize, value: u8, cut in 0..120_usize) {
-        let mut bytes = wrap(&received(), &sample::ipv4_tcp(), true);
+    fn outer_packets_bent(at in 20..28_usize, value: u8, cut in 0..120_usize) {
+        let mut bytes = wrap(&received(), &sample::ipv4_tcp(), value % 2 == 0);
         bytes[at] = value;
         bytes.truncate(cut);
         if let Ok((outer, payload)) = Outer::parse(&bytes) {

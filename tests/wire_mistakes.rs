@@ -194,13 +194,15 @@ fn a_computed_checksum_is_right_for_any_inner_packet() {
     // Odd lengths, and a sum that comes out as zero, which is sent as 0xffff (RFC 768).
     let policy = ReplyPolicy { checksum: UdpChecksum::Computed, ..ReplyPolicy::default() };
     let outer = Outer::new(([10, 0, 1, 10].into(), 60_001), ([10, 0, 1, 20].into(), 6081));
+    let payload = sample::ipv4_tcp();
+    let envelope = Envelope::parse(&payload, &Profile::AWS).unwrap();
     let mut seen_ffff = false;
     for word in 0..=u16::MAX {
         let inner = [&word.to_be_bytes()[..], &[0x45; 3][..usize::from(word & 1)]].concat();
-        let reply = Reply::new(&outer, &[0; 8], &inner, &policy).unwrap();
+        let reply = envelope.reply_with(&inner, &outer, &policy).unwrap();
         assert_ne!(reply.outer().udp_checksum, 0);
         seen_ffff |= reply.outer().udp_checksum == 0xffff;
-        let mut buffer = [0; 64];
+        let mut buffer = [0; 96];
         let len = reply.write_to(&mut buffer).unwrap();
         assert!(Outer::parse(&buffer[..len]).is_ok());
     }

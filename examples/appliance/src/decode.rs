@@ -7,14 +7,14 @@ use std::net::IpAddr;
 use anyhow::Result;
 use clap::Args;
 use gwlb_geneve::capture;
-use gwlb_geneve::geneve::{self, OptionClass};
-use gwlb_geneve::gwlb::{Envelope, Outer, OuterError, Profile};
+use gwlb_geneve::geneve;
+use gwlb_geneve::gwlb::{Envelope, EnvelopeError, Outer, OuterError, Profile};
 use gwlb_geneve::packet::{self, EthernetFrame, FiveTuple, IpPacket, IpProtocol, QuotedPacket};
 use gwlb_geneve::{EtherType, Timestamp};
 use serde::Serialize;
 
 use crate::Input;
-use crate::capture::{check_ports, is_geneve, walk};
+use crate::capture::{Capture, is_geneve};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -26,15 +26,14 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    check_ports(&options.input.ports)?;
+    let mut capture = Capture::open(&options.input.file)?;
     let mut out = BufWriter::new(io::stdout().lock());
-    let mut summary = Summary::default();
-    let walked = walk(&options.input.file, |captured, ip| {
-        summary.packets += 1;
+    let (mut geneve, mut bad) = (0_u64, 0_u64);
+    capture.walk(|captured, ip| {
         let Some(ip) = ip.filter(|ip| is_geneve(ip, &options.input.ports)) else { return Ok(()) };
-        summary.geneve += 1;
         let record = Record::of(captured, ip);
-        summary.bad += u64::from(record.error.is_some());
+        geneve += 1;
+        bad += u64::from(record.error.is_some());
         if options.json {
             serde_json::to_writer(&mut out, &record).map_err(io::Error::from)?;
             writeln!(out)?;
@@ -42,25 +41,17 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             writeln!(out, "{record}")?;
         }
         Ok(())
-    });
+    })?;
     out.flush()?;
-    eprintln!("{summary}");
-    walked
-}
-
-#[derive(Default)]
-struct Summary {
-    packets: u64,
-    geneve: u64,
-    bad: u64,
-}
-
-impl fmt::Display for Summary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { packets, geneve, bad } = self;
-        let other = packets - geneve;
-        write!(f, "{packets} packets: {geneve} GENEVE, {bad} of them with errors; {other} other")
+    if !capture.is_hopeless() {
+        let other = capture.packets - geneve;
+        eprintln!(
+            "{} packets: {geneve} GENEVE, {bad} of them with errors; {other} other; {} unreadable",
+            capture.packets + capture.unreadable,
+            capture.unreadable
+        );
     }
+    capture.finish()
 }
 
 /// A GENEVE packet, layer by layer as far as they go. The JSON form is a contract: fields are added, never renamed.
@@ -165,7 +156,7 @@ impl Record {
         if truncated {
             self.fail("outer", outer.bytes().len(), "truncated", "the capture holds only a part");
         } else if let Err(error) = check_outer(ip) {
-            self.fail("outer", 0, error.reason(), error);
+            self.fail("outer", error.offset(), error.reason(), error);
         }
         if outer.fragment().is_none() {
             let payload =
@@ -181,11 +172,19 @@ impl Record {
         };
         self.geneve = Some(Geneve::from(&geneve));
         // Other tunnels speak GENEVE too: only who brings an option of AWS is held to AWS's profile.
-        if geneve.options().any(|option| option.class() == OptionClass::AWS) {
+        if geneve.options().any(|option| option.class() == Profile::AWS.class()) {
             match Envelope::parse(payload, &Profile::AWS) {
                 Ok(envelope) => self.gwlb = Some(Gwlb::from(&envelope)),
-                Err(error) => self.fail("gwlb", error.offset(), error.reason(), error),
+                Err(error) => {
+                    let layer = match error {
+                        EnvelopeError::Geneve(_) | EnvelopeError::Endpoint(_) => "geneve",
+                        _ => "gwlb",
+                    };
+                    self.fail(layer, error.offset(), error.reason(), error);
+                }
             }
+        } else if let Err(error) = geneve.check_endpoint(|_, _| false) {
+            self.fail("geneve", error.offset(), error.reason(), error);
         }
         match geneve.protocol_type() {
             EtherType::IPV4 | EtherType::IPV6 => self.read_inner(geneve.payload(), truncated),
@@ -214,11 +213,10 @@ impl Record {
             })
         } else {
             IpPacket::parse(ip).map(|packet| {
-                let tuple = packet.five_tuple();
-                if let Err(error) = &tuple {
+                if let Err(error) = packet.check_whole() {
                     self.fail("inner", error.offset(), error.reason(), error);
                 }
-                let ends = tuple.unwrap_or(FiveTuple {
+                let ends = packet.five_tuple().unwrap_or(FiveTuple {
                     addresses: packet.addresses(),
                     protocol: packet.protocol(),
                     ports: None,

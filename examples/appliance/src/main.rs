@@ -30,7 +30,8 @@ struct Input {
     /// A pcap or pcapng file.
     file: std::path::PathBuf,
     /// A UDP destination port that carries GENEVE; give it again for more.
-    #[arg(long = "port", value_name = "PORT", default_values_t = [gwlb_geneve::geneve::UDP_PORT])]
+    #[arg(long = "port", value_name = "PORT", default_values_t = [gwlb_geneve::geneve::UDP_PORT],
+        value_parser = clap::value_parser!(u16).range(1..))]
     ports: Vec<u16>,
 }
 

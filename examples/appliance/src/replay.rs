@@ -4,19 +4,20 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use gwlb_geneve::Timestamp;
 use gwlb_geneve::capture::{Format, LinkType, Writer};
+use gwlb_geneve::flow::{FlowKey, FlowSeed, FragmentMap, PacketFlow, Relation, Resolved};
 use gwlb_geneve::gwlb::{EndpointId, Envelope, Outer, Profile, Reply, ReplyPolicy};
-use gwlb_geneve::packet::{FiveTuple, IpPacket};
+use gwlb_geneve::packet::IpPacket;
 use serde::{Serialize, Serializer};
 
 use crate::Input;
-use crate::capture::{check_ports, is_geneve, walk};
+use crate::capture::{Capture, is_geneve};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -31,67 +32,70 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    check_ports(&options.input.ports)?;
-    let file = &options.input.file;
-    if let Some(out) = &options.write {
-        let same =
-            |a: &PathBuf, b: &PathBuf| Some(a.canonicalize().ok()? == b.canonicalize().ok()?);
-        if same(file, out) == Some(true) {
-            bail!("{}: --write would overwrite the capture that is read", out.display());
-        }
-    }
-    let mut replay = Replay { report: Report::default(), flows: HashSet::new(), replies: None };
+    let mut capture = Capture::open(&options.input.file)?;
+    let replies = match &options.write {
+        Some(out) => Some(create(out, &options.input.file)?),
+        None => None,
+    };
+    let mut replay = Replay::new(replies)?;
     let started = Instant::now();
-    let walked = walk(file, |captured, ip| {
-        replay.report.packets += 1;
-        match ip.filter(|ip| is_geneve(ip, &options.input.ports)) {
-            None => replay.report.other += 1,
-            Some(ip) => {
-                if let (Some(path), None) = (&options.write, &replay.replies) {
-                    replay.replies = Some(create(path)?);
-                }
-                replay.datagram(captured.timestamp, ip)?;
-            }
+    let mut other = 0;
+    capture.walk(|captured, ip| match ip.filter(|ip| is_geneve(ip, &options.input.ports)) {
+        Some(ip) => replay.datagram(captured.timestamp, ip),
+        None => {
+            other += 1;
+            Ok(())
         }
-        Ok(())
-    });
-    if let (Some(path), None, Ok(())) = (&options.write, &replay.replies, &walked) {
-        replay.replies = Some(create(path)?);
-    }
-    if let Some(replies) = replay.replies {
-        replies.finish().context("cannot write the replies")?;
-    }
-    let mut report = replay.report;
-    report.flows = replay.flows.len();
+    })?;
+    let mut report = replay.finish()?;
     report.elapsed = started.elapsed();
-    let mut out = BufWriter::new(io::stdout().lock());
-    if options.json {
-        serde_json::to_writer(&mut out, &report).map_err(io::Error::from)?;
-        writeln!(out)?;
-    } else {
-        write!(out, "{report}")?;
+    report.packets = capture.packets + capture.unreadable;
+    report.unreadable = capture.unreadable;
+    report.other = other;
+    if !capture.is_hopeless() {
+        let mut out = BufWriter::new(io::stdout().lock());
+        if options.json {
+            serde_json::to_writer(&mut out, &report).map_err(io::Error::from)?;
+            writeln!(out)?;
+        } else {
+            write!(out, "{report}")?;
+        }
+        out.flush()?;
     }
-    out.flush()?;
-    walked
-}
-
-fn create(path: &PathBuf) -> Result<Replies> {
-    Ok(Writer::create(path, Format::Pcapng)?)
+    capture.finish()
 }
 
 type Replies = Writer<BufWriter<File>>;
 
+/// Opens the file for the replies, which must not be the one that is read.
+fn create(out: &Path, input: &Path) -> Result<Replies> {
+    if same_file::is_same_file(out, input).unwrap_or(false) {
+        bail!("{}: --write would overwrite the capture that is read", out.display());
+    }
+    Ok(Writer::create(out, Format::Pcapng)?)
+}
+
 struct Replay {
     report: Report,
-    flows: HashSet<(EndpointId, FiveTuple)>,
+    flows: HashSet<FlowKey>,
+    fragments: FragmentMap,
     replies: Option<Replies>,
 }
 
 impl Replay {
+    fn new(replies: Option<Replies>) -> Result<Self> {
+        Ok(Self {
+            report: Report::default(),
+            flows: HashSet::new(),
+            fragments: FragmentMap::new(FRAGMENTED, FlowSeed::random())?,
+            replies,
+        })
+    }
+
     /// One datagram in, exactly one outcome counted.
     fn datagram(&mut self, time: Timestamp, ip: &[u8]) -> Result<()> {
         self.report.received += 1;
-        match self.judge(ip) {
+        match self.judge(time, ip) {
             Ok(reply) => {
                 self.report.forwarded += 1;
                 if let Some(replies) = &mut self.replies {
@@ -107,35 +111,46 @@ impl Replay {
     }
 
     /// The reply to an outer IP packet, or the reason why there is none.
-    fn judge<'a>(&mut self, ip: &'a [u8]) -> Result<Reply<'a>, &'static str> {
+    fn judge<'a>(&mut self, time: Timestamp, ip: &'a [u8]) -> Result<Reply<'a>, &'static str> {
         let (outer, payload) = Outer::parse(ip).map_err(|error| error.reason())?;
         let envelope = Envelope::parse(payload, &Profile::AWS).map_err(|error| error.reason())?;
         let endpoint = self.report.endpoints.entry(envelope.endpoint()).or_default();
         endpoint.received += 1;
         endpoint.bytes += envelope.inner().len() as u64;
-        let tuple = IpPacket::parse(envelope.inner())
-            .and_then(|packet| packet.five_tuple())
-            .map_err(|error| error.reason())?;
-        self.flows.insert((envelope.endpoint(), canonical(tuple)));
+        let inner = IpPacket::parse(envelope.inner()).map_err(|error| error.reason())?;
+        inner.check_whole().map_err(|error| error.reason())?;
+        let flow = PacketFlow::of(envelope.endpoint(), &inner).map_err(|error| error.reason())?;
+        // Whose first fragment was not seen, and an error about a flow that was not, are no flows of their own.
+        if let Resolved::Flow(PacketFlow { key, relation: Relation::Own, .. }) =
+            self.fragments.resolve(flow, time)
+        {
+            self.flows.insert(key);
+        }
         let reply =
-            envelope.reply(&outer, &ReplyPolicy::default()).map_err(|_| "reply-too-long")?;
+            envelope.reply(&outer, &ReplyPolicy::default()).map_err(|error| error.reason())?;
         endpoint.forwarded += 1;
         Ok(reply)
     }
+
+    fn finish(mut self) -> Result<Report> {
+        if let Some(replies) = self.replies {
+            replies.finish().context("cannot write the replies")?;
+        }
+        self.report.flows = self.flows.len();
+        Ok(self.report)
+    }
 }
 
-/// The same for both directions of a conversation.
-fn canonical(tuple: FiveTuple) -> FiveTuple {
-    let source = (tuple.source(), tuple.ports.map(|ports| ports.source));
-    let destination = (tuple.destination(), tuple.ports.map(|ports| ports.destination));
-    if source <= destination { tuple } else { tuple.reversed() }
-}
+/// Datagrams in fragments that are remembered at a time.
+const FRAGMENTED: usize = 65_536;
 
 /// What a replay counted: `received = forwarded + dropped`.
 #[derive(Default, Serialize)]
 struct Report {
     /// Packets in the file.
     packets: u64,
+    /// Those that could not be read.
+    unreadable: u64,
     /// Those that are not GENEVE.
     other: u64,
     received: u64,
@@ -169,6 +184,9 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.elapsed.as_secs_f64().max(1e-9);
         writeln!(f, "{:<40} {:>12}", "packets in the file", self.packets)?;
+        if self.unreadable > 0 {
+            writeln!(f, "{:<40} {:>12}", "  unreadable", self.unreadable)?;
+        }
         writeln!(f, "{:<40} {:>12}", "  not GENEVE", self.other)?;
         writeln!(f, "{:<40} {:>12}", "received", self.received)?;
         writeln!(f, "{:<40} {:>12}", "forwarded", self.forwarded)?;
