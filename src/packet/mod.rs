@@ -30,6 +30,7 @@
 //! [`FiveTuple::parse`] is the short way from bytes to the key of a flow, for the path that every packet takes.
 
 pub mod checksum;
+pub mod edit;
 pub mod ethernet;
 
 mod error;
@@ -48,6 +49,7 @@ mod transport;
 mod udp;
 
 pub use checksum::{Checksum, ChecksumStatus};
+pub use edit::{EditError, PacketMut};
 pub use error::{Layer, ParseError};
 pub use ethernet::EthernetFrame;
 pub use five_tuple::{Addresses, FiveTuple, Ports};
