@@ -30,6 +30,7 @@
 //! [`FiveTuple::parse`] is the short way from bytes to the key of a flow, for the path that every packet takes.
 
 pub mod checksum;
+pub mod craft;
 pub mod edit;
 pub mod ethernet;
 
@@ -49,6 +50,7 @@ mod transport;
 mod udp;
 
 pub use checksum::{Checksum, ChecksumStatus};
+pub use craft::{CraftError, Prohibited, Reset};
 pub use edit::{EditError, PacketMut};
 pub use error::{Layer, ParseError};
 pub use ethernet::EthernetFrame;
