@@ -30,6 +30,8 @@
 //! [`FiveTuple::parse`] is the short way from bytes to the key of a flow, for the path that every packet takes.
 
 mod checksum;
+mod craft;
+mod edit;
 mod error;
 mod ethernet;
 mod five_tuple;
@@ -47,6 +49,8 @@ mod transport;
 mod udp;
 
 pub use checksum::{Checksum, ChecksumStatus};
+pub use craft::{CraftError, Prohibited, Reset};
+pub use edit::{EditError, PacketMut};
 pub use error::{Layer, ParseError};
 pub use ethernet::{EthernetFrame, MAX_VLAN_TAGS, VlanTag, VlanTags};
 pub use five_tuple::{Addresses, FiveTuple, Ports};

@@ -10,6 +10,8 @@ use gwlb_geneve::capture::{LinkError, LinkType, Packet, Reader};
 use gwlb_geneve::packet::{IpProtocol, QuotedPacket};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::say;
+
 /// A capture file that is being read.
 pub(crate) struct Capture {
     file: PathBuf,
@@ -59,7 +61,13 @@ impl Capture {
                     }
                     network => {
                         let ip = network.ok().filter(|network| {
-                            matches!(network.ether_type, EtherType::IPV4 | EtherType::IPV6)
+                            // As a kernel does: a packet is what the link layer says, or nothing.
+                            let version = network.payload.first().map(|first| first >> 4);
+                            match network.ether_type {
+                                EtherType::IPV4 => version == Some(4),
+                                EtherType::IPV6 => version == Some(6),
+                                _ => false,
+                            }
                         });
                         each(&packet, ip.map(|network| network.payload))?;
                         self.packets += 1;
@@ -94,7 +102,7 @@ impl Capture {
         let file = self.file.display();
         if self.problems.len() > 1 {
             for problem in &self.problems {
-                eprintln!("{file}: {problem:#}");
+                say(&format!("{file}: {problem:#}"));
             }
             bail!("{file}: {} packets could not be read", self.unreadable);
         }

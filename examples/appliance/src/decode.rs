@@ -9,12 +9,15 @@ use clap::Args;
 use gwlb_geneve::capture;
 use gwlb_geneve::geneve;
 use gwlb_geneve::gwlb::{Envelope, EnvelopeError, Outer, OuterError, Profile};
-use gwlb_geneve::packet::{self, EthernetFrame, FiveTuple, IpPacket, IpProtocol, QuotedPacket};
+use gwlb_geneve::packet::{
+    ChecksumStatus, EthernetFrame, FiveTuple, IpPacket, IpProtocol, Layer, ParseError,
+    QuotedPacket, Transport, UdpDatagram,
+};
 use gwlb_geneve::{EtherType, Timestamp};
 use serde::Serialize;
 
-use crate::Input;
 use crate::capture::{Capture, is_geneve};
+use crate::{Input, say};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -45,11 +48,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     out.flush()?;
     if !capture.is_hopeless() {
         let other = capture.packets - geneve;
-        eprintln!(
+        say(&format!(
             "{} packets: {geneve} GENEVE, {bad} of them with errors; {other} other; {} unreadable",
             capture.packets + capture.unreadable,
             capture.unreadable
-        );
+        ));
     }
     capture.finish()
 }
@@ -158,11 +161,16 @@ impl Record {
         } else if let Err(error) = check_outer(ip) {
             self.fail("outer", error.offset(), error.reason(), error);
         }
-        if outer.fragment().is_none() {
-            let payload =
-                outer.payload().get(packet::UdpDatagram::HEADER_LEN..).unwrap_or_default();
-            self.read_geneve(payload, truncated);
+        if outer.fragment().is_some_and(|fragment| !fragment.is_atomic()) {
+            return;
         }
+        // No further than the UDP length says: what follows is no part of the datagram.
+        let udp = outer.payload();
+        let length = udp
+            .get(4..6)
+            .map_or(0, |length| usize::from(u16::from_be_bytes([length[0], length[1]])));
+        let payload = udp.get(UdpDatagram::HEADER_LEN..length.min(udp.len())).unwrap_or_default();
+        self.read_geneve(payload, truncated);
     }
 
     fn read_geneve(&mut self, payload: &[u8], truncated: bool) {
@@ -187,7 +195,9 @@ impl Record {
             self.fail("geneve", error.offset(), error.reason(), error);
         }
         match geneve.protocol_type() {
-            EtherType::IPV4 | EtherType::IPV6 => self.read_inner(geneve.payload(), truncated),
+            kind @ (EtherType::IPV4 | EtherType::IPV6) => {
+                self.read_inner(kind, geneve.payload(), truncated);
+            }
             EtherType::ETHERNET => self.read_ethernet(geneve.payload(), truncated),
             _ => {}
         }
@@ -202,11 +212,18 @@ impl Record {
         let vlans = frame.vlan_tags().map(|tag| tag.id()).collect();
         self.ethernet = Some(Ethernet { r#type: ether_type.to_string(), vlans });
         if matches!(ether_type, EtherType::IPV4 | EtherType::IPV6) {
-            self.read_inner(frame.payload(), truncated);
+            self.read_inner(ether_type, frame.payload(), truncated);
         }
     }
 
-    fn read_inner(&mut self, ip: &[u8], truncated: bool) {
+    fn read_inner(&mut self, kind: EtherType, ip: &[u8], truncated: bool) {
+        let found = ip.first().map_or(0, |first| first >> 4);
+        let (expected, layer) =
+            if kind == EtherType::IPV4 { (4, Layer::Ipv4) } else { (6, Layer::Ipv6) };
+        if !ip.is_empty() && found != expected {
+            let error = ParseError::Version { layer, offset: 0, found };
+            return self.fail("inner", 0, error.reason(), error);
+        }
         let parsed = if truncated {
             QuotedPacket::parse(ip).map(|packet| {
                 (packet.total_len(), packet.fragment(), packet.protocol(), packet.five_tuple().ok())
@@ -251,7 +268,24 @@ impl Record {
 /// Outer IPv6 is no gateway load balancer's, but it is GENEVE.
 fn check_outer(ip: &[u8]) -> Result<(), OuterError> {
     match Outer::parse(ip) {
-        Ok(_) | Err(OuterError::NotIpv4) => Ok(()),
+        Ok(_) => Ok(()),
+        Err(OuterError::NotIpv4) => {
+            let packet = IpPacket::parse(ip)?;
+            if packet.is_fragment() {
+                return Err(OuterError::Fragment);
+            }
+            match packet.transport()? {
+                Transport::Udp(udp)
+                    if packet.verify_transport_checksum() == ChecksumStatus::Invalid
+                        // A tunnel may leave it away (RFC 6935).
+                        && udp.checksum() != 0 =>
+                {
+                    let offset = packet.header_len() + 6;
+                    Err(OuterError::Checksum { offset, found: udp.checksum() })
+                }
+                _ => Ok(()),
+            }
+        }
         Err(error) => Err(error),
     }
 }

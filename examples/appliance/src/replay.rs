@@ -69,10 +69,23 @@ type Replies = Writer<BufWriter<File>>;
 
 /// Opens the file for the replies, which must not be the one that is read.
 fn create(out: &Path, input: &Path) -> Result<Replies> {
-    if same_file::is_same_file(out, input).unwrap_or(false) {
+    if is_same_file(out, input) {
         bail!("{}: --write would overwrite the capture that is read", out.display());
     }
     Ok(Writer::create(out, Format::Pcapng)?)
+}
+
+/// By what the file is, not by its name, and without opening it: it may be a pipe.
+#[cfg(unix)]
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let identity = |path: &Path| std::fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
+    identity(a).is_some_and(|a| Some(a) == identity(b))
+}
+
+#[cfg(not(unix))]
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
 }
 
 struct Replay {
@@ -114,17 +127,24 @@ impl Replay {
     fn judge<'a>(&mut self, time: Timestamp, ip: &'a [u8]) -> Result<Reply<'a>, &'static str> {
         let (outer, payload) = Outer::parse(ip).map_err(|error| error.reason())?;
         let envelope = Envelope::parse(payload, &Profile::AWS).map_err(|error| error.reason())?;
-        let endpoint = self.report.endpoints.entry(envelope.endpoint()).or_default();
+        let endpoint = self.report.endpoint(envelope.endpoint());
         endpoint.received += 1;
         endpoint.bytes += envelope.inner().len() as u64;
         let inner = IpPacket::parse(envelope.inner()).map_err(|error| error.reason())?;
+        if matches!(inner, IpPacket::V4(ipv4) if !ipv4.verify_checksum()) {
+            return Err("ipv4-header-checksum");
+        }
         inner.check_whole().map_err(|error| error.reason())?;
         let flow = PacketFlow::of(envelope.endpoint(), &inner).map_err(|error| error.reason())?;
         // Whose first fragment was not seen, and an error about a flow that was not, are no flows of their own.
         if let Resolved::Flow(PacketFlow { key, relation: Relation::Own, .. }) =
             self.fragments.resolve(flow, time)
         {
-            self.flows.insert(key);
+            if self.flows.len() < MOST_FLOWS {
+                self.flows.insert(key);
+            } else if !self.flows.contains(&key) {
+                self.report.packets_of_further_flows += 1;
+            }
         }
         let reply =
             envelope.reply(&outer, &ReplyPolicy::default()).map_err(|error| error.reason())?;
@@ -140,6 +160,11 @@ impl Replay {
         Ok(self.report)
     }
 }
+
+/// Flows that are told apart, and endpoints: what is beyond is counted together, so that no capture can use up the
+/// memory.
+const MOST_FLOWS: usize = 4 << 20;
+const MOST_ENDPOINTS: usize = 10_000;
 
 /// Datagrams in fragments that are remembered at a time.
 const FRAGMENTED: usize = 65_536;
@@ -158,7 +183,11 @@ struct Report {
     dropped: BTreeMap<&'static str, u64>,
     #[serde(serialize_with = "as_text")]
     endpoints: BTreeMap<EndpointId, Endpoint>,
+    /// All endpoints beyond the first ten thousand.
+    further_endpoints: Endpoint,
     flows: usize,
+    /// Packets of flows beyond the first four million, which were not told apart.
+    packets_of_further_flows: u64,
     #[serde(rename = "seconds", serialize_with = "as_seconds")]
     elapsed: Duration,
 }
@@ -169,6 +198,16 @@ struct Endpoint {
     forwarded: u64,
     /// Of inner packets.
     bytes: u64,
+}
+
+impl Report {
+    fn endpoint(&mut self, id: EndpointId) -> &mut Endpoint {
+        if self.endpoints.len() < MOST_ENDPOINTS || self.endpoints.contains_key(&id) {
+            self.endpoints.entry(id).or_default()
+        } else {
+            &mut self.further_endpoints
+        }
+    }
 }
 
 fn as_text<S: Serializer>(map: &BTreeMap<EndpointId, Endpoint>, to: S) -> Result<S::Ok, S::Error> {
@@ -195,6 +234,10 @@ impl fmt::Display for Report {
             writeln!(f, "{:<40} {count:>12}", format!("  {reason}"))?;
         }
         writeln!(f, "{:<40} {:>12}", "flows seen", self.flows)?;
+        if self.packets_of_further_flows > 0 {
+            let further = self.packets_of_further_flows;
+            writeln!(f, "{:<40} {further:>12}", "  packets of further flows")?;
+        }
         writeln!(f, "{:<40} {:>12.6}", "seconds", seconds)?;
         writeln!(f, "{:<40} {:>12.0}", "packets a second", self.packets as f64 / seconds)?;
         if !self.endpoints.is_empty() {
@@ -205,6 +248,10 @@ impl fmt::Display for Report {
         for (id, endpoint) in &self.endpoints {
             let Endpoint { received, forwarded, bytes } = endpoint;
             writeln!(f, "{:<27} {received:>12} {forwarded:>12} {bytes:>14}", id.to_string())?;
+        }
+        let Endpoint { received, forwarded, bytes } = self.further_endpoints;
+        if received > 0 {
+            writeln!(f, "{:<27} {received:>12} {forwarded:>12} {bytes:>14}", "further endpoints")?;
         }
         Ok(())
     }
