@@ -1,7 +1,6 @@
 //! No memory is allocated for a packet: not to parse it, not to refuse it, not to answer it.
 //!
 //! Counted by a global allocator, thread by thread.
-#![cfg(feature = "alloc")]
 
 mod support;
 

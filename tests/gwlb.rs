@@ -1,5 +1,4 @@
 //! The load balancer's envelope and the answer to it.
-#![cfg(feature = "alloc")]
 
 mod support;
 

@@ -1,5 +1,4 @@
 //! The packet inside, held against a reader of its own: short way, views and oracle.
-#![cfg(feature = "alloc")]
 
 mod support;
 

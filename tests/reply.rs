@@ -1,5 +1,4 @@
 //! The datagram that goes back to the load balancer, byte by byte.
-#![cfg(feature = "alloc")]
 
 mod support;
 

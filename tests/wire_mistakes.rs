@@ -19,7 +19,6 @@
 //!
 //! What needs a flow table or an appliance (colliding flow hashes, fragments tied to their flow, a table that dies
 //! at its 1025th flow, a health check that always answers 200) is tested where those are.
-#![cfg(feature = "alloc")]
 
 mod support;
 

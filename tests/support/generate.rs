@@ -1,7 +1,7 @@
 //! Packets for property tests: mostly well-formed, so that checks deep inside are reached, then bent.
 
 use gwlb_geneve::EtherType;
-use gwlb_geneve::geneve::{Builder, OptionClass, OptionType, TunnelOption, Vni};
+use gwlb_geneve::geneve::{Builder, MAX_HEADER_LEN, OptionClass, OptionType, TunnelOption, Vni};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -22,13 +22,20 @@ pub fn option(class: u16, kind: u8, data: &[u8]) -> TunnelOption<'_> {
 
 /// A header with these options and then `inner`.
 pub fn datagram(protocol: EtherType, options: &[TunnelOption<'_>], inner: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    Builder::new(protocol)
-        .options(options.iter().copied())
-        .build(&mut bytes)
-        .expect("a header in order");
+    let builder = Builder::new(protocol).options(options.iter().copied());
+    let mut bytes = header(&builder);
     bytes.extend_from_slice(inner);
     bytes
+}
+
+/// The header that a builder writes, without what the library needs a heap for.
+fn header<'a, I>(builder: &Builder<I>) -> Vec<u8>
+where
+    I: IntoIterator<Item = TunnelOption<'a>> + Clone,
+{
+    let mut header = [0xee; MAX_HEADER_LEN];
+    let len = builder.build_into(&mut header).expect("a header in order");
+    header[..len].to_vec()
 }
 
 /// As AWS sends it: endpoint 1, attachment 0, cookie 2 around `inner`, whose version decides the type.
@@ -73,7 +80,6 @@ pub fn geneve() -> impl Strategy<Value = Vec<u8>> {
     let bend = vec((any::<Index>(), any::<u8>()), 0..3);
     (options, protocol, 0..1_u32 << 24, any::<bool>(), inner, bend, 0..90_usize).prop_map(
         |(options, protocol, vni, oam, (first, inner), bend, cut)| {
-            let mut bytes = Vec::new();
             let mut room = 63_usize;
             let options: Vec<_> = options
                 .iter()
@@ -84,12 +90,11 @@ pub fn geneve() -> impl Strategy<Value = Vec<u8>> {
                     fits
                 })
                 .collect();
-            Builder::new(protocol)
+            let builder = Builder::new(protocol)
                 .vni(Vni::new(vni).expect("24 bits"))
                 .oam(oam && vni % 8 == 0)
-                .options(options.iter().copied())
-                .build(&mut bytes)
-                .expect("options that fit");
+                .options(options.iter().copied());
+            let mut bytes = header(&builder);
             bytes.push(first);
             bytes.extend(inner);
             if cut > 80 {
