@@ -15,6 +15,11 @@ fn parse(bytes: &[u8]) -> Result<Packet<'_>, ParseError> {
 }
 
 #[test]
+fn r1_the_port_is_the_assigned_one() {
+    assert_eq!(UDP_PORT, 6081);
+}
+
+#[test]
 fn r4_other_versions_are_refused() {
     for version in 1..4_u8 {
         let mut bytes = datagram(EtherType::IPV4, &[], b"");
