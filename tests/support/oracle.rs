@@ -72,9 +72,36 @@ pub fn geneve(bytes: &[u8]) -> Result<Geneve, Refusal> {
     })
 }
 
-/// What the AWS profile says of a UDP payload: endpoint, attachment, cookie and where the inner packet
-/// begins.
-pub fn envelope(bytes: &[u8]) -> Result<(u64, u64, u32, usize), Refusal> {
+/// How a provider writes its three options: class, types, and how many of the cookie's highest bits are
+/// direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Provider {
+    pub class: u16,
+    pub types: [u8; 3],
+    pub direction_bits: u32,
+}
+
+pub const AWS: Provider = Provider { class: 0x0108, types: [1, 2, 3], direction_bits: 0 };
+
+/// AWS, Tencent, and two that differ from these in all that can differ: types that are critical, or in
+/// falling order with zero among them, the outermost classes, one bit of cookie.
+pub const PROVIDERS: [Provider; 4] = [
+    AWS,
+    Provider { class: 0x0167, types: [1, 2, 3], direction_bits: 3 },
+    Provider { class: 0x0000, types: [0x81, 0x82, 0x83], direction_bits: 5 },
+    Provider { class: 0xffff, types: [0xff, 0x7f, 0x00], direction_bits: 31 },
+];
+
+/// Endpoint, attachment, cookie, direction, and where the inner packet begins.
+pub type Envelope = (u64, u64, u32, Option<u32>, usize);
+
+/// What the AWS profile says of a UDP payload.
+pub fn envelope(bytes: &[u8]) -> Result<Envelope, Refusal> {
+    envelope_from(&AWS, bytes)
+}
+
+/// What the profile of a provider says of a UDP payload.
+pub fn envelope_from(provider: &Provider, bytes: &[u8]) -> Result<Envelope, Refusal> {
     let header = geneve(bytes)?;
     if header.oam {
         return Err(("geneve-control-packet", 1));
@@ -87,14 +114,13 @@ pub fn envelope(bytes: &[u8]) -> Result<(u64, u64, u32, usize), Refusal> {
     let lengths = [8, 8, 4];
     let mut values: [Option<u64>; 3] = [None; 3];
     for option in &header.options {
-        let ours = option.class == 0x0108 && (1..=3).contains(&option.kind);
-        if !ours {
+        let ours = provider.types.iter().position(|kind| *kind == option.kind);
+        let Some(which) = ours.filter(|_| option.class == provider.class) else {
             if option.kind >= 0x80 {
                 return Err(("geneve-unknown-critical-option", option.offset));
             }
             continue;
-        }
-        let which = usize::from(option.kind) - 1;
+        };
         if option.data.len() != lengths[which] {
             return Err(("gwlb-option-length", option.offset));
         }
@@ -103,13 +129,15 @@ pub fn envelope(bytes: &[u8]) -> Result<(u64, u64, u32, usize), Refusal> {
         }
         values[which] = Some(option.data.iter().fold(0, |sum, byte| sum * 256 + u64::from(*byte)));
     }
-    let [Some(endpoint), Some(attachment), Some(cookie)] = values else {
+    let [Some(endpoint), Some(attachment), Some(third)] = values else {
         return Err(("gwlb-option-missing", 8));
     };
     if bytes.len() == header.payload || bytes[header.payload] / 16 != version {
         return Err(("inner-version", header.payload));
     }
-    Ok((endpoint, attachment, cookie as u32, header.payload))
+    let cookies = 1 << (32 - provider.direction_bits);
+    let direction = (provider.direction_bits > 0).then_some((third / cookies) as u32);
+    Ok((endpoint, attachment, (third % cookies) as u32, direction, header.payload))
 }
 
 /// The Internet checksum, 16 bits at a time (RFC 1071).
