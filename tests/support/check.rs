@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use gwlb_geneve::geneve::{Builder, MAX_HEADER_LEN, OptionClass, OptionType, Packet, ParseError};
-use gwlb_geneve::gwlb::{Envelope, EnvelopeError, Profile};
+use gwlb_geneve::gwlb::{Envelope, EnvelopeError, Outer, Profile};
 use gwlb_geneve::packet::{
     ChecksumStatus, FiveTuple, IpPacket, ParseError as InnerError, TcpOption, TcpSegment, Transport,
 };
@@ -106,6 +106,26 @@ fn envelope_from(provider: &oracle::Provider, bytes: &[u8]) {
             assert_eq!((error.reason(), error.offset()), expected, "{error}");
             let geneve: Result<_, ParseError> = Packet::parse(bytes);
             assert_eq!(matches!(error, EnvelopeError::Geneve(_)), geneve.is_err());
+        }
+        (parsed, expected) => panic!("library: {parsed:?}, oracle: {expected:?}"),
+    }
+}
+
+/// The outer header: library and oracle agree on every field and on where the payload is.
+pub fn outer(bytes: &[u8]) {
+    match (Outer::parse(bytes), oracle::outer(bytes)) {
+        (Ok((outer, payload)), Ok(expected)) => {
+            assert_eq!(outer.source.octets(), expected.source);
+            assert_eq!(outer.destination.octets(), expected.destination);
+            assert_eq!((outer.source_port, outer.destination_port), expected.ports);
+            assert_eq!((outer.tos, outer.ttl), (expected.tos, expected.ttl));
+            assert_eq!(outer.udp_checksum, expected.udp_checksum);
+            let range = expected.payload..expected.end;
+            assert_eq!(payload.as_ptr_range(), bytes[range].as_ptr_range());
+        }
+        (Err(error), Err(expected)) => {
+            assert_eq!(error.reason(), expected, "{error}");
+            assert!(!error.to_string().contains('\n'));
         }
         (parsed, expected) => panic!("library: {parsed:?}, oracle: {expected:?}"),
     }

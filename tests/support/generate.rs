@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{TestRng, TestRunner};
 
-use super::oracle::{PROVIDERS, Provider};
+use super::oracle::{self, PROVIDERS, Provider};
 
 /// The three options of AWS with these values.
 pub fn aws_options<'a>(
@@ -170,6 +170,51 @@ pub fn geneve_from(provider: Provider) -> impl Strategy<Value = Vec<u8>> {
     )
 }
 
+/// An outer packet: UDP over IPv4 in order, or with a length, a checksum or a few other bytes wrong.
+pub fn outer() -> impl Strategy<Value = Vec<u8>> {
+    let words = prop_oneof![4 => Just(0_usize), 1 => 0..11_usize];
+    let options = words.prop_flat_map(|words| vec(any::<u8>(), 4 * words));
+    let protocol = prop_oneof![15 => Just(17_u8), 1 => any::<u8>()];
+    let flags = prop_oneof![6 => Just(0_u16), 6 => Just(0x4000), 1 => any::<u16>()];
+    let ip = (any::<[u8; 16]>(), options, flags, protocol);
+    let off = || prop_oneof![15 => Just(0_i16), 1 => -12..12_i16];
+    // A right checksum, none, or any.
+    let sum =
+        prop_oneof![6 => Just(None), 3 => Just(Some(0_u16)), 1 => any::<u16>().prop_map(Some)];
+    let udp = (vec(any::<u8>(), 0..80), off(), sum);
+    let tail = (off(), 0..8_usize, vec((any::<Index>(), any::<u8>()), 0..3));
+    let datagram = (ip, udp, tail).prop_map(|(ip, (payload, udp_off, sum), (off, tail, bend))| {
+        let ([tos, ttl, id0, id1, rest @ ..], options, flags, protocol) = ip;
+        let (addresses, ports) = rest.split_at(8);
+        let udp_len = (8 + payload.len() as u16).wrapping_add_signed(udp_off).to_be_bytes();
+        let mut udp = [ports, &udp_len, &[0, 0], &payload].concat();
+        let covered = usize::from(u16::from_be_bytes(udp_len)).min(udp.len());
+        let pseudo = [addresses, &[0, 17], &udp_len, &udp[..covered]].concat();
+        let sum = sum.unwrap_or_else(|| match oracle::checksum(&pseudo) {
+            0 => 0xffff,
+            sum => sum,
+        });
+        udp[6..8].copy_from_slice(&sum.to_be_bytes());
+
+        let header_len = 20 + options.len();
+        let total = ((header_len + udp.len()) as u16).wrapping_add_signed(off).to_be_bytes();
+        let flags = flags.to_be_bytes();
+        let mut bytes = vec![0x40 + (header_len / 4) as u8, tos, total[0], total[1], id0, id1];
+        bytes.extend([flags[0], flags[1], ttl, protocol, 0, 0]);
+        bytes.extend([addresses, &options].concat());
+        let sum = oracle::checksum(&bytes).to_be_bytes();
+        bytes[10..12].copy_from_slice(&sum);
+        bytes.extend(udp);
+        bytes.resize(bytes.len() + tail, 0xee);
+        for (at, value) in bend.into_iter().filter(|(_, value)| value % 8 == 0) {
+            let at = at.index(bytes.len().min(header_len + 8));
+            bytes[at] = value;
+        }
+        bytes
+    });
+    prop_oneof![15 => datagram, 1 => inner()]
+}
+
 /// An inner packet, well-formed or with a few bytes changed, cut or added.
 pub fn inner() -> impl Strategy<Value = Vec<u8>> {
     let bend = vec((any::<Index>(), any::<u8>()), 0..3);
@@ -198,7 +243,7 @@ fn ipv4() -> impl Strategy<Value = Vec<u8>> {
         }
         packet.extend([64, protocol, 0, 0, 10, 0, 0, 1, 192, 0, 2, 1]);
         packet.resize(20 + 4 * words, 1);
-        let sum = super::oracle::checksum(&packet);
+        let sum = oracle::checksum(&packet);
         packet[10..12].copy_from_slice(&sum.to_be_bytes());
         packet.extend(upper);
         packet

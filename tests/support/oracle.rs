@@ -325,6 +325,61 @@ fn jumbo_option(bytes: &[u8]) -> Option<usize> {
     None
 }
 
+/// The outer headers of a datagram, and where its payload begins and ends.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Outer {
+    pub source: [u8; 4],
+    pub destination: [u8; 4],
+    pub ports: (u16, u16),
+    pub tos: u8,
+    pub ttl: u8,
+    pub udp_checksum: u16,
+    pub payload: usize,
+    pub end: usize,
+}
+
+/// What the outer IPv4 and UDP headers are, or the reason why they are none to believe.
+pub fn outer(bytes: &[u8]) -> Result<Outer, &'static str> {
+    let ip = ip(bytes).map_err(|_| "outer-malformed")?;
+    if bytes[0] / 16 != 4 {
+        return Err("outer-not-ipv4");
+    }
+    if ip.is_part() {
+        return Err("outer-fragment");
+    }
+    if bytes[9] != 17 {
+        return Err("outer-not-udp");
+    }
+    let udp = ip.upper;
+    if ip.end - udp < 8 {
+        return Err("outer-malformed");
+    }
+    let length = number(bytes, udp + 4, 2);
+    if length < 8 || length > ip.end - udp {
+        return Err("outer-malformed");
+    }
+    let end = udp + length;
+    if number(bytes, udp + 6, 2) != 0 {
+        // The pseudo header: both addresses, zero, the protocol, the UDP length (RFC 768).
+        let mut summed = bytes[12..20].to_vec();
+        summed.extend([0, 17, bytes[udp + 4], bytes[udp + 5]]);
+        summed.extend(&bytes[udp..end]);
+        if checksum(&summed) != 0 {
+            return Err("outer-checksum");
+        }
+    }
+    Ok(Outer {
+        source: [bytes[12], bytes[13], bytes[14], bytes[15]],
+        destination: [bytes[16], bytes[17], bytes[18], bytes[19]],
+        ports: (number(bytes, udp, 2) as u16, number(bytes, udp + 2, 2) as u16),
+        tos: bytes[1],
+        ttl: bytes[8],
+        udp_checksum: number(bytes, udp + 6, 2) as u16,
+        payload: udp + 8,
+        end,
+    })
+}
+
 /// What an IP packet carries.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Upper {
