@@ -52,6 +52,32 @@ fn r3_a_wrong_checksum_is_refused_and_none_is_not() {
 }
 
 #[test]
+fn a_wrong_header_checksum_is_refused_before_anything_is_believed() {
+    let right = sample::outer(&received(), &sample::ipv4_tcp(), false);
+    // Not the header length and the total length, which say what there is to sum.
+    for at in [1].into_iter().chain(4..20) {
+        let mut wrong = right.clone();
+        wrong[at] ^= 0x10;
+        let refused = parse(&wrong).unwrap_err();
+        assert_eq!(refused.reason(), "outer-header-checksum", "{at}");
+    }
+    // Options are part of the header.
+    let mut longer = [&right[..20], &[1; 4], &right[20..]].concat();
+    longer[0] += 1;
+    longer[3] += 4;
+    longer[10..12].fill(0);
+    let without_options = oracle::checksum(&longer[..20]).to_be_bytes();
+    let whole = oracle::checksum(&longer[..24]).to_be_bytes();
+    longer[10..12].copy_from_slice(&without_options);
+    assert_eq!(parse(&longer).unwrap_err().reason(), "outer-header-checksum");
+    longer[10..12].copy_from_slice(&whole);
+    assert!(parse(&longer).is_ok());
+    // A sum over IPv4 is never optional: zero stands for itself.
+    longer[10..12].fill(0);
+    assert_eq!(parse(&longer).unwrap_err().reason(), "outer-header-checksum");
+}
+
+#[test]
 fn every_field_comes_from_its_place() {
     let outer = Outer {
         source: Ipv4Addr::new(1, 2, 3, 4),

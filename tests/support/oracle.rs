@@ -344,6 +344,9 @@ pub fn outer(bytes: &[u8]) -> Result<Outer, &'static str> {
     if bytes[0] / 16 != 4 {
         return Err("outer-not-ipv4");
     }
+    if checksum(&bytes[..ip.upper]) != 0 {
+        return Err("outer-header-checksum");
+    }
     if ip.is_part() {
         return Err("outer-fragment");
     }
