@@ -148,7 +148,7 @@ impl Replay {
         }
         let reply =
             envelope.reply(&outer, &ReplyPolicy::default()).map_err(|error| error.reason())?;
-        endpoint.forwarded += 1;
+        self.report.endpoint(envelope.endpoint()).forwarded += 1;
         Ok(reply)
     }
 
