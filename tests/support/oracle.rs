@@ -137,7 +137,7 @@ pub struct Ip {
     pub fragment: Option<(u32, usize, bool)>,
     /// Kind and length of each IPv6 extension header.
     pub extensions: Vec<(u8, usize)>,
-    /// Whether a routing header has stops left.
+    /// Whether a routing header or an IPv4 source route has stops left.
     pub source_routed: bool,
 }
 
@@ -203,8 +203,24 @@ fn ipv4(bytes: &[u8], quoted: bool) -> Result<Ip, Refusal> {
         end: total,
         fragment: (more || offset > 0).then(|| (number(bytes, 4, 2) as u32, offset, more)),
         extensions: Vec::new(),
-        source_routed: false,
+        source_routed: ipv4_source_route(&bytes[20..upper]),
     })
+}
+
+/// Whether a source route (131 or 137) among the options has a stop left: its pointer counts from 1.
+fn ipv4_source_route(options: &[u8]) -> bool {
+    let mut at = 0;
+    while at + 1 < options.len() && options[at] != 0 {
+        let length = if options[at] == 1 { 1 } else { usize::from(options[at + 1]) };
+        if options[at] != 1 && length < 2 || at + length > options.len() {
+            return false;
+        }
+        if [131, 137].contains(&options[at]) && length > 2 && options[at + 2] <= options[at + 1] {
+            return true;
+        }
+        at += length;
+    }
+    false
 }
 
 fn ipv6(bytes: &[u8], quoted: bool) -> Result<Ip, Refusal> {
