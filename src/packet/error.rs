@@ -59,7 +59,8 @@ pub enum ParseError {
         /// The most that would be right.
         maximum: usize,
     },
-    /// An IPv6 jumbogram (RFC 2675): a payload length of zero and a jumbo payload option.
+    /// An IPv6 jumbo payload option (RFC 2675): that of a jumbogram, whose payload length is zero, or one beside
+    /// another payload length (§3).
     #[error(
         "IPv6 option at offset {offset}: expected no jumbo payload (jumbograms are not read), found one"
     )]
@@ -111,21 +112,42 @@ pub enum ParseError {
         /// The length of the fragment's data.
         found: usize,
     },
-    /// A TCP option with a length that it cannot have.
+    /// An option with a length that it cannot have, in an IPv4 or TCP header or in an IPv6 options header.
     #[error(
         "{layer} option {kind} at offset {offset}: expected a length of {expected}, found {found}"
     )]
     OptionLength {
-        /// Always TCP today.
+        /// Whose options they are: [`Layer::Ipv4`], [`Layer::Ipv6Extension`] or [`Layer::Tcp`].
         layer: Layer,
         /// Where the option starts.
         offset: usize,
         /// The option's kind.
         kind: u8,
-        /// The length it has by its RFC, or the least that an option can have.
+        /// The length it has by its RFC, or the least that an option can have, or the most that there is room for.
         expected: usize,
-        /// The length found.
+        /// The length found, type and length byte included.
         found: usize,
+    },
+    /// An unknown option in an IPv6 options header, with a type for which its receiver discards the packet
+    /// (RFC 8200 §4.2).
+    #[error(
+        "IPv6 option {kind} at offset {offset}: expected one that is known or may be skipped, found one to discard for"
+    )]
+    UnknownOption {
+        /// Where the option starts.
+        offset: usize,
+        /// The option's type.
+        kind: u8,
+    },
+    /// An IPv6 routing header of type 0 that still has stops to go to (RFC 5095).
+    #[error(
+        "IPv6 routing header at offset {offset}: expected no segments left in type 0, found {found}"
+    )]
+    SourceRoute {
+        /// Where the segments left field is.
+        offset: usize,
+        /// How many segments are left.
+        found: u8,
     },
     /// More VLAN tags than [`MAX_VLAN_TAGS`](super::MAX_VLAN_TAGS).
     #[error("VLAN tag at offset {offset}: expected at most {maximum}, found one more")]
@@ -151,7 +173,9 @@ impl ParseError {
             Self::Jumbogram { .. }
             | Self::TooManyExtensionHeaders { .. }
             | Self::HopByHopNotFirst { .. }
-            | Self::RepeatedFragmentHeader { .. } => Layer::Ipv6Extension,
+            | Self::RepeatedFragmentHeader { .. }
+            | Self::UnknownOption { .. }
+            | Self::SourceRoute { .. } => Layer::Ipv6Extension,
             Self::TooManyVlanTags { .. } => Layer::Ethernet,
         }
     }
@@ -170,6 +194,8 @@ impl ParseError {
             | Self::FragmentEnd { offset, .. }
             | Self::FragmentLength { offset, .. }
             | Self::OptionLength { offset, .. }
+            | Self::UnknownOption { offset, .. }
+            | Self::SourceRoute { offset, .. }
             | Self::TooManyVlanTags { offset, .. } => offset,
         }
     }
@@ -195,7 +221,11 @@ impl ParseError {
             Self::FragmentEnd { .. } => "ipv6-fragment-end",
             Self::FragmentLength { layer: Layer::Ipv4, .. } => "ipv4-fragment-length",
             Self::FragmentLength { .. } => "ipv6-fragment-length",
+            Self::OptionLength { layer: Layer::Ipv4, .. } => "ipv4-option-length",
+            Self::OptionLength { layer: Layer::Ipv6Extension, .. } => "ipv6-option-length",
             Self::OptionLength { .. } => "tcp-option-length",
+            Self::UnknownOption { .. } => "ipv6-option-unknown",
+            Self::SourceRoute { .. } => "ipv6-source-route",
             Self::TooManyVlanTags { .. } => "vlan-tag-count",
         }
     }
@@ -214,6 +244,8 @@ impl ParseError {
             | Self::FragmentEnd { offset, .. }
             | Self::FragmentLength { offset, .. }
             | Self::OptionLength { offset, .. }
+            | Self::UnknownOption { offset, .. }
+            | Self::SourceRoute { offset, .. }
             | Self::TooManyVlanTags { offset, .. } => *offset = offset.saturating_add(by),
         }
         self

@@ -38,6 +38,7 @@ mod five_tuple;
 mod fragment;
 mod icmp;
 mod ip;
+mod ip_option;
 mod ip_protocol;
 mod ipv4;
 mod ipv6;

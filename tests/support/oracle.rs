@@ -165,7 +165,7 @@ pub struct Ip {
     pub fragment: Option<(u32, usize, bool)>,
     /// Kind and length of each IPv6 extension header.
     pub extensions: Vec<(u8, usize)>,
-    /// Whether a routing header has stops left.
+    /// Whether a routing header or an IPv4 source route has stops left.
     pub source_routed: bool,
 }
 
@@ -193,7 +193,7 @@ pub fn ip(bytes: &[u8]) -> Result<Ip, Refusal> {
     }
 }
 
-/// `quoted` where the end of the packet may be missing.
+/// `quoted` where the end of the packet may be missing: its length and fragment fields are then not believed.
 fn ipv4(bytes: &[u8], quoted: bool) -> Result<Ip, Refusal> {
     if bytes.first().is_some_and(|first| first / 16 != 4) {
         return Err(("ipv4-version", 0));
@@ -208,19 +208,19 @@ fn ipv4(bytes: &[u8], quoted: bool) -> Result<Ip, Refusal> {
     if upper > bytes.len() {
         return Err(("ipv4-truncated", 0));
     }
-    let total = number(bytes, 2, 2);
+    let total = if quoted { bytes.len() } else { number(bytes, 2, 2) };
     if total < upper {
         return Err(("ipv4-total-length", 2));
     }
     let more = bytes[6] & 0x20 != 0;
     let offset = number(bytes, 6, 2) % 0x2000 * 8;
-    if more && (total - upper) % 8 != 0 {
+    if more && (total - upper) % 8 != 0 && !quoted {
         return Err(("ipv4-fragment-length", 6));
     }
-    if (more || offset > 0) && offset + total > 65_535 {
+    if (more || offset > 0) && offset + total > 65_535 && !quoted {
         return Err(("ipv4-fragment-end", 6));
     }
-    if total > bytes.len() && !quoted {
+    if total > bytes.len() {
         return Err(("ipv4-total-length", 2));
     }
     Ok(Ip {
@@ -228,11 +228,27 @@ fn ipv4(bytes: &[u8], quoted: bool) -> Result<Ip, Refusal> {
         destination: bytes[16..20].to_vec(),
         protocol: bytes[9],
         upper,
-        end: total.min(bytes.len()),
+        end: total,
         fragment: (more || offset > 0).then(|| (number(bytes, 4, 2) as u32, offset, more)),
         extensions: Vec::new(),
-        source_routed: false,
+        source_routed: ipv4_source_route(&bytes[20..upper]),
     })
+}
+
+/// Whether a source route (131 or 137) among the options has a stop left: its pointer counts from 1.
+fn ipv4_source_route(options: &[u8]) -> bool {
+    let mut at = 0;
+    while at + 1 < options.len() && options[at] != 0 {
+        let length = if options[at] == 1 { 1 } else { usize::from(options[at + 1]) };
+        if options[at] != 1 && length < 2 || at + length > options.len() {
+            return false;
+        }
+        if [131, 137].contains(&options[at]) && length > 2 && options[at + 2] <= options[at + 1] {
+            return true;
+        }
+        at += length;
+    }
+    false
 }
 
 fn ipv6(bytes: &[u8], quoted: bool) -> Result<Ip, Refusal> {
@@ -242,11 +258,11 @@ fn ipv6(bytes: &[u8], quoted: bool) -> Result<Ip, Refusal> {
     if bytes.len() < 40 {
         return Err(("ipv6-truncated", 0));
     }
-    let declared = 40 + number(bytes, 4, 2);
-    if declared > bytes.len() && !quoted {
+    let declared = if quoted { bytes.len() } else { 40 + number(bytes, 4, 2) };
+    if declared > bytes.len() {
         return Err(("ipv6-payload-length", 4));
     }
-    if declared == 40 && bytes[6] == 0 {
+    if declared == 40 && bytes[6] == 0 && !quoted {
         if let Some(offset) = jumbo_option(bytes) {
             return Err(("ipv6-jumbogram", offset));
         }
@@ -256,7 +272,7 @@ fn ipv6(bytes: &[u8], quoted: bool) -> Result<Ip, Refusal> {
         destination: bytes[24..40].to_vec(),
         protocol: bytes[6],
         upper: 40,
-        end: declared.min(bytes.len()),
+        end: declared,
         fragment: None,
         extensions: Vec::new(),
         source_routed: false,
@@ -298,7 +314,7 @@ fn ipv6(bytes: &[u8], quoted: bool) -> Result<Ip, Refusal> {
         ip.protocol = bytes[at];
         ip.upper += length;
     }
-    if let (Some(at), Some((_, offset, more))) = (fragment_at, ip.fragment) {
+    if let (Some(at), Some((_, offset, more)), false) = (fragment_at, ip.fragment, quoted) {
         let data = declared - (at + 8);
         if more && data % 8 != 0 {
             return Err(("ipv6-fragment-length", at + 2));
