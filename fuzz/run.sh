@@ -25,6 +25,7 @@ cargo run --quiet --release --example seed
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 for target in "$@"; do
+    echo "$target: building"
     fuzz build "$target" >"$log" 2>&1 || { cat "$log"; exit 1; }
     case $target in
         capture) longest=32768 ;;

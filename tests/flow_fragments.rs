@@ -1,4 +1,5 @@
 //! Fragments find the flow of their first.
+#![cfg(feature = "alloc")]
 
 use std::collections::VecDeque;
 

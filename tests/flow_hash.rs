@@ -1,4 +1,5 @@
 //! Hashes of flows, against published vectors and plain oracles.
+#![cfg(feature = "std")]
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};

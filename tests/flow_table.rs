@@ -1,4 +1,5 @@
 //! The flow table: what each rule does, and all of them together against a model.
+#![cfg(feature = "alloc")]
 
 mod support;
 

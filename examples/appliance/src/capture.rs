@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use gwlb_geneve::EtherType;
-use gwlb_geneve::capture::{LinkError, LinkType, Packet, Reader};
+use gwlb_geneve::capture::{Error, LinkError, LinkType, Packet, Reader};
 use gwlb_geneve::packet::{IpProtocol, QuotedPacket};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -30,8 +30,14 @@ impl Capture {
     const MOST_PROBLEMS: usize = 20;
 
     pub(crate) fn open(file: &Path) -> Result<Self> {
+        let reader = match Reader::open(file) {
+            Ok(reader) => reader,
+            // It names the file itself.
+            Err(error @ Error::Open { .. }) => return Err(error.into()),
+            Err(error) => return Err(error).with_context(|| file.display().to_string()),
+        };
         Ok(Self {
-            reader: Reader::open(file).with_context(|| file.display().to_string())?,
+            reader,
             file: file.to_owned(),
             packets: 0,
             unreadable: 0,
