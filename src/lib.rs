@@ -100,6 +100,8 @@ pub use time::Timestamp;
 
 #[cfg(feature = "capture")]
 pub mod capture;
+#[cfg(feature = "std")]
+pub mod engine;
 pub mod flow;
 pub mod geneve;
 pub mod gwlb;

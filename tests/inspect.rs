@@ -6,10 +6,9 @@ mod support;
 use std::sync::{Arc, Mutex};
 
 use gwlb_geneve::Timestamp;
-use gwlb_geneve::flow::{Direction, PacketFlow};
+use gwlb_geneve::flow::{Direction, EndpointGroups};
 use gwlb_geneve::gwlb::{Envelope, Profile};
 use gwlb_geneve::inspect::*;
-use gwlb_geneve::packet::IpPacket;
 use proptest::prelude::*;
 use support::sample;
 
@@ -77,9 +76,8 @@ fn scripted<const HOOKS: u8>(
 fn with_packet<T>(use_it: impl FnOnce(&Packet<'_>) -> T) -> T {
     let datagram = sample::ipv4_tcp();
     let envelope = Envelope::parse(&datagram, &Profile::AWS).unwrap();
-    let ip = IpPacket::parse(envelope.inner()).unwrap();
-    let flow = PacketFlow::of(envelope.endpoint(), &ip).unwrap();
-    use_it(&Packet::new(&envelope, flow, flow.direction, ip).unwrap())
+    let parsed = ParsedPacket::of(envelope, &EndpointGroups::default()).unwrap();
+    use_it(&Packet::new(&parsed, parsed.flow().direction, Beginning::Seen))
 }
 
 /// Runs flows side by side, as an engine does: a flow that is refused or passed for good is asked no more, and is

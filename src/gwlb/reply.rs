@@ -21,7 +21,7 @@ pub struct Reply<'a> {
 impl<'a> Reply<'a> {
     /// The answer to a datagram that came with the outer header `received`: addresses swapped, ports not
     /// (wire.md §2), then `geneve`, the GENEVE header as it came with that packet, and `inner`.
-    pub(super) fn new(
+    pub fn new(
         received: &Outer,
         geneve: &'a [u8],
         inner: &'a [u8],

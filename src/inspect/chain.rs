@@ -1,6 +1,7 @@
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::any::Any;
 use core::fmt;
 
 use super::{
@@ -163,6 +164,22 @@ impl Inspector for Chain {
         self.free.push(row.0);
     }
 
+    /// Keeps what the members remember of flows. A member that was made otherwise than the one in its place begins with
+    /// nothing, and is done with the flows that there are.
+    fn recover(&mut self, fresh: Self) {
+        let mut old = core::mem::replace(&mut self.members, fresh.members).into_iter();
+        self.packets = fresh.packets;
+        let mut kept = 0;
+        for (index, member) in self.members.iter_mut().enumerate() {
+            if old.next().is_some_and(|old| member.adopt(old.into_any())) {
+                kept |= bit(index);
+            }
+        }
+        for active in &mut self.rows {
+            *active &= kept;
+        }
+    }
+
     fn members(&self, visit: &mut dyn FnMut(Member<'_>)) {
         for member in &self.members {
             member.members(visit);
@@ -199,6 +216,9 @@ const fn bit(index: usize) -> u64 {
 
 /// A member whose type is forgotten, with the states of all flows.
 trait Column: Send {
+    /// Takes over the states of another one; `false` where they are of another type.
+    fn adopt(&mut self, old: Box<dyn Any>) -> bool;
+    fn into_any(self: Box<Self>) -> Box<dyn Any>;
     fn open(&mut self, row: usize, first: &Packet<'_>, cx: &mut Context<'_>) -> bool;
     fn packet(&mut self, row: usize, packet: &Packet<'_>, cx: &mut Context<'_>) -> Verdict;
     fn close(&mut self, row: usize, why: CloseReason, cx: &mut Context<'_>);
@@ -224,6 +244,16 @@ impl<I: Inspector> States<I> {
 }
 
 impl<I: Inspector> Column for States<I> {
+    fn adopt(&mut self, old: Box<dyn Any>) -> bool {
+        let Ok(old) = old.downcast::<Self>() else { return false };
+        self.rows = old.rows;
+        true
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
+    }
+
     fn open(&mut self, row: usize, first: &Packet<'_>, cx: &mut Context<'_>) -> bool {
         let state = self.inspector.open(first, cx);
         let opened = state.is_some();

@@ -49,6 +49,13 @@ impl<I: Inspector> Inspector for Option<I> {
         }
     }
 
+    fn recover(&mut self, fresh: Self) {
+        match (&mut *self, fresh) {
+            (Some(inspector), Some(fresh)) => inspector.recover(fresh),
+            (_, fresh) => *self = fresh,
+        }
+    }
+
     fn members(&self, visit: &mut dyn FnMut(Member<'_>)) {
         if let Some(inspector) = self {
             inspector.members(visit);
@@ -158,6 +165,10 @@ macro_rules! tuple {
             #[inline]
             fn close(&mut self, mut flow: Self::Flow, why: CloseReason, cx: &mut Context<'_>) {
                 $(end(&mut self.$n, &mut flow.$n, why, cx);)+
+            }
+
+            fn recover(&mut self, fresh: Self) {
+                $(self.$n.recover(fresh.$n);)+
             }
 
             fn members(&self, visit: &mut dyn FnMut(Member<'_>)) {

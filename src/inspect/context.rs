@@ -30,6 +30,12 @@ impl<'a> Context<'a> {
         self.effects.alerts.push(alert);
     }
 
+    /// The flow's marks, those that were set just now among them.
+    #[inline]
+    pub const fn marks(&self) -> u32 {
+        self.effects.marks
+    }
+
     /// Marks the flow: bits that stay with it and that other inspectors and logs see.
     #[inline]
     pub fn mark(&mut self, bits: u32) {
@@ -42,7 +48,8 @@ impl<'a> Context<'a> {
         self.effects.capture = true;
     }
 
-    /// Sends an IP packet of the inspector's own in the flow's envelope, beside the one that it looks at.
+    /// Sends an IP packet of the inspector's own in the flow's envelope, beside the one that it looks at. When the flow
+    /// closes there is no envelope any more: then nothing is sent, and that is counted.
     pub fn inject(&mut self, direction: Direction, packet: Vec<u8>) {
         self.effects.injections.push(Injection { direction, packet });
     }
@@ -53,7 +60,7 @@ impl<'a> Context<'a> {
 pub struct Effects {
     /// Alerts in the order in which they were given.
     pub alerts: Vec<Alert>,
-    /// Bits to mark the flow with.
+    /// The flow's marks: given by who runs the inspectors, added to by them.
     pub marks: u32,
     /// Whether evidence is to be kept.
     pub capture: bool,

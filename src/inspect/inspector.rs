@@ -71,6 +71,15 @@ pub trait Inspector: Send + 'static {
         let _ = (flow, why, cx);
     }
 
+    /// Goes on after a panic: `fresh` is a new inspector, made as this one was. It takes this one's place, with the
+    /// states of all flows as they are; a composition that keeps states itself has to move them.
+    fn recover(&mut self, fresh: Self)
+    where
+        Self: Sized,
+    {
+        *self = fresh;
+    }
+
     /// Shows each inspector in this one to `visit`: itself, unless it is a composition.
     fn members(&self, visit: &mut dyn FnMut(Member<'_>)) {
         visit(Member { name: self.name(), interest: Self::INTEREST });
@@ -136,6 +145,12 @@ pub enum CloseReason {
     Refused,
     /// The inspector said that it is done.
     Done,
+    /// A new connection began between the same ends.
+    Replaced,
+    /// The inspector was replaced by another one, which goes on with the flow.
+    Reloaded,
+    /// An inspector panicked, or used up its time, while it looked at a packet of the flow.
+    Failed,
     /// The appliance is going down.
     Shutdown,
 }

@@ -22,18 +22,25 @@
 //! configuration say. Members are asked in order; the first that drops or rejects ends it.
 //!
 //! [`check`] refuses what cannot be meant: an inspector that never fires, a name that is used twice.
+//!
+//! When all have passed a packet, a [`Rewriter`] may change it. What becomes of traffic that cannot be judged in the
+//! ordinary way is said by an [`ExceptionPolicy`].
 
 mod chain;
 mod closure;
 mod compose;
 mod context;
+mod exception;
 mod inspector;
 mod packet;
+mod rewriter;
 mod verdict;
 
 pub use chain::Chain;
 pub use closure::{PacketFn, packet_fn};
 pub use context::{Alert, Context, Effects, Injection, Severity};
+pub use exception::{Exception, ExceptionPolicy, PolicyError, Treatment};
 pub use inspector::{BuildError, CloseReason, Inspector, Interest, Member, Vote, check};
-pub use packet::Packet;
+pub use packet::{Beginning, Packet, ParsedPacket};
+pub use rewriter::{MssClamp, Rewriter};
 pub use verdict::{Action, Reason, Scope, Verdict};

@@ -69,6 +69,18 @@ impl Verdict {
     }
 }
 
+impl fmt::Display for Verdict {
+    /// `pass`, `pass flow`, `drop packet: bad-name`, `reject flow: telnet`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.action, self.scope) {
+            (Action::Pass, Scope::Packet) => f.write_str("pass"),
+            (Action::Pass, Scope::Flow) => f.write_str("pass flow"),
+            (action, Scope::Packet) => write!(f, "{action} packet: {}", self.reason),
+            (action, Scope::Flow) => write!(f, "{action} flow: {}", self.reason),
+        }
+    }
+}
+
 /// What to do with a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
@@ -78,6 +90,16 @@ pub enum Action {
     Drop,
     /// Forward nothing and tell both ends.
     Reject,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pass => "pass",
+            Self::Drop => "drop",
+            Self::Reject => "reject",
+        })
+    }
 }
 
 /// How far a verdict reaches.

@@ -9,3 +9,5 @@ pub mod fixtures;
 pub mod generate;
 pub mod oracle;
 pub mod sample;
+#[cfg(feature = "std")]
+pub mod traffic;

@@ -1,0 +1,137 @@
+use core::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+
+use super::state::{Inspection, Refused};
+use super::{Datagram, Disposition, Engine, Outcome, Output};
+use crate::flow::{FlowId, Part, Relation};
+use crate::gwlb::Envelope;
+use crate::inspect::{
+    CloseReason, Exception, Inspector, ParsedPacket, Reason, Rewriter, Treatment,
+};
+use crate::packet::PacketMut;
+
+/// What is to be changed in a datagram once its burst is judged: until then nobody may touch it.
+pub(super) struct Edit<P> {
+    /// Its place in the burst.
+    pub(super) number: usize,
+    pub(super) id: FlowId,
+    /// The most that a SYN may announce.
+    pub(super) clamp: Option<u16>,
+    pub(super) plan: Option<P>,
+}
+
+/// Whether a rewriter may have it: the flow's own, and not the middle of something.
+pub(super) fn is_rewritable(packet: &ParsedPacket<'_>) -> bool {
+    packet.flow.relation == Relation::Own && !matches!(packet.flow.part, Part::Later(_))
+}
+
+/// What came of an edit.
+enum Edited {
+    Changed,
+    Unchanged,
+    Impossible,
+    Panicked,
+}
+
+impl<I: Inspector, R: Rewriter> Engine<I, R> {
+    /// Makes the changes that were planned for these datagrams, the first of them the burst's number `start`.
+    pub(super) fn edit_all(
+        &mut self,
+        start: usize,
+        datagrams: &mut [Datagram<'_>],
+        output: &mut Output,
+    ) {
+        let mut edits = core::mem::take(&mut self.edits);
+        for edit in edits.drain(..) {
+            let Edit { number, id, .. } = edit;
+            let Some(datagram) = datagrams.get_mut(number.wrapping_sub(start)) else { continue };
+            match self.edit(datagram, edit) {
+                Edited::Changed => {
+                    if let Some(outcome) = output.outcomes.get_mut(number) {
+                        outcome.disposition = Disposition::ForwardEdited;
+                    }
+                }
+                Edited::Unchanged => {}
+                Edited::Impossible => self.not_edited(number, datagram, output),
+                Edited::Panicked => self.edit_panicked(number, datagram, id, output),
+            }
+        }
+        self.edits = edits;
+    }
+
+    fn edit(&mut self, datagram: &mut Datagram<'_>, edit: Edit<R::Plan>) -> Edited {
+        let Ok(envelope) = Envelope::parse(datagram.payload(), &self.settings.profile) else {
+            return Edited::Impossible;
+        };
+        let start = envelope.header().len();
+        self.before.clear();
+        self.before.extend_from_slice(datagram.payload());
+        let (rewriter, before) = (&mut self.rewriter, &self.before);
+        let (buffer, len) = datagram.edit();
+        let edited = catch_unwind(AssertUnwindSafe(|| {
+            let Some(inner) = buffer.get_mut(start..) else { return Edited::Impossible };
+            let Ok(mut packet) = PacketMut::parse(inner) else { return Edited::Impossible };
+            let had = packet.bytes().len();
+            if let Some(plan) = edit.plan {
+                if rewriter.rewrite(plan, &mut packet).is_err() {
+                    return Edited::Impossible;
+                }
+            }
+            if let Some(most) = edit.clamp {
+                packet.clamp_mss(most);
+            }
+            let has = packet.bytes().len();
+            if has != had {
+                // What was behind the packet is not sent with it: it may have been overwritten.
+                *len = start.saturating_add(has);
+            }
+            let is_changed = buffer.get(..*len) != Some(before.as_slice());
+            if is_changed { Edited::Changed } else { Edited::Unchanged }
+        }))
+        .unwrap_or(Edited::Panicked);
+        if !matches!(edited, Edited::Changed) {
+            *len = before.len();
+            if let Some(place) = buffer.get_mut(..before.len()) {
+                place.copy_from_slice(before);
+            }
+            datagram.unedited();
+        }
+        edited
+    }
+
+    /// Nobody knows what a packet means that was not changed as planned.
+    #[cold]
+    fn not_edited(&self, number: usize, datagram: &Datagram<'_>, output: &mut Output) {
+        let refused = Outcome::refused(Disposition::Drop, Reason::new("rewrite-failed"));
+        let envelope = Envelope::parse(datagram.payload(), &self.settings.profile).ok();
+        if let Some(outcome) = output.outcomes.get_mut(number) {
+            *outcome = self.or_would(refused, envelope.map(|envelope| envelope.endpoint()));
+        }
+    }
+
+    #[cold]
+    fn edit_panicked(
+        &mut self,
+        number: usize,
+        datagram: &Datagram<'_>,
+        id: FlowId,
+        output: &mut Output,
+    ) {
+        const CLASS: Exception = Exception::InspectorPanic;
+
+        self.panel.panics = self.panel.panics.saturating_add(1);
+        let envelope = Envelope::parse(datagram.payload(), &self.settings.profile).ok();
+        let endpoint = envelope.map(|envelope| envelope.endpoint());
+        let treatment = self.exception(CLASS, endpoint);
+        let (now, reason) = (datagram.time(), Reason::new(CLASS.name()));
+        let to = match treatment {
+            Treatment::Pass => Inspection::Bypassed,
+            _ => Inspection::Refused(Refused::new(self.reasons.id(reason), false, now)),
+        };
+        self.settle_flow(now, id, to, CloseReason::Failed, output);
+        let settled = self.settle(CLASS, treatment, reason, endpoint);
+        if let Some(outcome) = output.outcomes.get_mut(number) {
+            *outcome = settled;
+        }
+    }
+}

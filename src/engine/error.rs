@@ -1,0 +1,37 @@
+use thiserror::Error;
+
+use crate::flow::{FlowTableError, FragmentMapError};
+use crate::inspect::BuildError;
+
+/// Why there can be no such engine.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// The inspectors cannot be meant so.
+    #[error(transparent)]
+    Inspectors(#[from] BuildError),
+    /// The flow table cannot be made.
+    #[error(transparent)]
+    Flows(#[from] FlowTableError),
+    /// The map of fragments cannot be made.
+    #[error(transparent)]
+    Fragments(#[from] FragmentMapError),
+}
+
+/// Why inspectors were not replaced.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ReloadError {
+    /// The inspectors cannot be meant so.
+    #[error(transparent)]
+    Inspectors(#[from] BuildError),
+    /// Flows are still going on under too many that were replaced before.
+    #[error(
+        "reload: expected flows under fewer than {most} sets of inspectors, found flows under {most}; they end \
+         with time, or at once with Flows::Reopen"
+    )]
+    TooMany {
+        /// The most there can be.
+        most: usize,
+    },
+}

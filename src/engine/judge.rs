@@ -1,0 +1,514 @@
+use super::edit::{Edit, is_rewritable};
+use super::intake::{Malformed, is_damaged};
+use super::output::{Event, EventKind};
+use super::refuse::Way;
+use super::state::{Bits, Inspection, Refused, State};
+use super::{Checksums, Datagram, Disposition, Engine, Outcome, Output, SWEEP};
+use crate::Timestamp;
+use crate::flow::{Direction, FlowId, Observation, Part, Probe, Resolved};
+use crate::gwlb::EndpointId;
+use crate::inspect::{
+    Action, CloseReason, Context, Exception, Inspector, Interest, Packet, ParsedPacket, Reason,
+    Rewriter, Scope, Treatment, Verdict,
+};
+use crate::packet::{TcpFlags, Transport};
+
+/// The datagram that is being judged.
+#[derive(Clone, Copy)]
+pub(super) struct Turn<'a, 'b> {
+    /// Its place in the burst.
+    pub(super) number: usize,
+    pub(super) datagram: &'a Datagram<'b>,
+}
+
+impl Turn<'_, '_> {
+    pub(super) const fn now(&self) -> Timestamp {
+        self.datagram.time()
+    }
+}
+
+/// Whose code is running, should it panic.
+pub(super) enum Stage<F> {
+    /// The engine's.
+    Idle,
+    /// An inspector's of this generation, for a flow that is not in the table.
+    Opening { generation: u8 },
+    /// An inspector's of this generation, for a packet of a flow that found no room.
+    Stateless { generation: u8, flow: F },
+    /// An inspector's or the rewriter's, for a flow in the table.
+    Known(FlowId),
+}
+
+/// What is known of a packet before its flow is looked for.
+#[derive(Clone, Copy)]
+pub(super) struct Facts {
+    /// The flags of TCP that the receiver will believe.
+    pub(super) flags: Option<TcpFlags>,
+    /// Whether the checksum is right.
+    pub(super) is_checked: bool,
+    /// Whether it answers a SYN that came in the middle of the flow before, which was ended for it.
+    pub(super) is_replacement: bool,
+}
+
+/// Flags that begin or end a connection.
+const CONTROL: TcpFlags = TcpFlags(TcpFlags::SYN.0 | TcpFlags::FIN.0 | TcpFlags::RST.0);
+
+impl<I: Inspector, R: Rewriter> Engine<I, R> {
+    /// The outcome for a datagram that was not understood.
+    #[cold]
+    pub(super) fn malformed(
+        &mut self,
+        turn: &Turn<'_, '_>,
+        found: &Malformed,
+        output: &mut Output,
+    ) -> Outcome {
+        self.sweep(turn.now(), output);
+        let treatment = self.exception(found.exception, found.endpoint);
+        self.settle(found.exception, treatment, found.reason, found.endpoint)
+    }
+
+    /// The outcome for a packet.
+    #[inline]
+    pub(super) fn judge(
+        &mut self,
+        turn: &Turn<'_, '_>,
+        packet: &mut ParsedPacket<'_>,
+        probe: &mut Probe,
+        output: &mut Output,
+    ) -> Outcome {
+        let now = turn.now();
+        self.sweep(now, output);
+        if packet.flow.part != Part::Whole {
+            if let Some(outcome) = self.resolve_fragment(now, packet, probe) {
+                return outcome;
+            }
+        }
+        let flags = match packet.transport {
+            Transport::Tcp(segment) => Some(segment.flags()),
+            _ => None,
+        };
+        let mut facts = Facts { flags, is_checked: false, is_replacement: false };
+        if flags.is_some_and(|flags| flags.intersects(CONTROL)) {
+            if let Some(outcome) = self.refuse_damaged(packet) {
+                return outcome;
+            }
+            facts = self.control(now, packet, probe, output);
+        }
+        let seen = Observation {
+            direction: packet.flow.direction,
+            relation: packet.flow.relation,
+            length: packet.ip.bytes().len(),
+            flags: facts.flags,
+            outer: turn.datagram.outer(),
+            envelope: &packet.envelope,
+        };
+        let (table, panel) = (&mut self.table, &mut self.panel);
+        let events = &mut output.events;
+        let found = table.observe(probe, &seen, now, &mut |flow| panel.ended(flow, now, events));
+        match found {
+            Some(id) => self.known(turn, packet, id, facts.is_checked, output),
+            None => self.unknown(turn, packet, probe, &facts, output),
+        }
+    }
+
+    /// The outcome for a packet of a flow in the table.
+    #[inline]
+    fn known(
+        &mut self,
+        turn: &Turn<'_, '_>,
+        packet: &ParsedPacket<'_>,
+        id: FlowId,
+        is_checked: bool,
+        output: &mut Output,
+    ) -> Outcome {
+        let epoch = self.panel.epoch;
+        match self.table.state_mut(id) {
+            Some(State { inspection: Inspection::Open(_), epoch: of, .. }) if *of == epoch => {
+                if !is_checked {
+                    if let Some(outcome) = self.refuse_damaged(packet) {
+                        return outcome;
+                    }
+                }
+                self.inspect(turn, packet, id, output)
+            }
+            Some(State { inspection: Inspection::Refused(_), .. }) => {
+                self.refused_before(turn, packet, id, output)
+            }
+            Some(State { epoch: of, .. }) if *of != epoch => {
+                self.reopen(turn, packet, id, is_checked, output)
+            }
+            Some(state) => {
+                let outcome =
+                    Outcome { capture: state.bits.has(Bits::CAPTURE), ..Outcome::FORWARD };
+                self.pass(turn, packet, id);
+                outcome
+            }
+            None => Outcome::FORWARD,
+        }
+    }
+
+    /// Asks the inspectors about a packet of a flow that they look at.
+    #[inline]
+    pub(super) fn inspect(
+        &mut self,
+        turn: &Turn<'_, '_>,
+        packet: &ParsedPacket<'_>,
+        id: FlowId,
+        output: &mut Output,
+    ) -> Outcome {
+        self.stage = Stage::Known(id);
+        let Some(state) = self.table.state_mut(id) else { return Outcome::FORWARD };
+        let Inspection::Open(flow) = &mut state.inspection else { return Outcome::FORWARD };
+        let view = Packet::new(packet, state.bits.opener(), state.bits.beginning());
+        let effects = &mut self.panel.effects;
+        effects.marks = state.marks;
+        let mut verdict = Verdict::PASS;
+        let mut is_late = false;
+        if I::INTEREST.contains(Interest::PACKETS) {
+            if let Some(inspector) = self.panel.generations.get_mut(state.generation) {
+                let began = self.settings.budget.map(|budget| (budget.clock)());
+                #[cfg(feature = "faults")]
+                let delay = self.faults.strike();
+                let mut cx = Context::new(turn.now(), effects);
+                verdict = match &mut self.panel.votes {
+                    None => inspector.packet(flow, &view, &mut cx),
+                    Some(votes) => {
+                        inspector.explain(flow, &view, &mut cx, votes);
+                        super::explain::verdict_of(votes)
+                    }
+                };
+                if let (Some(budget), Some(began)) = (self.settings.budget, began) {
+                    let took = (budget.clock)().saturating_sub(began);
+                    #[cfg(feature = "faults")]
+                    let took = took.saturating_add(delay);
+                    is_late = took > budget.limit;
+                }
+            }
+        }
+        let quiet = effects.alerts.is_empty() && effects.injections.is_empty();
+        state.marks = effects.marks;
+        if effects.capture {
+            state.bits.set(Bits::CAPTURE, true);
+        }
+        let capture = state.bits.has(Bits::CAPTURE);
+        if !quiet || effects.capture {
+            self.spread_effects(turn, packet, id, output);
+        }
+        let outcome = match (verdict.action(), verdict.scope()) {
+            _ if is_late => self.late(turn, packet, id, verdict, output),
+            (Action::Pass, Scope::Packet) => {
+                self.pass(turn, packet, id);
+                Outcome::FORWARD
+            }
+            (Action::Pass, Scope::Flow) => {
+                self.settle_flow(turn.now(), id, Inspection::Bypassed, CloseReason::Done, output);
+                self.stage = Stage::Known(id);
+                self.pass(turn, packet, id);
+                Outcome::FORWARD
+            }
+            (Action::Drop | Action::Reject, _) => {
+                self.refuse(turn, packet, Some(id), verdict, output)
+            }
+        };
+        self.stage = Stage::Idle;
+        Outcome { capture, ..outcome }
+    }
+
+    /// Follows a packet that is forwarded, and plans what is to be changed in it.
+    #[inline]
+    pub(super) fn pass(&mut self, turn: &Turn<'_, '_>, packet: &ParsedPacket<'_>, id: FlowId) {
+        let Some(state) = self.table.state_mut(id) else { return };
+        if let Transport::Tcp(segment) = &packet.transport {
+            state.follow(packet.flow.direction, segment);
+        }
+        let view = Packet::new(packet, state.bits.opener(), state.bits.beginning());
+        let clamp = self.settings.mss.and_then(|mss| mss.limit(&view));
+        let mut plan = None;
+        if R::ACTIVE && is_rewritable(packet) {
+            self.stage = Stage::Known(id);
+            let mut cx = Context::new(turn.now(), &mut self.panel.effects);
+            plan = self.rewriter.plan(&view, &mut cx);
+        }
+        if plan.is_some() || clamp.is_some() {
+            self.edits.push(Edit { number: turn.number, id, clamp, plan });
+        }
+    }
+
+    /// Hands on what inspectors did beside their verdict.
+    #[cold]
+    pub(super) fn spread_effects(
+        &mut self,
+        turn: &Turn<'_, '_>,
+        packet: &ParsedPacket<'_>,
+        id: FlowId,
+        output: &mut Output,
+    ) {
+        let effects = &mut self.panel.effects;
+        output.events.extend(effects.alerts.drain(..).map(|alert| Event {
+            datagram: Some(turn.number),
+            endpoint: packet.envelope.endpoint(),
+            flow: packet.flow.key,
+            what: EventKind::Alert(alert),
+        }));
+        effects.capture = false;
+        for injection in core::mem::take(&mut effects.injections) {
+            let write = |buffer: &mut [u8]| {
+                buffer.get_mut(..injection.packet.len())?.copy_from_slice(&injection.packet);
+                Some(injection.packet.len())
+            };
+            let way = Way::of(&self.table, turn, packet, Some(id), injection.direction);
+            output.inject(&way, injection.packet.len(), write);
+        }
+    }
+
+    /// Ends what inspectors do with a flow.
+    pub(super) fn settle_flow(
+        &mut self,
+        now: Timestamp,
+        id: FlowId,
+        to: Inspection<I::Flow>,
+        why: CloseReason,
+        output: &mut Output,
+    ) {
+        let Some(key) = self.table.flow(id).map(|flow| *flow.key()) else { return };
+        let Some(state) = self.table.state_mut(id) else { return };
+        let generation = state.generation;
+        let inspection = core::mem::replace(&mut state.inspection, to);
+        self.panel.close(&key, inspection, generation, why, now, &mut output.events);
+    }
+
+    /// Settles a packet whose inspectors took too long.
+    #[cold]
+    fn late(
+        &mut self,
+        turn: &Turn<'_, '_>,
+        packet: &ParsedPacket<'_>,
+        id: FlowId,
+        verdict: Verdict,
+        output: &mut Output,
+    ) -> Outcome {
+        self.counters.over_budget = self.counters.over_budget.wrapping_add(1);
+        let treatment = self.exception(Exception::OverBudget, Some(packet.envelope.endpoint()));
+        self.tell(turn, packet, Exception::OverBudget, treatment, output);
+        let outcome = if !verdict.is_pass() {
+            self.refuse(turn, packet, Some(id), verdict, output)
+        } else {
+            self.fail(turn, packet, id, Exception::OverBudget, treatment, output)
+        };
+        Outcome { exception: Some(Exception::OverBudget), ..outcome }
+    }
+
+    /// Drops, or passes, a flow from now on whose inspectors failed.
+    fn fail(
+        &mut self,
+        turn: &Turn<'_, '_>,
+        packet: &ParsedPacket<'_>,
+        id: FlowId,
+        exception: Exception,
+        treatment: Treatment,
+        output: &mut Output,
+    ) -> Outcome {
+        let reason = Reason::new(exception.name());
+        let to = match treatment {
+            Treatment::Pass => Inspection::Bypassed,
+            _ => Inspection::Refused(Refused::new(self.reasons.id(reason), false, turn.now())),
+        };
+        self.settle_flow(turn.now(), id, to, CloseReason::Failed, output);
+        let outcome = self.settle(exception, treatment, reason, Some(packet.envelope.endpoint()));
+        if outcome.disposition.is_forward() {
+            // The rewriter may be what failed.
+            if let (Some(state), Transport::Tcp(segment)) =
+                (self.table.state_mut(id), &packet.transport)
+            {
+                state.follow(packet.flow.direction, segment);
+            }
+        }
+        outcome
+    }
+
+    /// Settles a packet at which an inspector, or the rewriter's plan, panicked.
+    #[cold]
+    pub(super) fn contain(
+        &mut self,
+        turn: &Turn<'_, '_>,
+        packet: &ParsedPacket<'_>,
+        output: &mut Output,
+    ) -> Outcome {
+        const CLASS: Exception = Exception::InspectorPanic;
+
+        let endpoint = packet.envelope.endpoint();
+        let treatment = self.exception(CLASS, Some(endpoint));
+        self.tell(turn, packet, CLASS, treatment, output);
+        let generation = match &self.stage {
+            Stage::Known(id) => self.table.state_mut(*id).map(|state| state.generation),
+            Stage::Opening { generation } | Stage::Stateless { generation, .. } => {
+                Some(*generation)
+            }
+            Stage::Idle => None,
+        };
+        if let Some(generation) = generation {
+            self.panel.rebuild(generation);
+        }
+        let now = turn.now();
+        match core::mem::replace(&mut self.stage, Stage::Idle) {
+            Stage::Known(id) => {
+                let outcome = self.fail(turn, packet, id, CLASS, treatment, output);
+                return Outcome { exception: Some(CLASS), ..outcome };
+            }
+            Stage::Stateless { flow, generation } => {
+                let (key, inspection) = (&packet.flow.key, Inspection::Open(flow));
+                let (why, events) = (CloseReason::Failed, &mut output.events);
+                self.panel.close(key, inspection, generation, why, now, events);
+            }
+            Stage::Opening { .. } => self.remember_failed(turn, packet, treatment, output),
+            Stage::Idle => {}
+        }
+        self.settle(CLASS, treatment, Reason::new(CLASS.name()), Some(endpoint))
+    }
+
+    /// Counts an exception and says how it is to be treated.
+    pub(super) fn exception(
+        &mut self,
+        class: Exception,
+        endpoint: Option<EndpointId>,
+    ) -> Treatment {
+        self.counters.count_exception(class);
+        self.settings.policy_of(endpoint).treatment(class)
+    }
+
+    /// The outcome for an exception.
+    pub(super) fn settle(
+        &self,
+        class: Exception,
+        treatment: Treatment,
+        reason: Reason,
+        endpoint: Option<EndpointId>,
+    ) -> Outcome {
+        let outcome = match treatment {
+            Treatment::Pass | Treatment::Adopt => Outcome::FORWARD,
+            Treatment::Drop => Outcome::refused(Disposition::Drop, reason),
+            Treatment::Reject => Outcome::refused(Disposition::Reject, reason),
+        };
+        let outcome = Outcome { exception: Some(class), ..outcome };
+        // Without an envelope there is no way back.
+        if class == Exception::MalformedEnvelope {
+            outcome
+        } else {
+            self.or_would(outcome, endpoint)
+        }
+    }
+
+    /// Turns a refusal into a note of it, where traffic is only watched.
+    pub(super) fn or_would(&self, outcome: Outcome, endpoint: Option<EndpointId>) -> Outcome {
+        let would = match outcome.disposition {
+            Disposition::Forward | Disposition::ForwardEdited => return outcome,
+            Disposition::Drop => Some(Action::Drop),
+            Disposition::Reject => Some(Action::Reject),
+        };
+        if self.settings.monitors(endpoint) {
+            Outcome { disposition: Disposition::Forward, would, ..outcome }
+        } else {
+            outcome
+        }
+    }
+
+    /// Tells people of an exception.
+    pub(super) fn tell(
+        &self,
+        turn: &Turn<'_, '_>,
+        packet: &ParsedPacket<'_>,
+        class: Exception,
+        treatment: Treatment,
+        output: &mut Output,
+    ) {
+        output.events.push(Event {
+            datagram: Some(turn.number),
+            endpoint: packet.envelope.endpoint(),
+            flow: packet.flow.key,
+            what: EventKind::Exception(class, treatment),
+        });
+    }
+
+    /// The outcome for a packet that its receiver will discard, if it is one.
+    #[inline]
+    pub(super) fn refuse_damaged(&mut self, packet: &ParsedPacket<'_>) -> Option<Outcome> {
+        if self.settings.checksums == Checksums::Ignore || !is_damaged(packet) {
+            return None;
+        }
+        Some(self.damaged(packet))
+    }
+
+    #[cold]
+    fn damaged(&mut self, packet: &ParsedPacket<'_>) -> Outcome {
+        let endpoint = Some(packet.envelope.endpoint());
+        let treatment = self.exception(Exception::BadChecksum, endpoint);
+        let reason = match packet.transport {
+            Transport::Tcp(_) => "tcp-checksum",
+            Transport::Udp(_) => "udp-checksum",
+            Transport::Icmp(_) | Transport::Icmpv6(_) => "icmp-checksum",
+            _ => "bad-checksum",
+        };
+        self.settle(Exception::BadChecksum, treatment, Reason::new(reason), endpoint)
+    }
+
+    /// Finds the flow that a fragment belongs to, or refuses it.
+    #[cold]
+    fn resolve_fragment(
+        &mut self,
+        now: Timestamp,
+        packet: &mut ParsedPacket<'_>,
+        probe: &mut Probe,
+    ) -> Option<Outcome> {
+        let endpoint = Some(packet.envelope.endpoint());
+        match self.fragments.resolve(packet.flow, now) {
+            Resolved::Flow(flow) => {
+                packet.flow = flow;
+                *probe = self.table.probe(&flow.key);
+                None
+            }
+            Resolved::Unknown(_) => {
+                const CLASS: Exception = Exception::FragmentBeforeFirst;
+                let treatment = self.exception(CLASS, endpoint);
+                let reason = Reason::new(CLASS.name());
+                let outcome = self.settle(CLASS, treatment, reason, endpoint);
+                (!outcome.disposition.is_forward()).then_some(outcome)
+            }
+            Resolved::Poisoned => {
+                let reason = Reason::new("fragment-of-refused");
+                Some(self.or_would(Outcome::refused(Disposition::Drop, reason), endpoint))
+            }
+        }
+    }
+
+    /// Ends flows whose time is over before a packet is judged, so that it does not matter when else that is done.
+    #[inline]
+    fn sweep(&mut self, now: Timestamp, output: &mut Output) {
+        // The unit of the table's time-outs.
+        let tick = now.as_nanos() >> 24;
+        if tick != self.swept {
+            self.sweep_until(now, tick, output);
+        }
+    }
+
+    #[cold]
+    fn sweep_until(&mut self, now: Timestamp, tick: u64, output: &mut Output) {
+        let Self { table, panel, .. } = self;
+        let events = &mut output.events;
+        let looked_at = table.expire(now, SWEEP, &mut |flow| panel.ended(flow, now, events));
+        // Where there is more, the next packet goes on: no packet waits for a whole flood to be swept.
+        if looked_at < SWEEP {
+            self.swept = tick;
+        }
+    }
+
+    /// Which side opened a flow whose first packet this is.
+    pub(super) fn opener_of(packet: &ParsedPacket<'_>) -> Direction {
+        let direction = packet.flow.direction;
+        match packet.transport {
+            Transport::Tcp(segment) if segment.flags().contains(TcpFlags::SYN | TcpFlags::ACK) => {
+                direction.reversed()
+            }
+            _ => direction,
+        }
+    }
+}

@@ -1,0 +1,417 @@
+//! The heart of an appliance: datagrams in, dispositions and packets to inject out. No socket, no clock, no thread.
+//!
+//! ```
+//! use gwlb_geneve::engine::{Datagram, Engine, Output, Settings};
+//! use gwlb_geneve::gwlb::ReplyPolicy;
+//! use gwlb_geneve::inspect::{Reason, Verdict, packet_fn};
+//!
+//! # fn receive() -> Vec<Datagram<'static>> { Vec::new() }
+//! # fn send(_: gwlb_geneve::gwlb::Reply<'_>) {}
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut engine = Engine::new(Settings::default(), || {
+//!     packet_fn("no-telnet", |packet, _cx| match packet.five_tuple().ports {
+//!         Some(ports) if ports.destination == 23 => Verdict::reject(Reason::new("telnet")),
+//!         _ => Verdict::PASS,
+//!     })
+//! })?;
+//! let mut output = Output::new();
+//! let policy = ReplyPolicy::default();
+//!
+//! let mut burst = receive();
+//! engine.process(&mut burst, &mut output);
+//! for (datagram, outcome) in burst.iter().zip(output.outcomes()) {
+//!     if outcome.disposition.is_forward() {
+//!         send(datagram.reply(&policy)?);
+//!         engine.sent(1);
+//!     }
+//! }
+//! for packet in output.injected() {
+//!     send(packet.reply(&policy)?);
+//!     engine.sent(1);
+//! }
+//! assert!(engine.counters().is_balanced());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What it promises
+//!
+//! * **What passes is untouched.** A datagram that is [forwarded](Disposition::Forward) has not a byte changed.
+//! * **One outcome each.** See [`Counters`].
+//! * **Memory has a cap**, reserved by [`Engine::new`]: the flow table's and the fragment map's. In steady state
+//!   nothing is allocated for a packet. What an inspector's [`Flow`](crate::inspect::Inspector::Flow) owns on the heap
+//!   is its own affair.
+//! * **Nothing but packets counts.** The same datagrams with the same time stamps and the same
+//!   [seed](Settings::seed) bring about the same outcomes, however they are cut into bursts; as long as no limit is
+//!   reached, and without a [`Budget`].
+//! * **A panic costs one flow.** That of an inspector or a rewriter is caught, the flow is treated as
+//!   [policy](crate::inspect::Exception::InspectorPanic) says, the inspector is made anew, and an edit half done is
+//!   undone. Not so where panics abort ([`contains_panics`]), and not with a stack that overflows or a loop without
+//!   end.
+
+mod control;
+mod counters;
+mod datagram;
+mod edit;
+mod error;
+mod explain;
+#[cfg(feature = "faults")]
+mod faults;
+mod generations;
+mod intake;
+mod judge;
+mod limit;
+mod open;
+mod output;
+mod panel;
+mod refuse;
+mod settings;
+mod state;
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::fmt;
+use core::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+
+use smallvec::SmallVec;
+
+pub use counters::Counters;
+pub use datagram::Datagram;
+pub use error::{EngineError, ReloadError};
+pub use explain::{Explanation, Standing};
+#[cfg(feature = "faults")]
+pub use faults::Faults;
+pub use output::{Disposition, Event, EventKind, Injected, Outcome, Output};
+pub use settings::{Budget, Checksums, EndpointSettings, Settings};
+
+use crate::Timestamp;
+use crate::flow::{FlowCounters, FlowTable, FragmentCounters, FragmentMap, Probe};
+use crate::inspect::{Inspector, Reason, Rewriter, check};
+use edit::Edit;
+use generations::Generations;
+use intake::Intake;
+use judge::{Stage, Turn};
+use limit::RateLimit;
+use panel::Panel;
+use state::{ReasonBook, State};
+
+/// Judges the datagrams of a gateway load balancer. See the [module](self).
+///
+/// `I` looks at packets, `R` may change what has passed. An engine belongs to one worker.
+pub struct Engine<I: Inspector, R: Rewriter = ()> {
+    settings: Settings,
+    table: FlowTable<State<I::Flow>>,
+    fragments: FragmentMap,
+    panel: Panel<I>,
+    rewriter: R,
+    overloaded: bool,
+    reasons: ReasonBook,
+    answers: RateLimit,
+    icmp_errors: RateLimit,
+    counters: Counters,
+    /// The tick, by time stamp, until which flows were swept.
+    swept: u64,
+    stage: Stage<I::Flow>,
+    probes: Vec<Probe>,
+    edits: Vec<Edit<R::Plan>>,
+    /// A packet as it was before it was edited.
+    before: Vec<u8>,
+    #[cfg(feature = "faults")]
+    faults: Faults,
+}
+
+/// So many datagrams are looked at together: their hashes are computed, and their flows fetched, before the first is
+/// judged.
+const BURST: usize = 32;
+
+/// Whether the program was built so that a panic can be caught (`panic = "unwind"`). Where not, a panic of an inspector
+/// ends the process: say so when the appliance starts.
+pub const fn contains_panics() -> bool {
+    cfg!(panic = "unwind")
+}
+
+/// What becomes of the flows that there are when inspectors are replaced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Flows {
+    /// They go on under the inspectors that they began under.
+    #[default]
+    Keep,
+    /// At its next packet, each is closed under the old inspectors and opened under the new ones, as one whose
+    /// [beginning](crate::inspect::Packet::beginning) was not seen. Refused flows stay refused.
+    Reopen,
+}
+
+impl<I: Inspector> Engine<I> {
+    /// An engine with all the memory that it will ever have. `make` makes the inspectors, now and after a panic.
+    ///
+    /// # Errors
+    ///
+    /// See [`EngineError`].
+    pub fn new(
+        settings: Settings,
+        make: impl FnMut() -> I + Send + 'static,
+    ) -> Result<Self, EngineError> {
+        let panel = Panel::new(Box::new(make));
+        let seed = settings.seed.clone();
+        let table =
+            FlowTable::new(&settings.flows, &settings.timeouts, &settings.profile, seed.clone())?;
+        let mut engine = Self {
+            table,
+            fragments: FragmentMap::new(settings.fragments, seed)?,
+            panel,
+            rewriter: (),
+            overloaded: false,
+            reasons: ReasonBook::default(),
+            answers: RateLimit::new(settings.answers_per_second),
+            icmp_errors: RateLimit::new(settings.icmp_errors_per_second),
+            counters: Counters::default(),
+            swept: 0,
+            stage: Stage::Idle,
+            probes: Vec::with_capacity(BURST),
+            edits: Vec::with_capacity(BURST),
+            before: Vec::new(),
+            #[cfg(feature = "faults")]
+            faults: Faults::default(),
+            settings,
+        };
+        if let Some(inspector) = engine.panel.generations.get_mut(0) {
+            check(inspector)?;
+        }
+        Ok(engine)
+    }
+
+    /// The same engine with a rewriter.
+    pub fn with_rewriter<R: Rewriter>(self, rewriter: R) -> Engine<I, R> {
+        Engine {
+            settings: self.settings,
+            table: self.table,
+            fragments: self.fragments,
+            panel: self.panel,
+            rewriter,
+            overloaded: self.overloaded,
+            reasons: self.reasons,
+            answers: self.answers,
+            icmp_errors: self.icmp_errors,
+            counters: self.counters,
+            swept: self.swept,
+            stage: Stage::Idle,
+            probes: self.probes,
+            edits: Vec::with_capacity(BURST),
+            before: self.before,
+            #[cfg(feature = "faults")]
+            faults: self.faults,
+        }
+    }
+}
+
+impl<I: Inspector, R: Rewriter> Engine<I, R> {
+    /// Judges a burst. `output` then holds what came of it, and nothing of earlier bursts.
+    ///
+    /// Datagrams of one flow keep their order. A burst may have any length; around 64 is quickest.
+    pub fn process(&mut self, burst: &mut [Datagram<'_>], output: &mut Output) {
+        output.clear();
+        for datagrams in burst.chunks_mut(BURST) {
+            let start = output.outcomes.len();
+            self.judge_all(start, datagrams, output);
+            self.edit_all(start, datagrams, output);
+        }
+        self.account(output);
+    }
+
+    /// When [`expire`](Self::expire) may have something to do; `None` while there are no flows.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.table.next_deadline()
+    }
+
+    /// Ends flows whose time is over at `now`, and gives back their memory. `output` then holds what came of it.
+    ///
+    /// Verdicts do not depend on it: a flow whose time is over is not found, swept or not. So it is for those who wait
+    /// for the end of flows, and need only be called when no packets come.
+    pub fn expire(&mut self, now: Timestamp, output: &mut Output) {
+        output.clear();
+        let Self { table, panel, .. } = self;
+        let events = &mut output.events;
+        while table.expire(now, SWEEP, &mut |flow| panel.ended(flow, now, events)) >= SWEEP {}
+        self.account(output);
+    }
+
+    /// Ends all flows: the appliance is going down. `output` then holds what came of it.
+    pub fn drain(&mut self, now: Timestamp, output: &mut Output) {
+        output.clear();
+        let Self { table, panel, .. } = self;
+        let events = &mut output.events;
+        table.drain(&mut |flow| panel.ended(flow, now, events));
+        self.account(output);
+    }
+
+    /// Replaces the inspectors: for new flows, and for those that there are as `flows` says.
+    ///
+    /// # Errors
+    ///
+    /// See [`ReloadError`]; then nothing has changed.
+    pub fn reload(
+        &mut self,
+        mut make: impl FnMut() -> I + Send + 'static,
+        flows: Flows,
+    ) -> Result<(), ReloadError> {
+        let inspector = make();
+        check(&inspector)?;
+        if !self.panel.generations.has_room() {
+            return Err(ReloadError::TooMany { most: Generations::<I>::MOST });
+        }
+        self.panel.replace(inspector, Box::new(make));
+        if flows == Flows::Reopen {
+            self.panel.epoch = self.panel.epoch.wrapping_add(1);
+        }
+        Ok(())
+    }
+
+    /// How many sets of inspectors flows go on under, the one in force among them: 1 to 8.
+    pub fn generations(&self) -> usize {
+        self.panel.generations.len()
+    }
+
+    /// Says whether the worker has too much to do. New flows are then
+    /// [treated](crate::inspect::Exception::Overload) accordingly.
+    pub const fn set_overloaded(&mut self, overloaded: bool) {
+        self.overloaded = overloaded;
+    }
+
+    /// Whether inspectors have panicked or taken too long less often than
+    /// [`unhealthy_after`](Settings::unhealthy_after).
+    pub const fn is_healthy(&self) -> bool {
+        let failures = self.panel.panics.saturating_add(self.counters.over_budget);
+        failures < self.settings.unhealthy_after
+    }
+
+    /// Tells that so many datagrams and packets were sent.
+    #[inline]
+    pub const fn sent(&mut self, packets: u64) {
+        self.counters.sent = self.counters.sent.wrapping_add(packets);
+    }
+
+    /// Tells that so many datagrams and packets could not be sent, and why.
+    pub fn send_failed(&mut self, reason: Reason, packets: u64) {
+        self.counters.count_failed(reason, packets);
+    }
+
+    /// What was done so far.
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// What the flow table has done so far.
+    pub const fn flow_counters(&self) -> &FlowCounters {
+        self.table.counters()
+    }
+
+    /// What the fragment map has done so far.
+    pub const fn fragment_counters(&self) -> &FragmentCounters {
+        self.fragments.counters()
+    }
+
+    /// Flows in the table, among them such as have expired and are not swept yet.
+    pub const fn flows(&self) -> usize {
+        self.table.len()
+    }
+
+    /// What the engine was made with, the flow limits being those that it [came to](FlowTable::limits).
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Bytes that the flow table and the fragment map have reserved, and never exceed.
+    pub const fn memory(&self) -> usize {
+        self.table.limits().bytes.saturating_add(FragmentMap::bytes(self.settings.fragments))
+    }
+
+    /// Faults to be brought about, for tests of what the policies make of them.
+    #[cfg(feature = "faults")]
+    pub const fn set_faults(&mut self, faults: Faults) {
+        self.faults = faults;
+    }
+
+    /// Judges at most [`BURST`] datagrams, the first of them the burst's number `start`.
+    fn judge_all(&mut self, start: usize, datagrams: &[Datagram<'_>], output: &mut Output) {
+        let mut intakes = SmallVec::<[Intake<'_>; BURST]>::new();
+        self.probes.clear();
+        for datagram in datagrams {
+            let intake = Intake::of(datagram, &self.settings);
+            if let Intake::Understood(packet) = &intake {
+                self.probes.push(self.table.probe(&packet.flow.key));
+            }
+            intakes.push(intake);
+        }
+        self.table.fetch(&mut self.probes);
+
+        let mut probes = core::mem::take(&mut self.probes);
+        let mut left = probes.iter_mut();
+        let mut at = 0_usize;
+        // A panic ends the inner loop; what it hit is settled, and the loop goes on behind it.
+        while at < datagrams.len() {
+            let run = catch_unwind(AssertUnwindSafe(|| {
+                while let (Some(datagram), Some(intake)) = (datagrams.get(at), intakes.get_mut(at))
+                {
+                    let turn = Turn { number: start.saturating_add(at), datagram };
+                    at = at.saturating_add(1);
+                    let outcome = match intake {
+                        Intake::Malformed(malformed) => self.malformed(&turn, malformed, output),
+                        Intake::Understood(packet) => match left.next() {
+                            Some(probe) => self.judge(&turn, packet, probe, output),
+                            None => break,
+                        },
+                    };
+                    output.outcomes.push(outcome);
+                }
+            }));
+            if run.is_err() {
+                let behind = at.saturating_sub(1);
+                if let (Some(datagram), Some(Intake::Understood(packet))) =
+                    (datagrams.get(behind), intakes.get_mut(behind))
+                {
+                    let turn = Turn { number: start.saturating_add(behind), datagram };
+                    let outcome = self.contain(&turn, packet, output);
+                    output.outcomes.push(outcome);
+                }
+            }
+        }
+        drop(left);
+        self.probes = probes;
+    }
+
+    /// Counts what came of a call.
+    fn account(&mut self, output: &Output) {
+        let counters = &mut self.counters;
+        let mut forwarded = 0_usize;
+        for outcome in &output.outcomes {
+            if outcome.disposition.is_forward() {
+                forwarded = forwarded.saturating_add(1);
+                counters.would = counters.would.wrapping_add(outcome.would.is_some().into());
+                let is_edited = outcome.disposition == Disposition::ForwardEdited;
+                counters.edited = counters.edited.wrapping_add(is_edited.into());
+            } else {
+                counters.count_drop(outcome.reason);
+            }
+        }
+        let count = |packets| u64::try_from(packets).unwrap_or(u64::MAX);
+        counters.received = counters.received.wrapping_add(count(output.outcomes.len()));
+        counters.forwarded = counters.forwarded.wrapping_add(count(forwarded));
+        counters.injected = counters.injected.wrapping_add(count(output.injected().len()));
+        self.counters.panics = self.panel.panics;
+        self.counters.injections_lost = self.panel.injections_lost;
+    }
+}
+
+/// So many flows are looked at in one go, at most, to find those whose time is over.
+const SWEEP: usize = 256;
+
+impl<I: Inspector, R: Rewriter> fmt::Debug for Engine<I, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine")
+            .field("table", &self.table)
+            .field("fragments", &self.fragments)
+            .field("counters", &self.counters)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,315 @@
+use super::judge::{Facts, Stage, Turn};
+use super::state::{Bits, Inspection, Refused, Sequence, State};
+use super::{Engine, Outcome, Output};
+use crate::flow::{Direction, FlowId, Observation, Probe, Refusal, Relation};
+use crate::inspect::{
+    CloseReason, Context, Exception, Inspector, Interest, Packet, ParsedPacket, Reason, Rewriter,
+    Treatment, Verdict,
+};
+use crate::packet::{TcpFlags, Transport};
+
+impl<I: Inspector, R: Rewriter> Engine<I, R> {
+    /// The outcome for a packet whose flow is not in the table.
+    #[cold]
+    pub(super) fn unknown(
+        &mut self,
+        turn: &Turn<'_, '_>,
+        packet: &ParsedPacket<'_>,
+        probe: &Probe,
+        facts: &Facts,
+        output: &mut Output,
+    ) -> Outcome {
+        let endpoint = packet.envelope.endpoint();
+        if packet.flow.relation == Relation::IcmpError {
+            return self.unknown_icmp_error(turn, packet);
+        }
+        let mut noted = None;
+        if !self.settings.knows(endpoint) {
+            let outcome = self.exceptional(Exception::UnknownEndpoint, packet);
+            if !outcome.disposition.is_forward() || outcome.would.is_some() {
+                return outcome;
+            }
+            noted = outcome.exception;
+        }
+        if self.overloaded {
+            return self.exceptional(Exception::Overload, packet);
+        }
+        if !facts.is_checked {
+            if let Some(outcome) = self.refuse_damaged(packet) {
+                return outcome;
+            }
+        }
+        let mut bits = Bits::default();
+        if is_midstream(packet) && !facts.is_replacement {
+            let class = Exception::Midstream;
+            let treatment = self.exception(class, Some(endpoint));
+            if treatment != Treatment::Adopt {
+                let reason = Reason::new(class.name());
+                let outcome = self.settle(class, treatment, reason, Some(endpoint));
+                return self.reject_unknown(turn, packet, outcome, output);
+            }
+            noted = Some(class);
+            bits.set(Bits::MIDSTREAM, true);
+        }
+        bits.set(Bits::OPENED_IN_REVERSE, Self::opener_of(packet) == Direction::Reverse);
+        let state = self.open(turn, packet, bits);
+        let outcome = self.enter(turn, packet, probe, facts, state, output);
+        Outcome { exception: outcome.exception.or(noted), ..outcome }
+    }
+
+    /// Asks the inspectors whether a flow is theirs.
+    fn open(
+        &mut self,
+        turn: &Turn<'_, '_>,
+        packet: &ParsedPacket<'_>,
+        bits: Bits,
+    ) -> State<I::Flow> {
+        let generation = self.panel.generations.current();
+        self.stage = Stage::Opening { generation };
+        let view = Packet::new(packet, bits.opener(), bits.beginning());
+        let effects = &mut self.panel.effects;
+        effects.marks = 0;
+        let opened = match self.panel.generations.get_mut(generation) {
+            Some(inspector) if I::INTEREST != Interest::NONE => {
+                inspector.open(&view, &mut Context::new(turn.now(), effects))
+            }
+            _ => None,
+        };
+        self.stage = Stage::Idle;
+        let inspection = match opened {
+            Some(flow) => {
+                self.panel.generations.opened(generation);
+                Inspection::Open(flow)
+            }
+            None => Inspection::Bypassed,
+        };
+        let (sequence, marks) = (Sequence::default(), self.panel.effects.marks);
+        State { inspection, sequence, marks, generation, epoch: self.panel.epoch, bits }
+    }
+
+    /// Takes a flow into the table, and judges its first packet.
+    fn enter(
+        &mut self,
+        turn: &Turn<'_, '_>,
+        packet: &ParsedPacket<'_>,
+        probe: &Probe,
+        facts: &Facts,
+        state: State<I::Flow>,
+        output: &mut Output,
+    ) -> Outcome {
+        match self.insert(turn, packet, probe, facts.flags, state, output) {
+            Ok(id) => self.first(turn, packet, id, output),
+            Err((why, state)) => self.stateless(turn, packet, why, state, output),
+        }
+    }
+
+    fn insert(
+        &mut self,
+        turn: &Turn<'_, '_>,
+        packet: &ParsedPacket<'_>,
+        probe: &Probe,
+        flags: Option<TcpFlags>,
+        state: State<I::Flow>,
+        output: &mut Output,
+    ) -> Result<FlowId, (Refusal, State<I::Flow>)> {
+        #[cfg(feature = "faults")]
+        if self.faults.flow_table_full {
+            return Err((Refusal::Full, state));
+        }
+        let now = turn.now();
+        let seen = Observation {
+            direction: packet.flow.direction,
+            relation: packet.flow.relation,
+            length: packet.ip.bytes().len(),
+            flags,
+            outer: turn.datagram.outer(),
+            envelope: &packet.envelope,
+        };
+        let (table, panel) = (&mut self.table, &mut self.panel);
+        let events = &mut output.events;
+        table
+            .insert(probe, &seen, now, state, &mut |flow| panel.ended(flow, now, events))
+            .map_err(|refused| (refused.why, refused.state))
+    }
+
+    /// Judges the first packet of a flow that is in the table.
+    fn first(
+        &mut self,
+        turn: &Turn<'_, '_>,
+        packet: &ParsedPacket<'_>,
+        id: FlowId,
+        output: &mut Output,
+    ) -> Outcome {
+        match self.table.state_mut(id) {
+            Some(State { inspection: Inspection::Open(_), .. }) => {
+                self.inspect(turn, packet, id, output)
+            }
+            Some(state) => {
+                let effects = &self.panel.effects;
+                let quiet = effects.alerts.is_empty() && effects.injections.is_empty();
+                state.bits.set(Bits::CAPTURE, effects.capture);
+                let capture = effects.capture;
+                if !quiet || capture {
+                    self.spread_effects(turn, packet, id, output);
+                }
+                self.pass(turn, packet, id);
+                Outcome { capture, ..Outcome::FORWARD }
+            }
+            None => Outcome::FORWARD,
+        }
+    }
+
+    /// Settles the packet of a flow that found no room.
+    #[cold]
+    fn stateless(
+        &mut self,
+        turn: &Turn<'_, '_>,
+        packet: &ParsedPacket<'_>,
+        why: Refusal,
+        state: State<I::Flow>,
+        output: &mut Output,
+    ) -> Outcome {
+        const CLASS: Exception = Exception::FlowTableFull;
+
+        let (now, endpoint) = (turn.now(), packet.envelope.endpoint());
+        let reason = match why {
+            Refusal::Quota => "endpoint-quota",
+            Refusal::Endpoints => "endpoint-table-full",
+            Refusal::Collisions => "flow-hash-collisions",
+            _ => CLASS.name(),
+        };
+        let treatment = self.exception(CLASS, Some(endpoint));
+        let outcome = self.settle(CLASS, treatment, Reason::new(reason), Some(endpoint));
+        let State { mut inspection, generation, bits, .. } = state;
+        let mut verdict = Verdict::PASS;
+        if treatment == Treatment::Pass && I::INTEREST.contains(Interest::PACKETS) {
+            if let Inspection::Open(flow) = inspection {
+                self.stage = Stage::Stateless { generation, flow };
+                verdict = self.judge_stateless(turn, packet, bits);
+                let Stage::Stateless { flow, .. } =
+                    core::mem::replace(&mut self.stage, Stage::Idle)
+                else {
+                    return outcome;
+                };
+                inspection = Inspection::Open(flow);
+            }
+        }
+        let (key, events) = (&packet.flow.key, &mut output.events);
+        self.panel.close(key, inspection, generation, CloseReason::Evicted, now, events);
+        self.panel.effects.clear();
+        if verdict.is_pass() {
+            return outcome;
+        }
+        let outcome = self.refuse(turn, packet, None, verdict, output);
+        Outcome { exception: Some(CLASS), ..outcome }
+    }
+
+    /// Asks the inspectors about a packet as if it were the first and last of its flow, whose state is in the stage.
+    fn judge_stateless(
+        &mut self,
+        turn: &Turn<'_, '_>,
+        packet: &ParsedPacket<'_>,
+        bits: Bits,
+    ) -> Verdict {
+        let Stage::Stateless { generation, flow } = &mut self.stage else { return Verdict::PASS };
+        let view = Packet::new(packet, bits.opener(), bits.beginning());
+        let mut cx = Context::new(turn.now(), &mut self.panel.effects);
+        match self.panel.generations.get_mut(*generation) {
+            Some(inspector) => inspector.packet(flow, &view, &mut cx),
+            None => Verdict::PASS,
+        }
+    }
+
+    /// Opens a flow anew under the inspectors in force, and judges its packet.
+    #[cold]
+    pub(super) fn reopen(
+        &mut self,
+        turn: &Turn<'_, '_>,
+        packet: &ParsedPacket<'_>,
+        id: FlowId,
+        is_checked: bool,
+        output: &mut Output,
+    ) -> Outcome {
+        if !is_checked {
+            if let Some(outcome) = self.refuse_damaged(packet) {
+                return outcome;
+            }
+        }
+        let now = turn.now();
+        self.settle_flow(now, id, Inspection::Bypassed, CloseReason::Reloaded, output);
+        let Some(state) = self.table.state_mut(id) else { return Outcome::FORWARD };
+        state.epoch = self.panel.epoch;
+        state.bits.set(Bits::MIDSTREAM, true);
+        let (bits, marks) = (state.bits, state.marks);
+        self.stage = Stage::Known(id);
+        let opened = self.open(turn, packet, bits);
+        if let Some(state) = self.table.state_mut(id) {
+            state.inspection = opened.inspection;
+            state.generation = opened.generation;
+            state.marks = marks | opened.marks;
+        }
+        self.first(turn, packet, id, output)
+    }
+
+    /// Remembers a flow that no inspector could be asked about.
+    pub(super) fn remember_failed(
+        &mut self,
+        turn: &Turn<'_, '_>,
+        packet: &ParsedPacket<'_>,
+        treatment: Treatment,
+        output: &mut Output,
+    ) {
+        let reason = Reason::new(Exception::InspectorPanic.name());
+        let inspection = match treatment {
+            Treatment::Pass => Inspection::Bypassed,
+            _ => Inspection::Refused(Refused::new(self.reasons.id(reason), false, turn.now())),
+        };
+        let mut bits = Bits::default();
+        bits.set(Bits::OPENED_IN_REVERSE, Self::opener_of(packet) == Direction::Reverse);
+        let generation = self.panel.generations.current();
+        let epoch = self.panel.epoch;
+        let sequence = Sequence::default();
+        let state = State { inspection, sequence, marks: 0, generation, epoch, bits };
+        let probe = self.table.probe(&packet.flow.key);
+        let flags = match packet.transport {
+            Transport::Tcp(segment) => Some(segment.flags()),
+            _ => None,
+        };
+        // Known already, it was to be opened anew. Without room, it will be asked about again.
+        let refused = self.insert(turn, packet, &probe, flags, state, output);
+        if let Err((Refusal::Known, State { inspection, .. })) = refused {
+            if let Some(id) = self.table.get(&probe, turn.now()) {
+                self.settle_flow(turn.now(), id, inspection, CloseReason::Failed, output);
+            }
+        }
+    }
+
+    #[cold]
+    fn unknown_icmp_error(&mut self, turn: &Turn<'_, '_>, packet: &ParsedPacket<'_>) -> Outcome {
+        let outcome = self.exceptional(Exception::UnknownIcmpError, packet);
+        let is_passed = outcome.disposition.is_forward() && outcome.would.is_none();
+        if is_passed && !self.icmp_errors.take(turn.now()) {
+            let dropped = self.drop_for(packet, "icmp-error-rate");
+            return Outcome { exception: outcome.exception, ..dropped };
+        }
+        outcome
+    }
+
+    /// Counts an exception and gives its outcome.
+    pub(super) fn exceptional(&mut self, class: Exception, packet: &ParsedPacket<'_>) -> Outcome {
+        let endpoint = Some(packet.envelope.endpoint());
+        let treatment = self.exception(class, endpoint);
+        self.settle(class, treatment, Reason::new(class.name()), endpoint)
+    }
+}
+
+/// Whether the packet shows that there was a SYN before it.
+fn is_midstream(packet: &ParsedPacket<'_>) -> bool {
+    match packet.transport {
+        Transport::Tcp(segment) => {
+            let flags = segment.flags();
+            !flags.intersects(TcpFlags::SYN) || flags.intersects(TcpFlags::ACK)
+        }
+        _ => false,
+    }
+}

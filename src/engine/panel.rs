@@ -1,0 +1,127 @@
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::mem::needs_drop;
+use core::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+
+use super::generations::{Generations, Make};
+use super::output::{Event, EventKind};
+use super::state::{Inspection, State};
+use crate::Timestamp;
+use crate::flow::{EndReason, EndedFlow, FlowKey};
+use crate::inspect::{CloseReason, Context, Effects, Inspector, Interest, Vote};
+
+/// The inspectors, and what they do beside their verdicts. A panic of theirs ends here.
+pub(super) struct Panel<I: Inspector> {
+    pub(super) generations: Generations<I>,
+    /// Raised when all flows are to be opened anew.
+    pub(super) epoch: u8,
+    pub(super) effects: Effects,
+    /// Asked for by [`explain`](super::Engine::explain).
+    pub(super) votes: Option<Vec<Vote>>,
+    pub(super) panics: u64,
+    pub(super) injections_lost: u64,
+}
+
+impl<I: Inspector> Panel<I> {
+    pub(super) fn new(mut make: Make<I>) -> Self {
+        Self {
+            generations: Generations::new(make(), make),
+            epoch: 0,
+            effects: Effects::default(),
+            votes: None,
+            panics: 0,
+            injections_lost: 0,
+        }
+    }
+
+    /// Tells the inspectors of a flow that is no longer in the table.
+    pub(super) fn ended(
+        &mut self,
+        flow: EndedFlow<State<I::Flow>>,
+        now: Timestamp,
+        events: &mut Vec<Event>,
+    ) {
+        let why = match flow.reason {
+            EndReason::Idle => match flow.phase {
+                crate::flow::FlowPhase::Closed => CloseReason::Closed,
+                _ => CloseReason::Idle,
+            },
+            EndReason::Evicted => CloseReason::Evicted,
+            EndReason::Reused | EndReason::Removed => CloseReason::Replaced,
+            EndReason::Drained => CloseReason::Shutdown,
+        };
+        let State { inspection, generation, .. } = flow.state;
+        self.close(&flow.key, inspection, generation, why, now, events);
+    }
+
+    /// Tells the inspectors that they will see no more of a flow.
+    #[inline]
+    pub(super) fn close(
+        &mut self,
+        key: &FlowKey,
+        inspection: Inspection<I::Flow>,
+        generation: u8,
+        why: CloseReason,
+        now: Timestamp,
+        events: &mut Vec<Event>,
+    ) {
+        let Inspection::Open(flow) = inspection else { return };
+        if I::INTEREST.contains(Interest::END) || needs_drop::<I::Flow>() {
+            self.tell(key, flow, generation, why, now, events);
+        }
+        self.generations.closed(generation);
+    }
+
+    fn tell(
+        &mut self,
+        key: &FlowKey,
+        flow: I::Flow,
+        generation: u8,
+        why: CloseReason,
+        now: Timestamp,
+        events: &mut Vec<Event>,
+    ) {
+        let Self { generations, effects, .. } = self;
+        // What an inspector did with the packet at hand is none of this flow's business.
+        let others = core::mem::take(effects);
+        let told = catch_unwind(AssertUnwindSafe(|| match generations.get_mut(generation) {
+            Some(inspector) if I::INTEREST.contains(Interest::END) => {
+                inspector.close(flow, why, &mut Context::new(now, effects));
+            }
+            _ => drop(flow),
+        }));
+        let effects = core::mem::replace(effects, others);
+        if told.is_err() {
+            self.rebuild(generation);
+            return;
+        }
+        let lost = u64::try_from(effects.injections.len()).unwrap_or(u64::MAX);
+        self.injections_lost = self.injections_lost.saturating_add(lost);
+        events.extend(effects.alerts.into_iter().map(|alert| Event {
+            datagram: None,
+            endpoint: key.endpoint(),
+            flow: *key,
+            what: EventKind::Alert(alert),
+        }));
+    }
+
+    /// Puts a new inspector in the place of one that panicked. Should it not let itself be made, the old one goes on.
+    pub(super) fn rebuild(&mut self, generation: u8) {
+        self.panics = self.panics.saturating_add(1);
+        self.effects.clear();
+        let rebuilt = catch_unwind(AssertUnwindSafe(|| {
+            if let Some((make, inspector)) = self.generations.maker(generation) {
+                inspector.recover(make());
+            }
+        }));
+        if rebuilt.is_err() {
+            self.panics = self.panics.saturating_add(1);
+        }
+    }
+
+    /// Puts other inspectors in force.
+    pub(super) fn replace(&mut self, inspector: I, make: Box<dyn FnMut() -> I + Send>) {
+        self.generations.replace(inspector, make);
+    }
+}

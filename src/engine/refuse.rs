@@ -1,0 +1,234 @@
+use super::judge::Turn;
+use super::state::{Inspection, Refused, State};
+use super::{Disposition, Engine, Outcome, Output};
+use crate::flow::{Direction, FlowId, FlowTable, LastEnvelope, Part};
+use crate::gwlb::Outer;
+use crate::inspect::{
+    Action, CloseReason, Inspector, ParsedPacket, Reason, Rewriter, Scope, Verdict,
+};
+use crate::packet::{IpPacket, Prohibited, Reset, TcpFlags, Transport};
+
+impl<I: Inspector, R: Rewriter> Engine<I, R> {
+    /// Settles a packet that inspectors drop or reject, and its flow where they mean that.
+    #[cold]
+    pub(super) fn refuse(
+        &mut self,
+        turn: &Turn<'_, '_>,
+        packet: &ParsedPacket<'_>,
+        id: Option<FlowId>,
+        verdict: Verdict,
+        output: &mut Output,
+    ) -> Outcome {
+        let now = turn.now();
+        let is_reject = verdict.action() == Action::Reject;
+        if let (Scope::Flow, Some(id)) = (verdict.scope(), id) {
+            let refused = Refused::new(self.reasons.id(verdict.reason()), is_reject, now);
+            let to = Inspection::Refused(refused);
+            self.settle_flow(now, id, to, CloseReason::Refused, output);
+        }
+        let disposition = if is_reject { Disposition::Reject } else { Disposition::Drop };
+        let outcome = Outcome::refused(disposition, verdict.reason());
+        let outcome = self.or_would(outcome, Some(packet.envelope.endpoint()));
+        if outcome.disposition.is_forward() {
+            if let Some(id) = id {
+                self.pass(turn, packet, id);
+            }
+            return outcome;
+        }
+        self.poison(turn, packet);
+        if is_reject {
+            if let Some(id) = id {
+                self.answer_receiver(turn, packet, id, output);
+            }
+            self.answer_sender(turn, packet, id, output);
+        }
+        outcome
+    }
+
+    /// Settles a packet of a flow that was refused before.
+    #[cold]
+    pub(super) fn refused_before(
+        &mut self,
+        turn: &Turn<'_, '_>,
+        packet: &ParsedPacket<'_>,
+        id: FlowId,
+        output: &mut Output,
+    ) -> Outcome {
+        let Some(State { inspection: Inspection::Refused(refused), .. }) = self.table.state_mut(id)
+        else {
+            return Outcome::FORWARD;
+        };
+        let (reason, is_reject) = (self.reasons.reason(refused.reason), refused.reject);
+        let disposition = if is_reject { Disposition::Reject } else { Disposition::Drop };
+        let outcome = Outcome::refused(disposition, reason);
+        let outcome = self.or_would(outcome, Some(packet.envelope.endpoint()));
+        if outcome.disposition.is_forward() {
+            self.pass(turn, packet, id);
+            return outcome;
+        }
+        self.poison(turn, packet);
+        if is_reject && is_answerable(packet) {
+            let Some(State { inspection: Inspection::Refused(refused), .. }) =
+                self.table.state_mut(id)
+            else {
+                return outcome;
+            };
+            if refused.may_answer(turn.now()) {
+                self.answer_sender(turn, packet, Some(id), output);
+            } else {
+                self.withhold();
+            }
+        }
+        outcome
+    }
+
+    /// Refuses the rest of a datagram, too, of which one fragment is refused.
+    fn poison(&mut self, turn: &Turn<'_, '_>, packet: &ParsedPacket<'_>) {
+        if let Part::First(name) | Part::Later(name) = &packet.flow.part {
+            self.fragments.poison(name, turn.now());
+        }
+    }
+
+    /// Resets the receiver of a segment that is not forwarded, if it has ever been heard of.
+    fn answer_receiver(
+        &mut self,
+        turn: &Turn<'_, '_>,
+        packet: &ParsedPacket<'_>,
+        id: FlowId,
+        output: &mut Output,
+    ) {
+        let direction = packet.flow.direction;
+        let Some(flow) = self.table.flow(id) else { return };
+        if flow.packets(direction.reversed()) == 0 {
+            return;
+        }
+        let Some(next) = flow.state().next(direction) else { return };
+        let Some(reset) = Reset::to_receiver(&packet.ip, next) else { return };
+        if !self.answers.take(turn.now()) {
+            return self.withhold();
+        }
+        let way = Way::of(&self.table, turn, packet, Some(id), direction);
+        output.inject(&way, reset.len(), |buffer| reset.write_to(buffer).ok());
+    }
+
+    /// Tells the sender of a packet that is not forwarded: by RST, or by ICMP where it is not TCP.
+    pub(super) fn answer_sender(
+        &mut self,
+        turn: &Turn<'_, '_>,
+        packet: &ParsedPacket<'_>,
+        id: Option<FlowId>,
+        output: &mut Output,
+    ) {
+        let Some(answer) = Answer::to(&packet.ip, &packet.transport, self.settings.icmp_answers)
+        else {
+            return;
+        };
+        if !self.answers.take(turn.now()) {
+            return self.withhold();
+        }
+        let direction = packet.flow.direction.reversed();
+        let way = Way::of(&self.table, turn, packet, id, direction);
+        output.inject(&way, answer.len(), |buffer| answer.write_to(buffer));
+    }
+
+    fn withhold(&mut self) {
+        self.counters.answers_withheld = self.counters.answers_withheld.wrapping_add(1);
+    }
+
+    /// The outcome for a packet of no flow that is dropped, its sender told.
+    pub(super) fn reject_unknown(
+        &mut self,
+        turn: &Turn<'_, '_>,
+        packet: &ParsedPacket<'_>,
+        outcome: Outcome,
+        output: &mut Output,
+    ) -> Outcome {
+        if outcome.disposition == Disposition::Reject && is_answerable(packet) {
+            self.answer_sender(turn, packet, None, output);
+        }
+        outcome
+    }
+
+    /// The outcome for a packet that is dropped for this reason, or would be.
+    pub(super) fn drop_for(&self, packet: &ParsedPacket<'_>, reason: &'static str) -> Outcome {
+        let outcome = Outcome::refused(Disposition::Drop, Reason::new(reason));
+        self.or_would(outcome, Some(packet.envelope.endpoint()))
+    }
+}
+
+/// Never answer a RST.
+fn is_answerable(packet: &ParsedPacket<'_>) -> bool {
+    match packet.transport {
+        Transport::Tcp(segment) => !segment.flags().intersects(TcpFlags::RST),
+        _ => true,
+    }
+}
+
+/// What the sender of a packet is told.
+enum Answer<'a> {
+    Reset(Reset),
+    Prohibited(Prohibited<'a>),
+}
+
+impl<'a> Answer<'a> {
+    fn to(packet: &IpPacket<'a>, transport: &Transport<'_>, icmp: bool) -> Option<Self> {
+        match transport {
+            Transport::Tcp(_) => Reset::to_sender(packet).map(Self::Reset),
+            _ if icmp => Prohibited::about(packet).map(Self::Prohibited),
+            _ => None,
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Reset(reset) => reset.len(),
+            Self::Prohibited(prohibited) => prohibited.len(),
+        }
+    }
+
+    fn write_to(&self, buffer: &mut [u8]) -> Option<usize> {
+        match self {
+            Self::Reset(reset) => reset.write_to(buffer).ok(),
+            Self::Prohibited(prohibited) => prohibited.write_to(buffer).ok(),
+        }
+    }
+}
+
+/// The envelope that a packet of the engine's own goes in: the latest one of its direction, else of the other.
+pub(super) enum Way<'a> {
+    Latest(LastEnvelope<'a>),
+    /// That of the packet that is being judged.
+    Own(&'a Outer, &'a [u8]),
+}
+
+impl<'a> Way<'a> {
+    pub(super) fn of<S>(
+        table: &'a FlowTable<S>,
+        turn: &'a Turn<'_, '_>,
+        packet: &'a ParsedPacket<'_>,
+        id: Option<FlowId>,
+        direction: Direction,
+    ) -> Self {
+        let own = Self::Own(turn.datagram.outer(), packet.envelope.header());
+        if direction == packet.flow.direction {
+            return own;
+        }
+        let latest =
+            id.and_then(|id| table.flow(id)).and_then(|flow| flow.last_envelope(direction));
+        latest.map_or(own, Self::Latest)
+    }
+
+    pub(super) const fn outer(&self) -> &Outer {
+        match self {
+            Self::Latest(envelope) => &envelope.outer,
+            Self::Own(outer, _) => outer,
+        }
+    }
+
+    pub(super) fn header(&self) -> &[u8] {
+        match self {
+            Self::Latest(envelope) => envelope.header(),
+            Self::Own(_, header) => header,
+        }
+    }
+}

@@ -1,0 +1,282 @@
+use crate::Timestamp;
+use crate::flow::Direction;
+use crate::inspect::{Beginning, Reason};
+use crate::packet::{TcpFlags, TcpSegment};
+
+/// What the engine remembers of a flow.
+#[derive(Debug)]
+pub(super) struct State<F> {
+    pub(super) inspection: Inspection<F>,
+    pub(super) sequence: Sequence,
+    pub(super) marks: u32,
+    /// Whose flow it is among the inspectors that there were.
+    pub(super) generation: u8,
+    /// Of which epoch it is: flows of another one are opened anew.
+    pub(super) epoch: u8,
+    pub(super) bits: Bits,
+}
+
+/// How far the inspectors are with a flow.
+#[derive(Debug)]
+pub(super) enum Inspection<F> {
+    /// They look at it.
+    Open(F),
+    /// They have seen enough, or were never asked: everything passes.
+    Bypassed,
+    /// Nothing passes any more.
+    Refused(Refused),
+}
+
+/// A flow that is dead for good.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refused {
+    pub(super) reason: ReasonId,
+    /// Whether its packets are answered.
+    pub(super) reject: bool,
+    /// Answers that may be given at once.
+    answers: u8,
+    /// When it was last answered, in units of 2^20 ns (1.05 ms), modulo 2^32.
+    answered: u32,
+}
+
+impl Refused {
+    /// A flow may be answered so often at once: a reset that was off by a little draws a challenge, which is
+    /// answered too (RFC 5961 §3).
+    const BURST: u8 = 4;
+    /// And afterwards once in so many units: about four times a second.
+    const INTERVAL: u32 = 238;
+
+    pub(super) fn new(reason: ReasonId, reject: bool, now: Timestamp) -> Self {
+        Self { reason, reject, answers: Self::BURST, answered: units(now) }
+    }
+
+    /// Whether one more answer may be given.
+    pub(super) fn may_answer(&mut self, now: Timestamp) -> bool {
+        let now = units(now);
+        let earned = now.wrapping_sub(self.answered) / Self::INTERVAL;
+        if earned > 0 {
+            let earned = u8::try_from(earned).unwrap_or(u8::MAX);
+            self.answers = self.answers.saturating_add(earned).min(Self::BURST);
+            self.answered = now;
+        }
+        match self.answers.checked_sub(1) {
+            Some(left) => {
+                self.answers = left;
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "modulo 2^32 is what is wanted")]
+const fn units(now: Timestamp) -> u32 {
+    (now.as_nanos() >> 20) as u32
+}
+
+/// A small number for a [`Reason`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ReasonId(u16);
+
+/// The reasons that flows were refused for.
+#[derive(Debug, Default)]
+pub(super) struct ReasonBook(alloc::vec::Vec<Reason>);
+
+impl ReasonBook {
+    pub(super) fn id(&mut self, reason: Reason) -> ReasonId {
+        let known = self.0.iter().position(|known| *known == reason);
+        let index = known.unwrap_or(self.0.len());
+        match u16::try_from(index) {
+            Ok(id) => {
+                if known.is_none() {
+                    self.0.push(reason);
+                }
+                ReasonId(id)
+            }
+            // More names than a program can have written down.
+            Err(_) => ReasonId(u16::MAX),
+        }
+    }
+
+    pub(super) fn reason(&self, id: ReasonId) -> Reason {
+        self.0.get(usize::from(id.0)).copied().unwrap_or(Reason::new("other"))
+    }
+}
+
+/// Yes-or-no facts about a flow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Bits(u8);
+
+impl Bits {
+    pub(super) const OPENED_IN_REVERSE: Self = Self(1);
+    pub(super) const MIDSTREAM: Self = Self(1 << 1);
+    pub(super) const CAPTURE: Self = Self(1 << 2);
+    /// A SYN came while the flow was open; its direction and number are in [`Sequence`].
+    pub(super) const SYN_PENDING: Self = Self(1 << 3);
+    pub(super) const SYN_IN_REVERSE: Self = Self(1 << 4);
+    /// Where the streams are is known.
+    pub(super) const FORWARD_KNOWN: Self = Self(1 << 5);
+    pub(super) const REVERSE_KNOWN: Self = Self(1 << 6);
+    /// The handshake is over.
+    pub(super) const UNDER_WAY: Self = Self(1 << 7);
+
+    #[inline]
+    pub(super) const fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    #[inline]
+    pub(super) const fn set(&mut self, other: Self, to: bool) {
+        if to {
+            self.0 |= other.0;
+        } else {
+            self.0 &= !other.0;
+        }
+    }
+
+    #[inline]
+    pub(super) const fn opener(self) -> Direction {
+        if self.has(Self::OPENED_IN_REVERSE) { Direction::Reverse } else { Direction::Forward }
+    }
+
+    #[inline]
+    pub(super) const fn beginning(self) -> Beginning {
+        if self.has(Self::MIDSTREAM) { Beginning::Midstream } else { Beginning::Seen }
+    }
+}
+
+/// Where the two byte streams of a TCP connection are, as far as packets alone tell: the number of the next byte in
+/// order each way. Whether it is known is one of the [`Bits`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sequence {
+    forward: u32,
+    reverse: u32,
+    /// The number of a SYN that came while the connection was open.
+    syn: u32,
+}
+
+impl<F> State<F> {
+    /// The number of the next byte in order that goes this way.
+    #[inline]
+    pub(super) const fn next(&self, direction: Direction) -> Option<u32> {
+        let (known, number) = match direction {
+            Direction::Forward => (Bits::FORWARD_KNOWN, self.sequence.forward),
+            Direction::Reverse => (Bits::REVERSE_KNOWN, self.sequence.reverse),
+        };
+        if self.bits.has(known) { Some(number) } else { None }
+    }
+
+    #[inline]
+    const fn set_next(&mut self, direction: Direction, number: u32) {
+        let (known, next) = match direction {
+            Direction::Forward => (Bits::FORWARD_KNOWN, &mut self.sequence.forward),
+            Direction::Reverse => (Bits::REVERSE_KNOWN, &mut self.sequence.reverse),
+        };
+        *next = number;
+        self.bits.set(known, true);
+    }
+
+    /// Follows a segment that is forwarded. What its receiver has acknowledged came in order too, also what was lost
+    /// before it came here.
+    #[inline]
+    pub(super) fn follow(&mut self, direction: Direction, segment: &TcpSegment<'_>) {
+        let flags = segment.flags();
+        let start = segment.sequence_number();
+        let end = start.wrapping_add(length(segment));
+        let back = direction.reversed();
+        if flags.intersects(TcpFlags::SYN) {
+            // It may come again with another number, until it was answered and that acknowledged. Later it says
+            // nothing about this connection.
+            if !self.bits.has(Bits::UNDER_WAY) {
+                self.set_next(direction, end);
+                if flags.intersects(TcpFlags::ACK) {
+                    self.set_next(back, segment.acknowledgment_number());
+                }
+            }
+            return;
+        }
+        self.bits.set(Bits::UNDER_WAY, true);
+        if self.next(direction).is_none_or(|next| !is_before(next, start) && is_before(next, end)) {
+            self.set_next(direction, end);
+        }
+        if flags.intersects(TcpFlags::ACK) {
+            let acknowledged = segment.acknowledgment_number();
+            if self.next(back).is_none_or(|next| is_before(next, acknowledged)) {
+                self.set_next(back, acknowledged);
+            }
+        }
+    }
+
+    /// Whether the receiver will believe the RST (RFC 5961 §3.2): at exactly the next byte; where nothing was heard of
+    /// that side yet, if it acknowledges the other side's SYN.
+    pub(super) fn believes_reset(&self, direction: Direction, segment: &TcpSegment<'_>) -> bool {
+        match self.next(direction) {
+            Some(next) => segment.sequence_number() == next,
+            None => {
+                segment.flags().contains(TcpFlags::ACK)
+                    && self.next(direction.reversed()) == Some(segment.acknowledgment_number())
+            }
+        }
+    }
+
+    /// Whether all before the FIN has come.
+    pub(super) fn believes_fin(&self, direction: Direction, segment: &TcpSegment<'_>) -> bool {
+        let next = self.next(direction);
+        next.is_none_or(|next| !is_before(next, segment.sequence_number()))
+    }
+
+    /// Remembers a SYN in the middle of a connection: should the other side answer it, another connection begins.
+    pub(super) const fn expect_answer(&mut self, direction: Direction, syn: u32) {
+        self.sequence.syn = syn;
+        self.bits.set(Bits::SYN_PENDING, true);
+        self.bits.set(Bits::SYN_IN_REVERSE, matches!(direction, Direction::Reverse));
+    }
+
+    /// Whether a SYN-ACK answers that SYN.
+    pub(super) fn is_answer(&self, direction: Direction, segment: &TcpSegment<'_>) -> bool {
+        let from_reverse = self.bits.has(Bits::SYN_IN_REVERSE);
+        self.bits.has(Bits::SYN_PENDING)
+            && from_reverse == (direction == Direction::Forward)
+            && segment.acknowledgment_number() == self.sequence.syn.wrapping_add(1)
+    }
+}
+
+/// In the circle of sequence numbers (RFC 9293 §3.4).
+#[inline]
+const fn is_before(a: u32, b: u32) -> bool {
+    b.wrapping_sub(a).wrapping_sub(1) < (1 << 31) - 1
+}
+
+/// How many sequence numbers a segment takes, SYN and FIN one each (RFC 9293 §3.4).
+#[inline]
+fn length(segment: &TcpSegment<'_>) -> u32 {
+    let flags = segment.flags();
+    let data = u32::try_from(segment.payload().len()).unwrap_or(u32::MAX);
+    data.wrapping_add(flags.intersects(TcpFlags::SYN).into())
+        .wrapping_add(flags.intersects(TcpFlags::FIN).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_state_of_a_stateless_inspector_is_small() {
+        assert_eq!((size_of::<State<()>>(), align_of::<State<()>>()), (28, 4));
+    }
+
+    #[test]
+    fn numbers_are_a_circle() {
+        assert!(is_before(0, 1) && is_before(u32::MAX, 0) && is_before(0, 0x7fff_ffff));
+        assert!(!is_before(0, 0) && !is_before(1, 0) && !is_before(0, 0x8000_0000));
+    }
+
+    #[test]
+    fn answers_to_a_dead_flow_are_limited() {
+        let at = |millis: u64| Timestamp::from_nanos(millis * 1_000_000);
+        let mut refused = Refused::new(ReasonId(0), true, at(0));
+        assert_eq!((0..100).filter(|_| refused.may_answer(at(1))).count(), 4);
+        assert_eq!((0..100).filter(|n| refused.may_answer(at(1 + n * 100))).count(), 33);
+        assert_eq!((0..100).filter(|_| refused.may_answer(at(1_000_000))).count(), 4);
+    }
+}

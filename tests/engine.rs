@@ -1,0 +1,330 @@
+//! What an engine makes of conversations, packet by packet.
+#![cfg(feature = "std")]
+
+mod support;
+
+use gwlb_geneve::engine::*;
+use gwlb_geneve::inspect::*;
+use gwlb_geneve::packet::{IpPacket, TcpFlags, Transport};
+use support::traffic::*;
+
+const BAD: Reason = Reason::new("bad-word");
+
+/// Rejects a packet that holds "bad", drops one that holds "ugly", drops the flow of one that holds "never", and is
+/// done with a flow that says "done".
+fn censor() -> impl Inspector {
+    packet_fn("censor", |packet, _| {
+        let has = |word: &[u8]| packet.payload().windows(word.len()).any(|found| found == word);
+        if has(b"bad") {
+            Verdict::reject(BAD)
+        } else if has(b"ugly") {
+            Verdict::drop(Reason::new("ugly-word"))
+        } else if has(b"never") {
+            Verdict::drop(Reason::new("never-word")).for_flow()
+        } else if has(b"done") {
+            Verdict::PASS_FLOW
+        } else {
+            Verdict::PASS
+        }
+    })
+}
+
+fn engine() -> Engine<impl Inspector> {
+    Engine::new(settings(), censor).unwrap()
+}
+
+#[test]
+fn a_rejected_connection_dies_on_both_sides() {
+    for sides in [pair(), pair_v6()] {
+        let mut engine = engine();
+        let (client, server) = sides;
+        handshake(&mut engine, at(0), &sides);
+        let hello = client.tcp(ACK | PSH, 1_000, 5_000, b"hello");
+        send(&mut engine, at(1), &client, &hello).assert_forwarded();
+        let welcome = server.with_cookie(9).tcp(ACK | PSH, 5_000, 1_005, b"welcome");
+        send(&mut engine, at(1), &server.with_cookie(9), &welcome).assert_forwarded();
+
+        let bad = client.tcp(ACK | PSH, 1_005, 5_007, b"bad");
+        let refused = send(&mut engine, at(2), &client, &bad);
+        refused.assert_refused("bad-word");
+        assert_eq!(refused.outcome.disposition, Disposition::Reject);
+        let [(_, to_server, rst_to_server), (_, to_client, rst_to_client)] = &refused.injected[..]
+        else {
+            panic!("{:?}", refused.injected)
+        };
+        // As from the client, at exactly the next byte that the server expects, in the client's envelope.
+        let rst = segment(rst_to_server);
+        assert_eq!((rst.flags(), rst.sequence_number()), (TcpFlags::RST, 1_005));
+        assert_eq!((rst.source_port(), rst.destination_port()), (40_000, 443));
+        assert_eq!(to_server, &client.envelope(rst_to_server)[..40]);
+        // As from the server, at the number that the client acknowledged, in the server's latest envelope.
+        let rst = segment(rst_to_client);
+        assert_eq!((rst.flags(), rst.sequence_number()), (TcpFlags::RST, 5_007));
+        assert_eq!(to_client, &server.with_cookie(9).envelope(rst_to_client)[..40]);
+
+        // Whatever comes now is dropped, and answered at the number that it acknowledges.
+        let innocent = client.tcp(ACK, 1_005, 5_007, b"innocent");
+        let after = send(&mut engine, at(3), &client, &innocent);
+        after.assert_refused("bad-word");
+        let [(_, _, rst)] = &after.injected[..] else { panic!("{:?}", after.injected) };
+        assert_eq!(segment(rst).sequence_number(), 5_007);
+        let challenge = server.tcp(ACK, 5_007, 1_005, b"");
+        let after = send(&mut engine, at(3), &server, &challenge);
+        let [(_, _, rst)] = &after.injected[..] else { panic!("{:?}", after.injected) };
+        assert_eq!(segment(rst).sequence_number(), 1_005);
+        // A RST is never answered, and a SYN revives nothing.
+        let reset = server.tcp(RST, 5_007, 0, b"");
+        let after = send(&mut engine, at(3), &server, &reset);
+        after.assert_refused("bad-word");
+        assert!(after.injected.is_empty());
+        let syn = client.tcp(SYN, 77, 0, b"");
+        send(&mut engine, at(4), &client, &syn).assert_refused("bad-word");
+    }
+}
+
+#[test]
+fn answers_to_a_dead_flow_are_limited() {
+    let mut engine = engine();
+    let sides @ (client, _) = pair();
+    handshake(&mut engine, at(0), &sides);
+    send(&mut engine, at(0), &client, &client.tcp(ACK, 1_000, 5_000, b"bad"))
+        .assert_refused("bad-word");
+    let packet = client.tcp(ACK, 1_003, 5_000, b"more");
+    let answers: usize =
+        (0..100).map(|n| send(&mut engine, at_millis(n), &client, &packet).injected.len()).sum();
+    assert_eq!(answers, 4);
+    assert_eq!(engine.counters().answers_withheld, 96);
+}
+
+#[test]
+fn a_rejected_syn_is_answered_to_the_client_alone() {
+    let mut engine = engine();
+    let (client, _) = pair();
+    let refused = send(&mut engine, at(0), &client, &client.tcp(SYN, 999, 0, b"bad"));
+    let [(_, _, rst)] = &refused.injected[..] else { panic!("{:?}", refused.injected) };
+    let rst = segment(rst);
+    assert_eq!(rst.flags(), TcpFlags::RST | TcpFlags::ACK);
+    assert_eq!((rst.sequence_number(), rst.acknowledgment_number()), (0, 1_003));
+    assert_eq!((rst.source_port(), rst.destination_port()), (443, 40_000));
+}
+
+#[test]
+fn what_is_not_tcp_is_told_by_icmp() {
+    let mut engine = engine();
+    let (client, _) = sides("10.1.0.10:40000", "10.2.0.20:53");
+    let refused = send(&mut engine, at(0), &client, &client.udp(b"bad"));
+    let [(_, _, answer)] = &refused.injected[..] else { panic!("{:?}", refused.injected) };
+    let answer = IpPacket::parse(answer).unwrap();
+    assert_eq!(answer.destination(), client.from.ip());
+    let Transport::Icmp(message) = answer.transport().unwrap() else { panic!("{answer:?}") };
+    assert_eq!(message.quoted().unwrap().unwrap().destination(), client.to.ip());
+
+    let quiet = Settings { icmp_answers: false, ..settings() };
+    let mut engine = Engine::new(quiet, censor).unwrap();
+    let refused = send(&mut engine, at(0), &client, &client.udp(b"bad"));
+    assert_eq!((refused.outcome.disposition, refused.injected.len()), (Disposition::Reject, 0));
+}
+
+#[test]
+fn a_dropped_packet_is_one_packet_and_a_dropped_flow_is_silent() {
+    let mut engine = engine();
+    let sides @ (client, server) = pair();
+    handshake(&mut engine, at(0), &sides);
+    let ugly = client.tcp(ACK, 1_000, 5_000, b"ugly");
+    let dropped = send(&mut engine, at(1), &client, &ugly);
+    dropped.assert_refused("ugly-word");
+    assert!(dropped.injected.is_empty());
+    send(&mut engine, at(1), &client, &client.tcp(ACK, 1_000, 5_000, b"nice")).assert_forwarded();
+    let never = client.tcp(ACK, 1_004, 5_000, b"never");
+    assert!(send(&mut engine, at(1), &client, &never).injected.is_empty());
+    let after = send(&mut engine, at(1), &server, &server.tcp(ACK, 5_000, 1_004, b"nice"));
+    after.assert_refused("never-word");
+    assert!(after.injected.is_empty());
+}
+
+#[test]
+fn a_flow_that_inspectors_are_done_with_is_bypassed() {
+    let mut engine = engine();
+    let sides @ (client, server) = pair();
+    handshake(&mut engine, at(0), &sides);
+    send(&mut engine, at(1), &client, &client.tcp(ACK, 1_000, 5_000, b"done")).assert_forwarded();
+    send(&mut engine, at(1), &server, &server.tcp(ACK, 5_000, 1_004, b"bad")).assert_forwarded();
+}
+
+/// Only at exactly the next byte do receivers believe a RST; an attacker who guesses must not make the engine forget
+/// a connection that goes on.
+#[test]
+fn a_reset_out_of_place_closes_nothing() {
+    let mut engine = engine();
+    let sides @ (client, server) = pair();
+    handshake(&mut engine, at(0), &sides);
+    for seq in [0, 999, 1_001, 70_000] {
+        send(&mut engine, at(1), &client, &client.tcp(RST, seq, 0, b"")).assert_forwarded();
+    }
+    // Closed flows are forgotten after ten seconds, and would be taken for midstream.
+    let later = client.tcp(ACK, 1_000, 5_000, b"still here");
+    assert_eq!(send(&mut engine, at(60), &client, &later).outcome.exception, None);
+    send(&mut engine, at(61), &server, &server.tcp(RST, 5_000, 0, b"")).assert_forwarded();
+    let late = client.tcp(ACK, 1_010, 5_000, b"too late");
+    let late = send(&mut engine, at(90), &client, &late);
+    assert_eq!(late.outcome.exception, Some(Exception::Midstream));
+}
+
+#[test]
+fn a_refused_connection_attempt_is_over() {
+    let mut engine = engine();
+    let (client, server) = pair();
+    send(&mut engine, at(0), &client, &client.tcp(SYN, 999, 0, b"")).assert_forwarded();
+    send(&mut engine, at(0), &server, &server.tcp(RST | ACK, 0, 1_000, b"")).assert_forwarded();
+    send(&mut engine, at(0), &client, &client.tcp(SYN, 2_000, 0, b"")).assert_forwarded();
+    assert_eq!(engine.flow_counters().reused, 1);
+}
+
+#[test]
+fn a_syn_replaces_a_live_flow_only_after_it_is_answered() {
+    let mut engine = engine();
+    let sides @ (client, server) = pair();
+    handshake(&mut engine, at(0), &sides);
+    send(&mut engine, at(1), &client, &client.tcp(ACK, 1_000, 5_000, b"done")).assert_forwarded();
+    send(&mut engine, at(2), &client, &client.tcp(SYN, 70_000, 0, b"")).assert_forwarded();
+    // The old one is still bypassed, and a stranger's SYN-ACK is no answer.
+    send(&mut engine, at(2), &server, &server.tcp(SYN | ACK, 1, 99, b"")).assert_forwarded();
+    send(&mut engine, at(2), &client, &client.tcp(ACK, 1_004, 5_000, b"bad")).assert_forwarded();
+    assert_eq!(engine.counters().replaced, 0);
+    send(&mut engine, at(3), &server, &server.tcp(SYN | ACK, 80_000, 70_001, b""))
+        .assert_forwarded();
+    assert_eq!((engine.counters().replaced, engine.flows()), (1, 1));
+    let bad = client.tcp(ACK, 70_001, 80_001, b"bad");
+    let refused = send(&mut engine, at(3), &client, &bad);
+    refused.assert_refused("bad-word");
+    let numbers: Vec<u32> =
+        refused.injected.iter().map(|(_, _, rst)| segment(rst).sequence_number()).collect();
+    assert_eq!(numbers, [70_001, 80_001]);
+}
+
+/// What is lost before it came here is no gap for ever: the receiver's acknowledgment says what it has.
+#[test]
+fn resets_are_in_place_after_losses() {
+    let mut engine = engine();
+    let sides @ (client, server) = pair();
+    handshake(&mut engine, at(0), &sides);
+    // Bytes 1,000 to 1,099 went another way.
+    send(&mut engine, at(1), &client, &client.tcp(ACK, 1_100, 5_000, &[b'x'; 100]))
+        .assert_forwarded();
+    send(&mut engine, at(1), &server, &server.tcp(ACK, 5_000, 1_200, b"")).assert_forwarded();
+    let refused = send(&mut engine, at(2), &client, &client.tcp(ACK, 1_200, 5_000, b"bad"));
+    assert_eq!(segment(&refused.injected[0].2).sequence_number(), 1_200);
+}
+
+#[test]
+fn a_damaged_packet_is_dropped_unseen() {
+    let mut engine = engine();
+    let sides @ (client, _) = pair();
+    handshake(&mut engine, at(0), &sides);
+    let mut bad = client.tcp(ACK, 1_000, 5_000, b"bad");
+    *bad.last_mut().unwrap() ^= 1;
+    send(&mut engine, at(1), &client, &bad).assert_refused("tcp-checksum");
+    let mut bad = client.tcp(ACK, 1_000, 5_000, b"fine");
+    bad[8] ^= 1;
+    send(&mut engine, at(1), &client, &bad).assert_refused("ipv4-header-checksum");
+    let ignore = Settings { checksums: Checksums::Ignore, ..settings() };
+    let mut engine = Engine::new(ignore, censor).unwrap();
+    send(&mut engine, at(1), &client, &bad).assert_forwarded();
+}
+
+#[test]
+fn a_monitor_says_what_it_would_have_done() {
+    let mut engine = Engine::new(Settings { monitor: true, ..settings() }, censor).unwrap();
+    let sides @ (client, server) = pair();
+    handshake(&mut engine, at(0), &sides);
+    for (packet, side) in [
+        (client.tcp(ACK, 1_000, 5_000, b"bad"), client),
+        (server.tcp(ACK, 5_000, 1_003, b"nice"), server),
+    ] {
+        let passed = send(&mut engine, at(1), &side, &packet);
+        passed.assert_forwarded();
+        assert_eq!((passed.outcome.would, passed.outcome.reason), (Some(Action::Reject), BAD));
+        assert!(passed.injected.is_empty());
+    }
+    assert_eq!(engine.counters().would, 2);
+}
+
+#[test]
+fn alerts_marks_captures_and_injections_come_out() {
+    let make = || {
+        packet_fn("talker", |packet, cx| {
+            if packet.payload() == b"go" {
+                cx.mark(4);
+                cx.capture();
+                cx.alert(Alert {
+                    name: "said-go".into(),
+                    message: format!("marks {}", cx.marks()).into(),
+                    severity: Severity::Notice,
+                });
+                cx.inject(packet.direction(), packet.ip().bytes().to_vec());
+            }
+            Verdict::PASS
+        })
+    };
+    let mut engine = Engine::new(settings(), make).unwrap();
+    let (client, server) = pair();
+    let packet = client.udp(b"go");
+    let sent = send(&mut engine, at(0), &client, &packet);
+    assert!(sent.outcome.capture);
+    assert_eq!(sent.injected[0].2, packet);
+    let [Event { what: EventKind::Alert(alert), datagram: Some(0), .. }] = &sent.events[..] else {
+        panic!("{:?}", sent.events)
+    };
+    assert_eq!(alert.message, "marks 4");
+    assert!(send(&mut engine, at(1), &server, &server.udp(b"")).outcome.capture);
+}
+
+#[test]
+fn a_syn_announces_no_more_than_fits() {
+    let mut engine = engine();
+    for (sides, most) in [(pair(), 8_460_u16), (pair_v6(), 8_440)] {
+        let (client, _) = sides;
+        let with = |mss: u16| {
+            let [a, b] = mss.to_be_bytes();
+            client.tcp_with(SYN, 999, 0, &[2, 4, a, b], b"")
+        };
+        let sent = send(&mut engine, at(0), &client, &with(8_961));
+        assert_eq!(sent.outcome.disposition, Disposition::ForwardEdited);
+        assert_eq!(sent.inner(), with(most));
+        send(&mut engine, at(0), &client, &with(most)).assert_forwarded();
+    }
+    assert_eq!(engine.counters().edited, 2);
+    let mut engine = Engine::new(Settings { mss: None, ..settings() }, censor).unwrap();
+    let (client, _) = pair();
+    let syn = client.tcp_with(SYN, 999, 0, &[2, 4, 0x23, 1], b"");
+    send(&mut engine, at(0), &client, &syn).assert_forwarded();
+}
+
+#[test]
+fn an_explanation_has_every_vote() {
+    let make = || {
+        (
+            packet_fn("first", |_, _| Verdict::PASS),
+            packet_fn("second", |_, _| Verdict::reject(BAD)),
+            packet_fn("third", |_, _| Verdict::drop(Reason::new("too"))),
+        )
+    };
+    let mut engine = Engine::new(settings(), make).unwrap();
+    let (client, _) = pair();
+    let mut payload = client.envelope(&client.tcp(SYN, 999, 0, b""));
+    let mut output = Output::new();
+    let mut datagram = Datagram::new(at(0), client.outer(), &mut payload);
+    let explanation = engine.explain(&mut datagram, &mut output);
+    assert_eq!(
+        explanation.to_string(),
+        "flow       vpce-00000001 TCP 10.1.0.10:40000 -> 10.2.0.20:443\n\
+         standing   new\n\
+         inspector  first: pass\n\
+         inspector  second: reject flow: bad-word\n\
+         inspector  third: drop packet: too\n\
+         outcome    reject: bad-word",
+    );
+    let again = engine.explain(&mut datagram, &mut output);
+    assert_eq!(again.standing, Standing::Refused(BAD));
+    assert!(again.votes.is_empty());
+}
