@@ -79,7 +79,7 @@ impl Side {
         self
     }
 
-    pub fn from_port(mut self, port: u16) -> Self {
+    pub fn with_port(mut self, port: u16) -> Self {
         self.from.set_port(port);
         self
     }
@@ -96,7 +96,16 @@ impl Side {
         bytes.extend(self.to.port().to_be_bytes());
         bytes.extend(seq.to_be_bytes());
         bytes.extend(ack.to_be_bytes());
-        bytes.extend([((20 + options.len()) / 4 << 4) as u8, flags as u8, 0xff, 0xff, 0, 0, 0, 0]);
+        bytes.extend([
+            (((20 + options.len()) / 4) << 4) as u8,
+            flags as u8,
+            0xff,
+            0xff,
+            0,
+            0,
+            0,
+            0,
+        ]);
         bytes.extend(options);
         bytes.extend(data);
         self.ip(6, bytes, Some(16))
