@@ -9,3 +9,4 @@ pub mod fixtures;
 pub mod generate;
 pub mod oracle;
 pub mod sample;
+pub mod tunnels;
