@@ -6,7 +6,7 @@ use gwlb_geneve::packet::{IpPacket, Reset, Toward, Tunneled};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use support::{generate, tunnels};
+use support::{crafted, generate, tunnels};
 
 /// Packets in up to four tunnels, as a rule in order.
 fn packed() -> impl Strategy<Value = Vec<u8>> {
@@ -39,6 +39,7 @@ proptest! {
     #[test]
     fn packets_in_packets(bytes in packed()) {
         tunnels::check(&bytes);
+        crafted::check(&bytes);
     }
 }
 
