@@ -30,7 +30,10 @@ pub fn check(bytes: &[u8]) {
     for edit in &edits {
         let _refused = apply(&mut view, edit);
     }
-    assert_eq!(at_once, stepwise);
+    // The payload of GRE is all of it: an edit may set its checksum flag, which a view looks for when it is made.
+    if oracle::ip(packet).is_ok_and(|ip| ip.protocol != 47) {
+        assert_eq!(at_once, stepwise);
+    }
 }
 
 /// Makes one edit and compares before and after.
@@ -46,7 +49,8 @@ fn step(before: &[u8], edit: &Edit) -> Vec<u8> {
     for (at, (old, new)) in before.iter().zip(&after).enumerate() {
         assert!(old == new || allowed.iter().any(|range| range.contains(&at)), "byte {at}");
     }
-    assert_eq!(sums(&after), sums(before), "{edit:?}");
+    let [was, is] = [sums(before), sums(&after)];
+    assert!(was == is || was.0 == is.0 && is_all_zero(before), "{edit:?}: {was:?}, {is:?}");
     took(&after, edit);
     after
 }
@@ -60,6 +64,13 @@ fn sums(bytes: &[u8]) -> (bool, ChecksumStatus) {
         IpPacket::V6(_) => true,
     };
     (header, packet.verify_transport_checksum())
+}
+
+/// ICMP that is all zero has a wrong checksum, since a right one is then not zero; but its sum is off by nothing,
+/// and that is what an edit keeps.
+fn is_all_zero(bytes: &[u8]) -> bool {
+    let ip = oracle::ip(bytes).expect("it has been parsed");
+    ip.protocol == 1 && bytes[ip.upper..ip.end].iter().all(|byte| *byte == 0)
 }
 
 fn apply(packet: &mut PacketMut<'_>, edit: &Edit) -> Result<(), EditError> {
@@ -125,9 +136,9 @@ fn touched(before: &[u8], after: &[u8], edit: &Edit) -> Vec<Range<usize>> {
         2 => vec![at..at + 2, upper_sum],
         3 => vec![at + 2..at + 4, upper_sum],
         4 if is_v4 => vec![8..9, header_sum],
-        4 => vec![7..8],
+        4 => vec![7..8, 0..0],
         5 if is_v4 => vec![1..2, header_sum],
-        5 => vec![0..2],
+        5 => vec![0..2, 0..0],
         6 | 7 => vec![upper.data..upper.end, upper_sum],
         8 | 9 => {
             let end = oracle::ip(after).expect("an edited packet parses").end;
