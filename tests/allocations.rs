@@ -10,9 +10,9 @@ use std::net::Ipv4Addr;
 use gwlb_geneve::EtherType;
 use gwlb_geneve::geneve::{BuildError, Builder, MAX_HEADER_LEN, Packet, TunnelOption};
 use gwlb_geneve::gwlb::{Envelope, Outer, Profile, ReplyError, ReplyPolicy, UdpChecksum};
-use gwlb_geneve::packet::{EthernetFrame, FiveTuple, IpPacket, Transport};
+use gwlb_geneve::packet::{EthernetFrame, FiveTuple, IpPacket, Toward, Transport, Tunneled};
 use support::generate::{aws_options, datagram, option};
-use support::sample;
+use support::{sample, tunnels};
 
 #[track_caller]
 fn allocates_nothing<T>(work: impl Fn() -> T) {
@@ -174,5 +174,27 @@ fn replying_allocates_nothing() {
             let error = envelope.reply_with(&long, &outer, &policy).unwrap_err();
             assert_eq!(error, ReplyError::TooLong { found: 65_536 });
         });
+    }
+}
+
+#[test]
+fn tunnels_allocate_nothing() {
+    let inner = sample::ipv4(6, &sample::tcp(b"hello"));
+    for how in 0..tunnels::PACKINGS {
+        let bytes = tunnels::pack(how + 1, &tunnels::pack(how, &inner));
+        let bent = (0..bytes.len()).map(|at| {
+            let mut bent = bytes.clone();
+            bent[at] ^= 0xff;
+            bent
+        });
+        for bytes in bent.chain([bytes.clone()]) {
+            allocates_nothing(|| {
+                let found = Tunneled::look_through(&IpPacket::parse(&bytes).ok()?).ok()?;
+                let mut buffer = [0; 512];
+                let ways = [Toward::Sender, Toward::Receiver];
+                let wrap = |toward| found.wrap(toward, found.innermost().bytes(), &mut buffer);
+                Some((found.offset(), found.tunnels().count(), ways.map(wrap)))
+            });
+        }
     }
 }
