@@ -198,3 +198,29 @@ fn tunnels_allocate_nothing() {
         }
     }
 }
+
+/// A map of fragments reserves all it needs, however many endpoints come and go.
+#[cfg(feature = "alloc")]
+#[test]
+fn fragments_of_ever_new_endpoints_allocate_nothing() {
+    use gwlb_geneve::Timestamp;
+    use gwlb_geneve::flow::{FlowSeed, FragmentMap, PacketFlow, Part, Resolved};
+    use gwlb_geneve::gwlb::EndpointId;
+
+    let seed = FlowSeed::from_bytes([5; 32]);
+    let mut map = FragmentMap::with_quota(4, 2, seed).unwrap();
+    let mut first = sample::ipv4(17, &sample::udp(b"12345678"));
+    first[6] = 0x20;
+    let count = allocation_counter::measure(|| {
+        for n in 0..1_000_u64 {
+            let packet = IpPacket::parse(&first).unwrap();
+            let flow = PacketFlow::of(EndpointId(n), &packet).unwrap();
+            let Part::First(name) = flow.part else { panic!("{flow:?}") };
+            // Four at a time, each for a minute.
+            let now = Timestamp::from_nanos(n * 15_000_000_000);
+            assert_eq!(map.resolve(flow, now), Resolved::Flow(flow));
+            assert!(map.poison(&name, now));
+        }
+    });
+    assert_eq!((count.count_total, count.bytes_total), (0, 0));
+}

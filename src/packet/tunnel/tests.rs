@@ -220,6 +220,22 @@ fn an_answer_through_vxlan_byte_by_byte() {
 }
 
 #[test]
+fn a_udp_checksum_that_comes_out_as_zero_is_not_sent_as_none() {
+    let mut datagram = vxlan(8, &frame(&[], 0x0800, &inner()));
+    datagram[6] = 1;
+    let bytes = ipv4(17, &[], &datagram);
+    let found = look(&bytes);
+    let mut buffer = [0; 60];
+    let sums = (0..=u16::MAX).map(|number| {
+        let [a, b] = number.to_be_bytes();
+        found.wrap(Toward::Receiver, &[0x45, 0, a, b], &mut buffer).unwrap();
+        [buffer[26], buffer[27]]
+    });
+    let sums: Vec<_> = sums.collect();
+    assert!(sums.contains(&[0xff; 2]) && !sums.contains(&[0; 2]));
+}
+
+#[test]
 fn what_cannot_be_wrapped_is_refused() {
     let mut buffer = [0; 200];
     let mut wrap = |bytes: &[u8], toward| look(bytes).wrap(toward, &inner(), &mut buffer);
