@@ -47,6 +47,7 @@ mod quoted;
 mod tcp;
 mod tcp_option;
 mod transport;
+mod tunnel;
 mod udp;
 
 pub use checksum::{Checksum, ChecksumStatus};
@@ -66,6 +67,7 @@ pub use quoted::QuotedPacket;
 pub use tcp::{TcpFlags, TcpSegment};
 pub use tcp_option::{SackBlocks, TcpOption, TcpOptions};
 pub use transport::Transport;
+pub use tunnel::{Opaque, Toward, Tunnel, TunnelKind, Tunneled};
 pub use udp::UdpDatagram;
 
 #[cfg(test)]
