@@ -173,6 +173,12 @@ impl<S> FlowTable<S> {
         Probe { key: *key, hash: Index::short(self.seed.hash(key)), slot: NOWHERE }
     }
 
+    /// Whether the whole table is so small that there is nothing to [fetch](Self::fetch).
+    #[inline]
+    pub(crate) const fn is_near(&self) -> bool {
+        self.store.len() < IN_CACHE
+    }
+
     /// Looks for all flows of a burst ahead of their [`observe`](Self::observe), which finds the memory that it
     /// needs in the cache then.
     ///
