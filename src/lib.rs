@@ -82,6 +82,9 @@
     )
 )]
 
+#[cfg(feature = "alloc")]
+extern crate alloc;
+
 mod ether_type;
 mod time;
 
@@ -92,6 +95,8 @@ pub use time::Timestamp;
 pub mod capture;
 pub mod geneve;
 pub mod gwlb;
+#[cfg(feature = "alloc")]
+pub mod inspectors;
 pub mod packet;
 
 /// The README's code compiles and runs.

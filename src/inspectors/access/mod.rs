@@ -1,0 +1,155 @@
+//! An ordered list of rules about who may talk to whom.
+//!
+//! [`AccessList::decide`] says what the first [`Rule`], as written, that takes a flow does with it, and the default
+//! action where none does. It is asked once, with the first packet of a flow.
+//!
+//! ```
+//! use gwlb_geneve::gwlb::EndpointId;
+//! use gwlb_geneve::inspectors::access::{AccessList, Action, Rule};
+//! use gwlb_geneve::packet::{Addresses, FiveTuple, IpProtocol, Ports};
+//!
+//! let list = AccessList::new(Action::Allow, [
+//!     Rule::new(Action::Allow).name("bastion").from("10.0.0.5".parse()?).ports(22),
+//!     Rule::new(Action::Reject).ports(22).protocol(IpProtocol::TCP),
+//! ])?;
+//!
+//! let ssh = FiveTuple {
+//!     addresses: Addresses::V4 { source: [10, 0, 0, 6].into(), destination: [10, 1, 0, 1].into() },
+//!     protocol: IpProtocol::TCP,
+//!     ports: Some(Ports { source: 49_152, destination: 22 }),
+//! };
+//! let decision = list.decide(EndpointId(1), &ssh);
+//! assert_eq!(decision.action, Action::Reject);
+//! assert_eq!(decision.rule.map(|rule| rule.to_string()).as_deref(), Some("rule 2"));
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
+
+mod column;
+mod error;
+mod network;
+mod port_range;
+mod region;
+mod rule;
+mod sets;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use alloc::vec::Vec;
+use core::fmt;
+
+pub use error::AccessListError;
+pub use network::{IpNetwork, NetworkError};
+pub use port_range::{PortRange, PortRangeError};
+pub use rule::{Action, Direction, Rule};
+
+use crate::gwlb::EndpointId;
+use crate::packet::{Addresses, FiveTuple};
+use region::{Family, Region};
+use table::{Key, Table};
+
+/// Ordered rules, made ready for look-ups that take about the same time whether there are ten of them or
+/// ten thousand.
+#[derive(Clone, Debug)]
+pub struct AccessList {
+    rules: Vec<Rule>,
+    default: Action,
+    v4: Table<u32>,
+    v6: Table<u128>,
+}
+
+impl AccessList {
+    /// How many bytes the tables of each IP version may take.
+    pub const MEMORY_LIMIT: usize = 64 << 20;
+
+    /// From the rules in their order and what happens to flows that none of them takes.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessListError`] where a rule can take no flow whatever comes, or where the rules are too many.
+    pub fn new(
+        default: Action,
+        rules: impl IntoIterator<Item = Rule>,
+    ) -> Result<Self, AccessListError> {
+        let rules: Vec<Rule> = rules.into_iter().collect();
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        for (number, rule) in (0..u32::MAX).zip(&rules) {
+            rule.check(RuleIndex(number))?;
+            v4.extend(Region::of(rule, Family::V4).into_iter().map(|it| (number, it)));
+            v6.extend(Region::of(rule, Family::V6).into_iter().map(|it| (number, it)));
+        }
+        let v4 = Table::new(&v4, Self::MEMORY_LIMIT)?;
+        let v6 = Table::new(&v6, Self::MEMORY_LIMIT)?;
+        Ok(Self { rules, default, v4, v6 })
+    }
+
+    /// What to do with the flow whose first packet has this 5-tuple. Allocates nothing.
+    ///
+    /// A packet without ports that belongs to a flow with ports, such as a later fragment, is to be judged by the
+    /// 5-tuple of that flow: alone it passes by every rule that names ports.
+    #[inline]
+    pub fn decide(&self, endpoint: EndpointId, tuple: &FiveTuple) -> Decision {
+        let ports = tuple.ports.map(|ports| (ports.source, ports.destination));
+        let (endpoint, protocol) = (endpoint.0, tuple.protocol.0);
+        let rule = match tuple.addresses {
+            Addresses::V4 { source, destination } => {
+                let (source, destination) = (source.to_bits(), destination.to_bits());
+                self.v4.first(&Key { endpoint, source, destination, ports, protocol })
+            }
+            Addresses::V6 { source, destination } => {
+                let (source, destination) = (source.to_bits(), destination.to_bits());
+                self.v6.first(&Key { endpoint, source, destination, ports, protocol })
+            }
+        };
+        let rule = rule.map(RuleIndex);
+        let action = rule.and_then(|rule| self.rule(rule)).map_or(self.default, |rule| rule.action);
+        Decision { action, rule }
+    }
+
+    /// The rules in their order.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// A rule by its place.
+    #[inline]
+    pub fn rule(&self, index: RuleIndex) -> Option<&Rule> {
+        self.rules.get(index.index())
+    }
+
+    /// What happens to flows that no rule takes.
+    pub const fn default_action(&self) -> Action {
+        self.default
+    }
+
+    /// Bytes of heap that the look-up tables take, the rules themselves not counted.
+    pub fn memory(&self) -> usize {
+        self.v4.memory().saturating_add(self.v6.memory())
+    }
+}
+
+/// What an access list says about a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// What to do with it.
+    pub action: Action,
+    /// The rule that says so, `None` for the default.
+    pub rule: Option<RuleIndex>,
+}
+
+/// The place of a rule in its list. Counted from 0, written from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RuleIndex(u32);
+
+impl RuleIndex {
+    /// The place, counted from 0: an index into [`AccessList::rules`], or into counters of one's own.
+    pub fn index(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
+impl fmt::Display for RuleIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "rule {}", u64::from(self.0).saturating_add(1))
+    }
+}

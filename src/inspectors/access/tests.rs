@@ -1,0 +1,175 @@
+//! The tables against one rule after the other.
+
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+use crate::packet::{IpProtocol, Ports};
+
+/// Few different bits, so that networks nest and flows meet rules.
+fn address() -> impl Strategy<Value = IpAddr> {
+    let bits = prop_oneof![Just(0), Just(u32::MAX), any::<u32>(), 0_u32..8];
+    (bits, 0_u32..8, any::<bool>()).prop_map(|(high, low, four)| {
+        if four {
+            Ipv4Addr::from_bits((high & 0xc000_0000) | (high & 3) << 14 | low).into()
+        } else {
+            let high = u128::from(high & 0xc000_0003);
+            Ipv6Addr::from_bits(high << 96 | high << 60 | u128::from(low)).into()
+        }
+    })
+}
+
+fn network() -> impl Strategy<Value = IpNetwork> {
+    let lengths = prop_oneof![Just(0_u8), Just(1), Just(2), 0_u8..=128, Just(128), Just(18)];
+    (address(), lengths).prop_map(|(address, length)| {
+        let longest = if address.is_ipv4() { 32 } else { 128 };
+        match IpNetwork::new(address, length.min(longest)) {
+            Err(NetworkError::HostBits { network, .. }) => network,
+            network => network.unwrap(),
+        }
+    })
+}
+
+fn port() -> impl Strategy<Value = u16> {
+    prop_oneof![0_u16..8, Just(u16::MAX), Just(u16::MAX - 1)]
+}
+
+fn ports() -> impl Strategy<Value = PortRange> {
+    (port(), port()).prop_map(|(a, b)| PortRange::new(a.min(b), a.max(b)).unwrap())
+}
+
+fn protocol() -> impl Strategy<Value = IpProtocol> {
+    prop_oneof![
+        Just(IpProtocol::TCP),
+        Just(IpProtocol::UDP),
+        Just(IpProtocol(0)),
+        Just(IpProtocol(255))
+    ]
+}
+
+fn endpoint() -> impl Strategy<Value = EndpointId> {
+    prop_oneof![0_u64..3, Just(u64::MAX)].prop_map(EndpointId)
+}
+
+/// A rule with those lists left empty whose bits are set.
+pub(super) fn rule(open: impl Strategy<Value = u8>) -> impl Strategy<Value = Rule> {
+    let action = prop_oneof![Just(Action::Allow), Just(Action::Drop), Just(Action::Reject)];
+    let lists = (
+        vec(endpoint(), 1..2),
+        vec(network(), 1..4),
+        vec(network(), 1..3),
+        vec(ports(), 1..2),
+        vec(ports(), 1..3),
+        vec(protocol(), 1..2),
+    );
+    (action, any::<bool>(), lists, open).prop_map(|(action, both, lists, open)| {
+        let (endpoints, from, to, source_ports, ports, protocols) = lists;
+        let direction = if both { Direction::Both } else { Direction::ToServer };
+        let mut rule = Rule {
+            name: None,
+            action,
+            direction,
+            endpoints,
+            from,
+            to,
+            source_ports,
+            ports,
+            protocols,
+        };
+        let open = |bit: u8| open >> bit & 1 != 0;
+        if open(0) {
+            rule.endpoints.clear();
+        }
+        if open(1) {
+            rule.from.clear();
+        }
+        if open(2) {
+            rule.to.clear();
+        }
+        if open(3) {
+            rule.source_ports.clear();
+        }
+        if open(4) {
+            rule.ports.clear();
+        }
+        if open(5) {
+            rule.protocols.clear();
+        }
+        rule
+    })
+}
+
+fn flow() -> impl Strategy<Value = (EndpointId, FiveTuple)> {
+    let addresses = (address(), address()).prop_filter_map("one version", |pair| match pair {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            Some(Addresses::V4 { source, destination })
+        }
+        (IpAddr::V6(source), IpAddr::V6(destination)) => {
+            Some(Addresses::V6 { source, destination })
+        }
+        _ => None,
+    });
+    let ports = proptest::option::weighted(
+        0.9,
+        (port(), port()).prop_map(|(source, destination)| Ports { source, destination }),
+    );
+    let tuple = (addresses, protocol(), ports).prop_map(|(addresses, protocol, ports)| FiveTuple {
+        addresses,
+        protocol,
+        ports,
+    });
+    (endpoint(), tuple)
+}
+
+/// One rule after the other.
+fn linear(rules: &[Rule], default: Action, endpoint: EndpointId, tuple: &FiveTuple) -> Decision {
+    let found = rules.iter().zip(0..).find(|(rule, _)| rule.takes(endpoint, tuple));
+    found.map_or(Decision { action: default, rule: None }, |(rule, number)| Decision {
+        action: rule.action,
+        rule: Some(RuleIndex(number)),
+    })
+}
+
+fn sound(rules: Vec<Rule>) -> Vec<Rule> {
+    rules.into_iter().filter(|rule| rule.check(RuleIndex(0)).is_ok()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn the_first_rule_as_written_wins(rules in vec(rule(any::<u8>()), 0..40), flows in vec(flow(), 64)) {
+        let rules = sound(rules);
+        let list = AccessList::new(Action::Drop, rules.clone()).unwrap();
+        for (endpoint, tuple) in flows {
+            prop_assert_eq!(
+                list.decide(endpoint, &tuple),
+                linear(&rules, Action::Drop, endpoint, &tuple)
+            );
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3, max_shrink_iters: 0, ..ProptestConfig::default() })]
+
+    /// Enough rules for many blocks and more than one row of them, choosy enough that many flows get far.
+    #[test]
+    fn so_it_does_in_long_lists(
+        rules in vec(rule(any::<[u8; 2]>().prop_map(|[a, b]| a & b)), 9_000),
+        flows in vec(flow(), 400),
+    ) {
+        let rules = sound(rules);
+        let list = AccessList::new(Action::Allow, rules.clone()).unwrap();
+        prop_assert!(list.v4.rows() > 1 && list.v6.rows() > 1);
+        for (endpoint, tuple) in flows {
+            prop_assert_eq!(
+                list.decide(endpoint, &tuple),
+                linear(&rules, Action::Allow, endpoint, &tuple)
+            );
+        }
+    }
+}
