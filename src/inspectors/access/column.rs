@@ -2,8 +2,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::AccessListError;
-use super::region::Region;
 use super::sets::{BLOCK_BITS, Block, SetsBuilder};
+use super::table::Placed;
 
 /// One field of all regions: the positions of those that take a value.
 ///
@@ -13,19 +13,43 @@ pub(super) struct Column<K> {
     /// Where intervals begin, but for the first, which begins at zero.
     starts: Vec<K>,
     sets: Vec<u32>,
+    /// The starts lie in buckets of 2^`shift` values, counted from the first start: how many stand before each.
+    index: Vec<u32>,
+    shift: u32,
 }
 
-impl<K: Copy + Ord + TryFrom<u128>> Column<K> {
-    /// The set without a position, by agreement of all columns.
-    pub(super) const NOTHING: u32 = 0;
+/// A number that is looked up.
+pub(super) trait Key: Copy + Ord + TryFrom<u128> {
+    /// Which bucket of 2^`shift` values it is in, if the first begins at `base`.
+    fn bucket(self, base: Self, shift: u32) -> usize;
+}
 
+macro_rules! keys {
+    ($($number:ty)*) => {$(
+        impl Key for $number {
+            #[inline]
+            fn bucket(self, base: Self, shift: u32) -> usize {
+                usize::try_from(self.saturating_sub(base) >> shift).unwrap_or(usize::MAX)
+            }
+        }
+    )*};
+}
+
+keys!(u8 u16 u32 u64 u128);
+
+/// The set without a position, by agreement of all columns.
+pub(super) const NOTHING: u32 = 0;
+
+impl<K: Key> Column<K> {
     pub(super) fn new(
-        placed: &[(u32, &Region)],
+        placed: &[Placed<'_>],
         field: usize,
         sets: &mut SetsBuilder,
     ) -> Result<Self, AccessListError> {
         let mut sweep = Sweep::default();
-        let mut column = Self { starts: Vec::new(), sets: vec![sets.set(&sweep.blocks)?] };
+        let first = sets.set(&sweep.blocks)?;
+        let mut column =
+            Self { starts: Vec::new(), sets: vec![first], index: Vec::new(), shift: 0 };
         let edges = edges(placed, field);
         for edges in edges.chunk_by(|a, b| a.0 == b.0) {
             let Some(Ok(start)) = edges.first().map(|edge| K::try_from(edge.0)) else {
@@ -44,28 +68,69 @@ impl<K: Copy + Ord + TryFrom<u128>> Column<K> {
         }
         column.starts.shrink_to_fit();
         column.sets.shrink_to_fit();
+        column.fill_index();
         Ok(column)
     }
 
+    /// The set of a value.
     #[inline]
     pub(super) fn set(&self, key: K) -> u32 {
-        let interval = self.starts.partition_point(|start| *start <= key);
-        self.sets.get(interval).copied().unwrap_or(Self::NOTHING)
+        let begun = match self.starts.first() {
+            Some(base) if *base <= key => {
+                let bucket = key.bucket(*base, self.shift).min(self.index.len().saturating_sub(2));
+                let Some([from, to, ..]) = self.index.get(bucket..) else { return NOTHING };
+                let (from, to) = (*from as usize, *to as usize);
+                let here = self.starts.get(from..to).unwrap_or_default();
+                from.wrapping_add(here.partition_point(|start| *start <= key))
+            }
+            _ => 0,
+        };
+        self.sets.get(begun).copied().unwrap_or(NOTHING)
+    }
+
+    /// Makes about one bucket for each start: then few steps are left for the binary search, however many starts
+    /// there are, unless they crowd.
+    fn fill_index(&mut self) {
+        let (Some(base), Some(last)) = (self.starts.first(), self.starts.last()) else { return };
+        let most = self.starts.len().next_power_of_two();
+        while last.bucket(*base, self.shift) >= most {
+            self.shift = self.shift.saturating_add(1);
+        }
+        let buckets = last.bucket(*base, self.shift).saturating_add(1);
+        self.index.reserve_exact(buckets.saturating_add(1));
+        let mut before = 0_u32;
+        let mut starts = self.starts.iter().peekable();
+        for bucket in 0..buckets {
+            self.index.push(before);
+            while starts.next_if(|start| start.bucket(*base, self.shift) <= bucket).is_some() {
+                before = before.saturating_add(1);
+            }
+        }
+        self.index.push(before);
     }
 
     pub(super) fn memory(&self) -> usize {
-        size_of_val(&self.starts[..]).saturating_add(size_of_val(&self.sets[..]))
+        [size_of_val(&self.starts[..]), size_of_val(&self.sets[..]), size_of_val(&self.index[..])]
+            .into_iter()
+            .fold(0, usize::saturating_add)
     }
 }
 
 /// Where ranges begin, and the places right after their ends, in order. A region whose bit is to be set and one
 /// whose bit is to be cleared need not be told apart: ranges of one region do not touch.
-fn edges(placed: &[(u32, &Region)], field: usize) -> Vec<(u128, u32)> {
+fn edges(placed: &[Placed<'_>], field: usize) -> Vec<(u128, u32)> {
     let mut edges = Vec::new();
-    for (position, region) in placed {
-        for (first, last) in region.fields.get(field).into_iter().flatten().flatten() {
-            edges.push((*first, *position));
-            edges.extend(last.checked_add(1).map(|after| (after, *position)));
+    for Placed { position, region, choosy } in placed {
+        match region.fields.get(field) {
+            Some(Some(ranges)) => {
+                for (first, last) in ranges {
+                    edges.push((*first, *position));
+                    edges.extend(last.checked_add(1).map(|after| (after, *position)));
+                }
+            }
+            // Takes every value, but shares its block with some that do not.
+            Some(None) if choosy >> field & 1 != 0 => edges.push((0, *position)),
+            _ => {}
         }
     }
     edges.sort_unstable();

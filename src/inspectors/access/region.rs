@@ -5,13 +5,13 @@ use core::net::IpAddr;
 
 use super::{Direction, IpNetwork, PortRange, Rule};
 
-/// The fields of a flow that rules look at, by their places in a [`Region`].
+/// The fields of a flow that rules look at, by their places in a [`Region`]: those that tell most come first.
 pub(super) const FIELDS: usize = 6;
-pub(super) const ENDPOINT: usize = 0;
-pub(super) const SOURCE: usize = 1;
-pub(super) const DESTINATION: usize = 2;
-pub(super) const SOURCE_PORT: usize = 3;
-pub(super) const DESTINATION_PORT: usize = 4;
+pub(super) const SOURCE: usize = 0;
+pub(super) const DESTINATION: usize = 1;
+pub(super) const DESTINATION_PORT: usize = 2;
+pub(super) const ENDPOINT: usize = 3;
+pub(super) const SOURCE_PORT: usize = 4;
 pub(super) const PROTOCOL: usize = 5;
 
 /// The flows of one IP version that a rule takes, written one way round: a box over all fields.
@@ -73,7 +73,7 @@ impl Region {
 
     fn reversed(&self) -> Self {
         let mut reversed = self.clone();
-        let [_, source, destination, source_port, destination_port, _] = &mut reversed.fields;
+        let [source, destination, destination_port, _, source_port, _] = &mut reversed.fields;
         mem::swap(source, destination);
         mem::swap(source_port, destination_port);
         reversed

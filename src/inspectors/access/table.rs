@@ -1,8 +1,9 @@
 use alloc::vec;
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 
 use super::AccessListError;
-use super::column::Column;
+use super::column::{self, Column, NOTHING};
 use super::region::{
     DESTINATION, DESTINATION_PORT, ENDPOINT, FIELDS, PROTOCOL, Region, SOURCE, SOURCE_PORT,
 };
@@ -18,7 +19,7 @@ pub(super) struct Table<A> {
     destination_ports: Column<u16>,
     protocols: Column<u8>,
     sets: Sets,
-    /// For each 64 blocks and field, those whose regions take all values of the field.
+    /// For each 64 blocks and field, those whose regions all take every value of the field.
     open: Vec<[u64; FIELDS]>,
     groups: Vec<Group>,
     /// The rule of each position, or [`NO_RULE`].
@@ -41,19 +42,19 @@ pub(super) struct Key<A> {
 struct Group {
     /// The first rule of the block; they are in order.
     first_rule: u32,
-    /// Bit by bit, the fields in which all these regions are choosy. In the others they take every value.
+    /// Bit by bit, the fields in which any of these regions is choosy. In the others all take every value.
     choosy: u8,
 }
 
 const NO_RULE: u32 = u32::MAX;
 
-impl<A: Copy + Ord + TryFrom<u128>> Table<A> {
+impl<A: column::Key> Table<A> {
     /// Of regions and the numbers of their rules.
     pub(super) fn new(
         regions: &[(u32, Region)],
         memory_limit: usize,
     ) -> Result<Self, AccessListError> {
-        let layout = Layout::of(regions);
+        let layout = Layout::of(regions, size_of::<A>().saturating_mul(8));
         let mut sets = SetsBuilder::new(layout.open.len(), memory_limit);
         let table = Self {
             endpoints: Column::new(&layout.placed, ENDPOINT, &mut sets)?,
@@ -88,11 +89,11 @@ impl<A: Copy + Ord + TryFrom<u128>> Table<A> {
     #[inline]
     pub(super) fn search(&self, key: &Key<A>, mut limit: u32, mut found: impl FnMut(u32) -> u32) {
         let sets = [
-            self.endpoints.set(key.endpoint),
             self.sources.set(key.source),
             self.destinations.set(key.destination),
-            key.ports.map_or(Column::<u16>::NOTHING, |ports| self.source_ports.set(ports.0)),
-            key.ports.map_or(Column::<u16>::NOTHING, |ports| self.destination_ports.set(ports.1)),
+            key.ports.map_or(NOTHING, |ports| self.destination_ports.set(ports.1)),
+            self.endpoints.set(key.endpoint),
+            key.ports.map_or(NOTHING, |ports| self.source_ports.set(ports.0)),
             self.protocols.set(key.protocol),
         ];
         for ((at, open), groups) in self.open.iter().enumerate().zip(self.groups.chunks(64)) {
@@ -109,7 +110,7 @@ impl<A: Copy + Ord + TryFrom<u128>> Table<A> {
                 else {
                     continue;
                 };
-                let block = self.intersection(&rows, bit, *group);
+                let block = self.intersection(&rows, bit, group.choosy);
                 let position = at.wrapping_mul(64).wrapping_add(number).wrapping_mul(BLOCK_BITS);
                 for position in ones(block).map(|bit| position.wrapping_add(bit)) {
                     match self.rules.get(position) {
@@ -144,13 +145,16 @@ impl<A: Copy + Ord + TryFrom<u128>> Table<A> {
         self.open.len()
     }
 
+    /// The positions of one block that are in the sets of all fields.
     #[inline]
-    fn intersection(&self, rows: &[Row; FIELDS], bit: u64, group: Group) -> Block {
+    fn intersection(&self, rows: &[Row; FIELDS], bit: u64, choosy: u8) -> Block {
         let mut block = [u64::MAX; 4];
         for (field, row) in rows.iter().enumerate() {
-            if group.choosy >> field & 1 != 0 {
-                if let Some(other) = self.sets.block(*row, bit) {
-                    block.iter_mut().zip(other).for_each(|(word, other)| *word &= other);
+            if choosy >> field & 1 != 0 {
+                let Some(other) = self.sets.block(*row, bit) else { return [0; 4] };
+                block.iter_mut().zip(other).for_each(|(word, other)| *word &= other);
+                if block == [0; 4] {
+                    break; // mostly after two addresses
                 }
             }
         }
@@ -170,33 +174,52 @@ fn ones(block: Block) -> impl Iterator<Item = usize> {
     })
 }
 
-/// Which region is at which position: those that are choosy in the same fields stand together, in the order of
-/// their rules, from the beginning of a block.
+/// Which region is at which position.
+///
+/// Those that are choosy in the same of the three [`TELLING`] fields, and choosiest in the same one, stand together
+/// from the beginning of a block, in the order of what they take there. So a field in which they take everything
+/// need not be looked at, and a flow finds few blocks in which the choosiest field lets it in. Within a block
+/// they stand in the order of their rules.
 struct Layout<'a> {
-    placed: Vec<(u32, &'a Region)>,
+    placed: Vec<Placed<'a>>,
     open: Vec<[u64; FIELDS]>,
     groups: Vec<Group>,
     rules: Vec<u32>,
 }
 
+/// A region at its position.
+pub(super) struct Placed<'a> {
+    pub(super) position: u32,
+    pub(super) region: &'a Region,
+    /// The fields that are looked at for this position.
+    pub(super) choosy: u8,
+}
+
+/// The fields that keep regions apart: more of them would leave many blocks nearly empty, each of which costs a look.
+const TELLING: u8 = 1 << SOURCE | 1 << DESTINATION | 1 << DESTINATION_PORT;
+
 impl<'a> Layout<'a> {
-    fn of(regions: &'a [(u32, Region)]) -> Self {
-        let mut sorted: Vec<_> =
-            regions.iter().map(|(rule, region)| (choosy(region), *rule, region)).collect();
-        sorted.sort_by_key(|(choosy, rule, _)| (*choosy, *rule));
+    fn of(regions: &'a [(u32, Region)], address_bits: usize) -> Self {
+        let mut sorted: Vec<_> = regions
+            .iter()
+            .map(|(rule, region)| (Neighbourhood::of(region, address_bits), *rule, region))
+            .collect();
+        sorted.sort_by_key(|(neighbourhood, rule, _)| (*neighbourhood, *rule));
 
         let mut layout =
             Self { placed: Vec::new(), open: Vec::new(), groups: Vec::new(), rules: Vec::new() };
-        for group in sorted.chunk_by(|a, b| a.0 == b.0) {
-            for block in group.chunks(BLOCK_BITS) {
+        for alike in sorted.chunk_by_mut(|a, b| (a.0.shape, a.0.field) == (b.0.shape, b.0.field)) {
+            for block in alike.chunks_mut(BLOCK_BITS) {
+                block.sort_by_key(|(_, rule, _)| *rule);
                 layout.add(block);
             }
         }
         layout
     }
 
-    fn add(&mut self, block: &[(u8, u32, &'a Region)]) {
-        let Some((choosy, first_rule, _)) = block.first() else { return };
+    fn add(&mut self, block: &[(Neighbourhood, u32, &'a Region)]) {
+        let Some((_, first_rule, _)) = block.first() else { return };
+        let choosy = block.iter().fold(0, |fields, (_, _, region)| fields | choosy(region));
         let number = self.groups.len() % 64;
         if number == 0 {
             self.open.push([0; FIELDS]);
@@ -204,21 +227,55 @@ impl<'a> Layout<'a> {
         for (field, open) in self.open.iter_mut().next_back().into_iter().flatten().enumerate() {
             *open |= u64::from(choosy >> field & 1 == 0) << number;
         }
-        self.groups.push(Group { first_rule: *first_rule, choosy: *choosy });
+        self.groups.push(Group { first_rule: *first_rule, choosy });
         let mut rules = vec![NO_RULE; BLOCK_BITS];
         for ((at, (_, rule, region)), place) in block.iter().enumerate().zip(&mut rules) {
-            let position = self.rules.len().saturating_add(at);
-            self.placed.push((u32::try_from(position).unwrap_or(u32::MAX), region));
+            let position = u32::try_from(self.rules.len().saturating_add(at)).unwrap_or(u32::MAX);
+            self.placed.push(Placed { position, region, choosy });
             *place = *rule;
         }
         self.rules.append(&mut rules);
     }
 }
 
+/// Bit by bit, the fields in which a region does not take every value.
 fn choosy(region: &Region) -> u8 {
     region
         .fields
         .iter()
         .enumerate()
         .fold(0, |bits, (field, ranges)| bits | u8::from(ranges.is_some()) << field)
+}
+
+/// Where a region stands among others.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Neighbourhood {
+    /// The telling fields in which it is choosy.
+    shape: u8,
+    /// That of them in which it is choosiest.
+    field: usize,
+    /// The lowest value that it takes there.
+    first: u128,
+}
+
+impl Neighbourhood {
+    fn of(region: &Region, address_bits: usize) -> Self {
+        let shape = choosy(region) & TELLING;
+        let widths = [address_bits, address_bits, 16];
+        let (_, field, first) = region
+            .fields
+            .iter()
+            .zip(widths)
+            .enumerate()
+            .filter_map(|(field, (ranges, bits))| {
+                let (first, last) = *ranges.as_ref()?.first()?;
+                let open =
+                    last.wrapping_sub(first).checked_ilog2().map_or(0, |log| log.saturating_add(1));
+                let closed = bits.saturating_sub(usize::try_from(open).unwrap_or(0));
+                Some((Reverse(closed), field, first))
+            })
+            .min()
+            .unwrap_or((Reverse(0), FIELDS, 0));
+        Self { shape, field, first }
+    }
 }
