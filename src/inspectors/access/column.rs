@@ -16,6 +16,8 @@ pub(super) struct Column<K> {
     /// The starts lie in buckets of 2^`shift` values, counted from the first start: how many stand before each.
     index: Vec<u32>,
     shift: u32,
+    /// The set of flows that do not have this field: those positions that take every value.
+    absent: u32,
 }
 
 /// A number that is looked up.
@@ -37,9 +39,6 @@ macro_rules! keys {
 
 keys!(u8 u16 u32 u64 u128);
 
-/// The set without a position, by agreement of all columns.
-pub(super) const NOTHING: u32 = 0;
-
 impl<K: Key> Column<K> {
     pub(super) fn new(
         placed: &[Placed<'_>],
@@ -48,8 +47,9 @@ impl<K: Key> Column<K> {
     ) -> Result<Self, AccessListError> {
         let mut sweep = Sweep::default();
         let first = sets.set(&sweep.blocks)?;
+        let absent = absent(placed, field, sets)?;
         let mut column =
-            Self { starts: Vec::new(), sets: vec![first], index: Vec::new(), shift: 0 };
+            Self { starts: Vec::new(), sets: vec![first], index: Vec::new(), shift: 0, absent };
         let edges = edges(placed, field);
         for edges in edges.chunk_by(|a, b| a.0 == b.0) {
             let Some(Ok(start)) = edges.first().map(|edge| K::try_from(edge.0)) else {
@@ -72,20 +72,26 @@ impl<K: Key> Column<K> {
         Ok(column)
     }
 
+    /// The set of a value, or of none.
+    #[inline]
+    pub(super) fn set_of(&self, key: Option<K>) -> u32 {
+        key.map_or(self.absent, |key| self.set(key))
+    }
+
     /// The set of a value.
     #[inline]
     pub(super) fn set(&self, key: K) -> u32 {
         let begun = match self.starts.first() {
             Some(base) if *base <= key => {
                 let bucket = key.bucket(*base, self.shift).min(self.index.len().saturating_sub(2));
-                let Some([from, to, ..]) = self.index.get(bucket..) else { return NOTHING };
+                let Some([from, to, ..]) = self.index.get(bucket..) else { return self.absent };
                 let (from, to) = (*from as usize, *to as usize);
                 let here = self.starts.get(from..to).unwrap_or_default();
                 from.wrapping_add(here.partition_point(|start| *start <= key))
             }
             _ => 0,
         };
-        self.sets.get(begun).copied().unwrap_or(NOTHING)
+        self.sets.get(begun).copied().unwrap_or(self.absent)
     }
 
     /// Makes about one bucket for each start: then few steps are left for the binary search, however many starts
@@ -114,6 +120,20 @@ impl<K: Key> Column<K> {
             .into_iter()
             .fold(0, usize::saturating_add)
     }
+}
+
+fn absent(
+    placed: &[Placed<'_>],
+    field: usize,
+    sets: &mut SetsBuilder,
+) -> Result<u32, AccessListError> {
+    let mut sweep = Sweep::default();
+    for Placed { position, region, choosy } in placed {
+        if choosy >> field & 1 != 0 && matches!(region.fields.get(field), Some(None)) {
+            sweep.flip(*position);
+        }
+    }
+    sweep.set(sets)
 }
 
 /// Where ranges begin, and the places right after their ends, in order. A region whose bit is to be set and one

@@ -3,7 +3,7 @@ use alloc::vec::Vec;
 use core::cmp::Reverse;
 
 use super::AccessListError;
-use super::column::{self, Column, NOTHING};
+use super::column::{self, Column};
 use super::region::{
     DESTINATION, DESTINATION_PORT, ENDPOINT, FIELDS, PROTOCOL, Region, SOURCE, SOURCE_PORT,
 };
@@ -91,9 +91,9 @@ impl<A: column::Key> Table<A> {
         let sets = [
             self.sources.set(key.source),
             self.destinations.set(key.destination),
-            key.ports.map_or(NOTHING, |ports| self.destination_ports.set(ports.1)),
+            self.destination_ports.set_of(key.ports.map(|ports| ports.1)),
             self.endpoints.set(key.endpoint),
-            key.ports.map_or(NOTHING, |ports| self.source_ports.set(ports.0)),
+            self.source_ports.set_of(key.ports.map(|ports| ports.0)),
             self.protocols.set(key.protocol),
         ];
         for ((at, open), groups) in self.open.iter().enumerate().zip(self.groups.chunks(64)) {
