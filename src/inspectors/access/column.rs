@@ -21,7 +21,7 @@ pub(super) struct Column<K> {
 }
 
 /// A number that is looked up.
-pub(super) trait Key: Copy + Ord + TryFrom<u128> {
+pub(super) trait Key: Copy + Default + Ord + TryFrom<u128> {
     /// Which bucket of 2^`shift` values it is in, if the first begins at `base`.
     fn bucket(self, base: Self, shift: u32) -> usize;
 }

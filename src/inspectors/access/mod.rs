@@ -25,12 +25,15 @@
 //! ```
 
 mod column;
+#[cfg(feature = "config")]
+mod config;
 mod error;
 mod network;
 mod port_range;
 mod region;
 mod rule;
 mod sets;
+mod shadow;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -38,10 +41,13 @@ mod tests;
 use alloc::vec::Vec;
 use core::fmt;
 
+#[cfg(feature = "config")]
+pub use config::{ConfigError, ConfigErrors, ConfigProblem};
 pub use error::AccessListError;
 pub use network::{IpNetwork, NetworkError};
 pub use port_range::{PortRange, PortRangeError};
 pub use rule::{Action, Direction, Rule};
+pub use shadow::Shadowed;
 
 use crate::gwlb::EndpointId;
 use crate::packet::{Addresses, FiveTuple};
@@ -89,16 +95,12 @@ impl AccessList {
     /// 5-tuple of that flow: alone it passes by every rule that names ports.
     #[inline]
     pub fn decide(&self, endpoint: EndpointId, tuple: &FiveTuple) -> Decision {
-        let ports = tuple.ports.map(|ports| (ports.source, ports.destination));
-        let (endpoint, protocol) = (endpoint.0, tuple.protocol.0);
         let rule = match tuple.addresses {
             Addresses::V4 { source, destination } => {
-                let (source, destination) = (source.to_bits(), destination.to_bits());
-                self.v4.first(&Key { endpoint, source, destination, ports, protocol })
+                self.v4.first(&key(endpoint, source.to_bits(), destination.to_bits(), tuple))
             }
             Addresses::V6 { source, destination } => {
-                let (source, destination) = (source.to_bits(), destination.to_bits());
-                self.v6.first(&Key { endpoint, source, destination, ports, protocol })
+                self.v6.first(&key(endpoint, source.to_bits(), destination.to_bits(), tuple))
             }
         };
         let rule = rule.map(RuleIndex);
@@ -125,6 +127,18 @@ impl AccessList {
     /// Bytes of heap that the look-up tables take, the rules themselves not counted.
     pub fn memory(&self) -> usize {
         self.v4.memory().saturating_add(self.v6.memory())
+    }
+}
+
+#[inline]
+fn key<A>(endpoint: EndpointId, source: A, destination: A, tuple: &FiveTuple) -> Key<A> {
+    Key {
+        endpoint: endpoint.0,
+        source,
+        destination,
+        source_port: tuple.ports.map(|ports| ports.source),
+        destination_port: tuple.ports.map(|ports| ports.destination),
+        protocol: tuple.protocol.0,
     }
 }
 

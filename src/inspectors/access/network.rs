@@ -18,7 +18,7 @@ use thiserror::Error;
 /// assert_eq!("192.0.2.1".parse::<IpNetwork>()?.to_string(), "192.0.2.1/32");
 ///
 /// let error = "10.1.2.3/8".parse::<IpNetwork>().unwrap_err();
-/// assert_eq!(error.to_string(), "10.1.2.3/8 has bits set after its prefix: write 10.0.0.0/8, or 10.1.2.3/32");
+/// assert_eq!(error.to_string(), "expected no bits after the prefix: write 10.0.0.0/8, or 10.1.2.3/32 for the host");
 /// # Ok::<(), gwlb_geneve::inspectors::access::NetworkError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -137,8 +137,7 @@ pub enum NetworkError {
     },
     /// The address has bits set after the prefix.
     #[error(
-        "{address}/{} has bits set after its prefix: write {network}, or {}",
-        network.prefix_len(),
+        "expected no bits after the prefix: write {network}, or {} for the host",
         IpNetwork::from(*address)
     )]
     HostBits {
@@ -184,7 +183,7 @@ mod tests {
         );
         assert_eq!(
             error("2001:db8::1/32").to_string(),
-            "2001:db8::1/32 has bits set after its prefix: write 2001:db8::/32, or 2001:db8::1/128"
+            "expected no bits after the prefix: write 2001:db8::/32, or 2001:db8::1/128 for the host"
         );
     }
 

@@ -94,7 +94,7 @@ pub enum PortRangeError {
     #[error("expected a port without a sign")]
     Sign,
     /// The last port comes before the first.
-    #[error("expected the lower port first, found {first}-{last}: write {last}-{first}")]
+    #[error("expected the lower port first: write {last}-{first}")]
     Backwards {
         /// The first port as written.
         first: u16,
@@ -119,7 +119,7 @@ mod tests {
         assert_eq!("+1".parse::<PortRange>(), Err(PortRangeError::Sign));
         assert_eq!(
             "9-7".parse::<PortRange>().unwrap_err().to_string(),
-            "expected the lower port first, found 9-7: write 7-9"
+            "expected the lower port first: write 7-9"
         );
     }
 }

@@ -32,8 +32,8 @@ pub(super) struct Key<A> {
     pub(super) endpoint: u64,
     pub(super) source: A,
     pub(super) destination: A,
-    /// Source and destination port.
-    pub(super) ports: Option<(u16, u16)>,
+    pub(super) source_port: Option<u16>,
+    pub(super) destination_port: Option<u16>,
     pub(super) protocol: u8,
 }
 
@@ -85,15 +85,15 @@ impl<A: column::Key> Table<A> {
         (first != NO_RULE).then_some(first)
     }
 
-    /// Tells of rules below `limit` that take the flow, in no order; each answer is the limit from then on.
+    /// Tells of the rules below `limit` that take the flow, in no order; each answer is the limit from then on.
     #[inline]
     pub(super) fn search(&self, key: &Key<A>, mut limit: u32, mut found: impl FnMut(u32) -> u32) {
         let sets = [
             self.sources.set(key.source),
             self.destinations.set(key.destination),
-            self.destination_ports.set_of(key.ports.map(|ports| ports.1)),
+            self.destination_ports.set_of(key.destination_port),
             self.endpoints.set(key.endpoint),
-            self.source_ports.set_of(key.ports.map(|ports| ports.0)),
+            self.source_ports.set_of(key.source_port),
             self.protocols.set(key.protocol),
         ];
         for ((at, open), groups) in self.open.iter().enumerate().zip(self.groups.chunks(64)) {

@@ -154,6 +154,42 @@ proptest! {
 }
 
 proptest! {
+    /// Found are exactly those that one earlier rule covers, by the first such.
+    #[test]
+    fn shadows_are_those_of_one_earlier_rule(rules in vec(rule(any::<u8>()), 0..40)) {
+        let rules = sound(rules);
+        let list = AccessList::new(Action::Drop, rules.clone()).unwrap();
+        let covers = |wide: &Rule, narrow: &Rule| {
+            [Family::V4, Family::V6].iter().all(|family| {
+                let wide = Region::of(wide, *family);
+                Region::of(narrow, *family).iter().all(|it| wide.iter().any(|wide| wide.covers(it)))
+            })
+        };
+        let mut expected = Vec::new();
+        for (number, rule) in (0..).zip(&rules) {
+            let by = (0..number).zip(&rules).find(|(_, earlier)| covers(earlier, rule));
+            expected.extend(
+                by.map(|(by, _)| Shadowed { rule: RuleIndex(number), by: RuleIndex(by) })
+            );
+        }
+        prop_assert_eq!(list.shadowed(), expected);
+    }
+
+    /// Whatever a covered rule takes, the rule that covers it takes.
+    #[test]
+    fn covering_is_taking_all(wide in rule(any::<u8>()), narrow in rule(any::<u8>()), flows in vec(flow(), 64)) {
+        let regions = |rule: &Rule| [Family::V4, Family::V6].map(|family| Region::of(rule, family));
+        let (wide_regions, narrow_regions) = (regions(&wide), regions(&narrow));
+        let covers = wide_regions.iter().zip(&narrow_regions).all(|(wide, narrow)| {
+            narrow.iter().all(|it| wide.iter().any(|wide| wide.covers(it)))
+        });
+        for (endpoint, tuple) in flows {
+            prop_assert!(!covers || !narrow.takes(endpoint, &tuple) || wide.takes(endpoint, &tuple));
+        }
+    }
+}
+
+proptest! {
     #![proptest_config(ProptestConfig { cases: 3, max_shrink_iters: 0, ..ProptestConfig::default() })]
 
     /// Enough rules for many blocks and more than one row of them, choosy enough that many flows get far.
@@ -181,4 +217,70 @@ proptest! {
             );
         }
     }
+}
+
+/// Nested networks and ranges, everywhere different: what would make trees and cross-products explode.
+#[test]
+fn ten_thousand_nested_rules_stay_small() {
+    let port = |number: u16| PortRange::new(number, 65_535 - number).unwrap();
+    let rules: Vec<Rule> = (0_u16..10_000)
+        .map(|number| {
+            let nested = |bits: u32, length: u8| {
+                let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
+                IpNetwork::new(Ipv4Addr::from_bits(bits & mask).into(), length).unwrap()
+            };
+            let mixed = u32::from(number).wrapping_mul(0x9e37_79b9);
+            Rule::new(Action::Drop)
+                .from(nested(mixed, (number % 33) as u8))
+                .to(nested(mixed.rotate_left(7), (number / 33 % 33) as u8))
+                .source_ports(port(number))
+                .ports(port(9_999 - number))
+        })
+        .collect();
+    let list = AccessList::new(Action::Allow, rules.clone()).unwrap();
+    assert!(list.memory() < 16 << 20, "{} bytes", list.memory());
+    for number in (0..10_000_u32).step_by(97) {
+        let mixed = number.wrapping_mul(0x9e37_79b9);
+        let tuple = FiveTuple {
+            addresses: Addresses::V4 {
+                source: Ipv4Addr::from_bits(mixed),
+                destination: Ipv4Addr::from_bits(mixed.rotate_left(7)),
+            },
+            protocol: IpProtocol::UDP,
+            ports: Some(Ports { source: number as u16, destination: 9_999 - number as u16 }),
+        };
+        let endpoint = EndpointId(0);
+        assert_eq!(list.decide(endpoint, &tuple), linear(&rules, Action::Allow, endpoint, &tuple));
+    }
+}
+
+/// Sets that share nothing: refused, before they have taken more than they may.
+#[test]
+fn too_much_is_refused() {
+    let rules: Vec<(u32, Region)> = (0..2_000)
+        .map(|number| {
+            let rule =
+                Rule::new(Action::Drop).ports(PortRange::new(number, 65_000 - number).unwrap());
+            (u32::from(number), Region::of(&rule, Family::V4).remove(0))
+        })
+        .collect();
+    assert!(Table::<u32>::new(&rules, 1 << 20).is_ok());
+    let error = Table::<u32>::new(&rules, 64 << 10).unwrap_err();
+    assert_eq!(error, AccessListError::TooLarge { limit: 64 << 10 });
+}
+
+#[test]
+fn looking_up_allocates_nothing() {
+    let list =
+        AccessList::new(Action::Allow, (0..1_000).map(|port| Rule::new(Action::Drop).ports(port)));
+    let list = list.unwrap();
+    let tuple = FiveTuple {
+        addresses: Addresses::V4 { source: [10; 4].into(), destination: [11; 4].into() },
+        protocol: IpProtocol::UDP,
+        ports: Some(Ports { source: 1, destination: 999 }),
+    };
+    let counted = allocation_counter::measure(|| {
+        assert_eq!(list.decide(EndpointId(0), &tuple).rule, Some(RuleIndex(999)));
+    });
+    assert_eq!(counted.count_total, 0);
 }
