@@ -2,7 +2,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::AccessListError;
-use super::sets::{BLOCK_BITS, Block, SetsBuilder};
+use super::sets::{BLOCK_BITS, Block, EMPTY, SetsBuilder};
 use super::table::Placed;
 
 /// One field of all regions: the positions of those that take a value.
@@ -176,7 +176,7 @@ impl Sweep {
             Ok(at) => at,
             Err(at) => {
                 self.blocks.insert(at, (number, 0));
-                self.bits.insert(at, [0; 4]);
+                self.bits.insert(at, EMPTY);
                 at
             }
         };
@@ -195,7 +195,7 @@ impl Sweep {
                 continue; // emptied and taken out
             };
             let bits = self.bits.get(at).copied().unwrap_or_default();
-            if bits == [0; 4] {
+            if bits == EMPTY {
                 self.blocks.remove(at);
                 self.bits.remove(at);
             } else if let Some((_, id)) = self.blocks.get_mut(at) {

@@ -7,7 +7,10 @@ use super::AccessListError;
 pub(super) const BLOCK_BITS: usize = 256;
 
 /// One bit for each of 256 neighbouring positions.
-pub(super) type Block = [u64; 4];
+pub(super) type Block = [u64; BLOCK_BITS / 64];
+
+/// No position.
+pub(super) const EMPTY: Block = [0; BLOCK_BITS / 64];
 
 /// Sets of positions, each kept once, made of blocks, each kept once.
 ///

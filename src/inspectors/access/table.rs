@@ -7,7 +7,7 @@ use super::column::{self, Column};
 use super::region::{
     DESTINATION, DESTINATION_PORT, ENDPOINT, FIELDS, PROTOCOL, Region, SOURCE, SOURCE_PORT,
 };
-use super::sets::{BLOCK_BITS, Block, Row, Sets, SetsBuilder};
+use super::sets::{BLOCK_BITS, Block, EMPTY, Row, Sets, SetsBuilder};
 
 /// Finds the first of many regions that a flow of one IP version is in. `A` is an address as a number.
 #[derive(Clone, Debug)]
@@ -148,12 +148,12 @@ impl<A: column::Key> Table<A> {
     /// The positions of one block that are in the sets of all fields.
     #[inline]
     fn intersection(&self, rows: &[Row; FIELDS], bit: u64, choosy: u8) -> Block {
-        let mut block = [u64::MAX; 4];
+        let mut block = EMPTY.map(|word| !word);
         for (field, row) in rows.iter().enumerate() {
             if choosy >> field & 1 != 0 {
-                let Some(other) = self.sets.block(*row, bit) else { return [0; 4] };
+                let Some(other) = self.sets.block(*row, bit) else { return EMPTY };
                 block.iter_mut().zip(other).for_each(|(word, other)| *word &= other);
-                if block == [0; 4] {
+                if block == EMPTY {
                     break; // mostly after two addresses
                 }
             }
@@ -165,7 +165,7 @@ impl<A: column::Key> Table<A> {
 /// The places of the bits that are set, from the lowest.
 #[inline]
 fn ones(block: Block) -> impl Iterator<Item = usize> {
-    block.into_iter().zip([0_usize, 64, 128, 192]).flat_map(|(mut word, base)| {
+    block.into_iter().zip((0_usize..).step_by(64)).flat_map(|(mut word, base)| {
         core::iter::from_fn(move || {
             let bit = usize::try_from(word.trailing_zeros()).ok().filter(|_| word != 0)?;
             word &= word.wrapping_sub(1);
