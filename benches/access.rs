@@ -29,7 +29,7 @@ impl Random {
         self.below(many) == 0
     }
 
-    /// Half of the addresses in 10.0.0.0/8 (2001:db8::/32), where networks nest, the others anywhere.
+    /// Half of the addresses in 10.0.0.0/8 (`2001:db8::/32`), where networks nest, the others anywhere.
     fn address(&mut self, six: bool) -> IpAddr {
         let (inside, low, high) = (self.one_in(2), self.below(1 << 31), self.below(1 << 31));
         if six {

@@ -170,8 +170,7 @@ struct Sweep {
 
 impl Sweep {
     fn flip(&mut self, position: u32) {
-        let width = u32::try_from(BLOCK_BITS).unwrap_or(u32::MAX);
-        let (number, bit) = (position / width, position % width);
+        let (number, bit) = (position / BLOCK_BITS, position % BLOCK_BITS);
         let at = match self.blocks.binary_search_by_key(&number, |(number, _)| *number) {
             Ok(at) => at,
             Err(at) => {

@@ -23,6 +23,34 @@
 //! assert_eq!(decision.rule.map(|rule| rule.to_string()).as_deref(), Some("rule 2"));
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
+//!
+//! # How it is looked up
+//!
+//! Each rule is a box over six fields: source, destination, destination port, endpoint, source port, protocol (a
+//! rule for both ways is two boxes; IPv4 and IPv6 have tables of their own). Each field is cut into intervals where
+//! the set of boxes that take a value changes. A look-up finds six intervals, intersects their six sets of bits, and
+//! takes the lowest rule that is left. What keeps this small and fast:
+//!
+//! * Boxes have positions, 256 to a block. A set has a word that says which of its blocks have a bit: six words
+//!   intersected leave few blocks to look into.
+//! * Boxes that take everything in the same of the first three fields share blocks, and those fields are not looked
+//!   at there; boxes that are neighbours in their choosiest field share blocks, so that few blocks are left.
+//! * Equal blocks and equal sets are kept once. From one interval to the next a block or two changes, so nested
+//!   networks and ranges cost a list of block numbers each and no bits.
+//!
+//! Lists of networks or ports in a rule multiply nothing. The work of a look-up is bounded by the blocks, one for
+//! 256 boxes, whatever the rules are; memory by the intervals times the blocks, and by
+//! [`AccessList::MEMORY_LIMIT`].
+//!
+//! Weighed and left: a tuple space search takes a hash look-up for each pair of prefix lengths, up to 33 × 33 in
+//! mixed lists and 129 × 129 in IPv6. Cutting trees and cross-products of fields copy rules that are wide in one
+//! field, without a bound that a hostile list would keep. Measured and left: groups by all six fields (2,440
+//! instructions a look-up, most of them for blocks that are nearly empty), plain binary searches without an
+//! index of leading bits (350 instructions more), words instead of blocks as the unit of what is looked into (no
+//! faster, 20 % larger), blocks of 64 and 128 positions (no faster, up to 80 % larger).
+//!
+//! Counted with callgrind, IPv4, mixed prefixes and mostly exact ports: 597 instructions a look-up among 10 rules,
+//! 910 among 1,000, 1,438 among 10,000, whose tables take 1.9 MiB (2.2 MiB for IPv6). Times are in the `access` bench.
 
 mod column;
 #[cfg(feature = "config")]

@@ -3,14 +3,14 @@ use alloc::vec::Vec;
 
 use super::AccessListError;
 
-/// How many positions a block holds: 32 bytes, half a cache line, two or four vector registers.
-pub(super) const BLOCK_BITS: usize = 256;
+/// How many positions a block holds: 32 bytes, half a cache line.
+pub(super) const BLOCK_BITS: u32 = 256;
 
 /// One bit for each of 256 neighbouring positions.
-pub(super) type Block = [u64; BLOCK_BITS / 64];
+pub(super) type Block = [u64; BLOCK_BITS as usize / 64];
 
 /// No position.
-pub(super) const EMPTY: Block = [0; BLOCK_BITS / 64];
+pub(super) const EMPTY: Block = [0; BLOCK_BITS as usize / 64];
 
 /// Sets of positions, each kept once, made of blocks, each kept once.
 ///

@@ -48,6 +48,8 @@ struct Group {
 
 const NO_RULE: u32 = u32::MAX;
 
+const BLOCK: usize = BLOCK_BITS as usize;
+
 impl<A: column::Key> Table<A> {
     /// Of regions and the numbers of their rules.
     pub(super) fn new(
@@ -111,7 +113,7 @@ impl<A: column::Key> Table<A> {
                     continue;
                 };
                 let block = self.intersection(&rows, bit, group.choosy);
-                let position = at.wrapping_mul(64).wrapping_add(number).wrapping_mul(BLOCK_BITS);
+                let position = at.wrapping_mul(64).wrapping_add(number).wrapping_mul(BLOCK);
                 for position in ones(block).map(|bit| position.wrapping_add(bit)) {
                     match self.rules.get(position) {
                         Some(rule) if *rule < limit => limit = found(*rule),
@@ -209,7 +211,7 @@ impl<'a> Layout<'a> {
         let mut layout =
             Self { placed: Vec::new(), open: Vec::new(), groups: Vec::new(), rules: Vec::new() };
         for alike in sorted.chunk_by_mut(|a, b| (a.0.shape, a.0.field) == (b.0.shape, b.0.field)) {
-            for block in alike.chunks_mut(BLOCK_BITS) {
+            for block in alike.chunks_mut(BLOCK) {
                 block.sort_by_key(|(_, rule, _)| *rule);
                 layout.add(block);
             }
@@ -228,7 +230,7 @@ impl<'a> Layout<'a> {
             *open |= u64::from(choosy >> field & 1 == 0) << number;
         }
         self.groups.push(Group { first_rule: *first_rule, choosy });
-        let mut rules = vec![NO_RULE; BLOCK_BITS];
+        let mut rules = vec![NO_RULE; BLOCK];
         for ((at, (_, rule, region)), place) in block.iter().enumerate().zip(&mut rules) {
             let position = u32::try_from(self.rules.len().saturating_add(at)).unwrap_or(u32::MAX);
             self.placed.push(Placed { position, region, choosy });

@@ -58,12 +58,11 @@ impl<'a> Reader<'a> {
                 return (default, rules);
             };
             for (number, value) in (0..u32::MAX).zip(array.iter()) {
-                match value.get_ref().as_table() {
-                    Some(table) => {
-                        rules.push(self.rule(table, value.span().start, RuleIndex(number)))
-                    }
-                    None => self.wrong_type(value, "a table"),
-                }
+                let Some(table) = value.get_ref().as_table() else {
+                    self.wrong_type(value, "a table");
+                    continue;
+                };
+                rules.push(self.rule(table, value.span().start, RuleIndex(number)));
             }
         }
         (default, rules)
