@@ -56,9 +56,10 @@
 //! | a bit for each word of a block instead of each block | 1,473 | 2.3 MiB |
 //! | groups by all six fields, sorted by rule alone, no index of leading bits | 2,496 | 2.5 MiB |
 //!
-//! It is 597 among 10 rules and 910 among 1,000; IPv6 takes 1,343 and 2.2 MiB. Half of the time goes into waiting
-//! for memory, as new flows meet other rules each time. 10,000 nested networks and ranges, different in every rule,
-//! take 6.4 MiB, and a fifth of a second to build. Times are in the `access` bench.
+//! It is 597 among 10 rules and 910 among 1,000; IPv6 takes 1,343 and 2.2 MiB. Flows that come again and again take
+//! half the time of flows that are new each time, though as many instructions: the rest is caches and branches that
+//! guess wrong. 10,000 nested networks and ranges, different in every rule, take 6.4 MiB. Times are in the `access`
+//! bench.
 
 mod column;
 #[cfg(feature = "config")]
