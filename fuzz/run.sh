@@ -8,7 +8,7 @@ set -eu
 cd "$(dirname "$0")"
 seconds=${1:-60}
 [ $# -eq 0 ] || shift
-[ $# -gt 0 ] || set -- header envelope inner capture
+[ $# -gt 0 ] || set -- outer header envelope inner capture
 
 if [ -z "${FUZZ_STABLE:-}" ] && cargo +nightly --version >/dev/null 2>&1; then
     fuzz() { cargo +nightly fuzz "$@"; }
@@ -25,6 +25,7 @@ cargo run --quiet --release --example seed
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 for target in "$@"; do
+    echo "$target: building"
     fuzz build "$target" >"$log" 2>&1 || { cat "$log"; exit 1; }
     case $target in
         capture) longest=32768 ;;

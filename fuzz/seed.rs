@@ -1,5 +1,5 @@
-//! Writes the corpora to start from, out of `tests/captures`: UDP payloads for `header` and `envelope`, inner
-//! packets for `inner`, whole files for `capture`.
+//! Writes the corpora to start from, out of `tests/captures`: outer packets for `outer`, UDP payloads for
+//! `header` and `envelope`, inner packets for `inner`, whole files for `capture`.
 
 use std::fs;
 use std::io;
@@ -30,6 +30,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         while let Some(packet) = reader.next_packet() {
             let packet = packet?;
             let Ok(network) = packet.network() else { continue };
+            seed("outer", network.payload)?;
             let Ok((_, payload)) = Outer::parse(network.payload) else { continue };
             seed("header", payload)?;
             seed("envelope", payload)?;

@@ -13,6 +13,7 @@
 //! fn answer<'a>(outer: &Outer, payload: &'a [u8]) -> Option<Reply<'a>> {
 //!     let envelope = Envelope::parse(payload, &Profile::AWS).ok()?;
 //!     let flow = FiveTuple::parse(envelope.inner()).ok()?;
+//!     println!("{} {} {flow}", envelope.endpoint(), envelope.cookie());
 //!     if flow.ports.is_some_and(|ports| ports.destination == 23) {
 //!         return None;
 //!     }
@@ -22,11 +23,12 @@
 //! #     8, 0, 8, 0, 0, 0, 0, 0, 1, 8, 1, 2, 0, 0, 0, 0, 0, 0, 0, 1,
 //! #     1, 8, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0, 1, 8, 3, 1, 0, 0, 0, 1,
 //! # ];
-//! # let ip = [0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0, 10, 1, 0, 1, 10, 2, 0, 2];
-//! # let tcp = |port| [0x9c, 0x40, 0, port, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 2, 0, 0, 0, 0, 0, 0];
+//! # let ip = |protocol| [0x45, 0, 0, 28, 0, 0, 0, 0, 64, protocol, 0, 0, 10, 1, 0, 1, 10, 2, 0, 2];
 //! # let outer = Outer::new(([10, 0, 0, 1].into(), 49_152), ([10, 0, 0, 2].into(), 6081));
-//! # assert!(answer(&outer, &[&geneve[..], &ip, &tcp(22)].concat()).is_some());
-//! # assert!(answer(&outer, &[&geneve[..], &ip, &tcp(23)].concat()).is_none());
+//! # let ping = [&geneve[..], &ip(1), &[8, 0, 0, 0, 0, 1, 0, 1]].concat();
+//! # assert!(answer(&outer, &ping).is_some(), "what has no ports is not for telnet");
+//! # let telnet = [&geneve[..], &ip(17), &[0x9c, 0x40, 0, 23, 0, 8, 0, 0]].concat();
+//! # assert!(answer(&outer, &telnet).is_none());
 //! ```
 //!
 //! # The map
@@ -36,12 +38,15 @@
 //!   geneve/    RFC 8926 on the wire: header, options, packet view, builder. Knows no cloud.
 //!   gwlb/      what gateway load balancers mean by it: provider profile, endpoint / attachment / cookie,
 //!              envelope, outer header, reply
-//!   packet/    the IP packet inside: IPv4, IPv6 (extension headers), TCP, UDP, ICMP, Ethernet; checksums
+//!   packet/    the IP packet inside: IPv4, IPv6 (extension headers), TCP, UDP, ICMP, Ethernet; checksums;
+//!              editing; crafted RST / ICMP
 //!   capture/   pcap and pcapng files, in and out
+//!   flow/      who talks to whom: key, hashes, bounded expiring table
+//!   inspect/   the Inspector trait, Verdict, Context, composition
 //! ```
 //!
-//! [`geneve`] and [`packet`] stand on the ground; [`gwlb`] stands on both, `capture` on [`packet`]. No import
-//! runs upward.
+//! [`geneve`] and [`packet`] stand on the ground; [`gwlb`] stands on both, `capture` on [`packet`], [`flow`] on
+//! [`packet`] and [`gwlb`], `inspect` on [`flow`]. No import runs upward.
 //!
 //! # What holds everywhere
 //!
@@ -56,12 +61,14 @@
 //!
 //! | feature | what it adds | needs |
 //! |---|---|---|
-//! | `std` (default) | `std::error::Error` sources, `alloc` | |
-//! | `alloc` | building into [`bytes::BufMut`], packets that own their buffer | a global allocator |
+//! | `std` (default) | what needs an operating system; `alloc` | |
+//! | `alloc` | building into [`bytes::BufMut`], packets that own their buffer, flow tables, inspectors | a global allocator |
 //! | `capture` | `capture`: reading and writing pcap and pcapng files | `std` |
+//! | `community-id` | the Community ID of flows | |
 //! | `full` | all of it | |
 //!
-//! Without default features [`geneve`], [`gwlb`] and [`packet`] are `no_std` and need no allocator.
+//! Without default features [`geneve`], [`gwlb`], [`packet`] and the keys and hashes of [`flow`] are `no_std` and need
+//! no allocator.
 //!
 //! [`bytes::BufMut`]: https://docs.rs/bytes/latest/bytes/buf/trait.BufMut.html
 #![cfg_attr(not(any(feature = "std", test)), no_std)]
@@ -93,13 +100,11 @@ pub use time::Timestamp;
 
 #[cfg(feature = "capture")]
 pub mod capture;
+pub mod flow;
 pub mod geneve;
 pub mod gwlb;
 #[cfg(feature = "alloc")]
+pub mod inspect;
+#[cfg(feature = "alloc")]
 pub mod inspectors;
 pub mod packet;
-
-/// The README's code compiles and runs.
-#[cfg(all(doctest, feature = "std"))]
-#[doc = include_str!("../README.md")]
-struct Readme;

@@ -1,7 +1,6 @@
 //! No memory is allocated for a packet: not to parse it, not to refuse it, not to answer it.
 //!
 //! Counted by a global allocator, thread by thread.
-#![cfg(feature = "alloc")]
 
 mod support;
 
@@ -10,7 +9,7 @@ use std::net::Ipv4Addr;
 
 use gwlb_geneve::EtherType;
 use gwlb_geneve::geneve::{BuildError, Builder, MAX_HEADER_LEN, Packet, TunnelOption};
-use gwlb_geneve::gwlb::{Envelope, Outer, Profile, Reply, ReplyError, ReplyPolicy, UdpChecksum};
+use gwlb_geneve::gwlb::{Envelope, Outer, Profile, ReplyError, ReplyPolicy, UdpChecksum};
 use gwlb_geneve::packet::{EthernetFrame, FiveTuple, IpPacket, Transport};
 use support::generate::{aws_options, datagram, option};
 use support::sample;
@@ -168,9 +167,11 @@ fn replying_allocates_nothing() {
                 );
             });
         }
-        let long = vec![0x45; 65_500];
+        let long = vec![0x45; 65_536 - 28 - 40];
+        let payload = sample::ipv4_tcp();
         allocates_nothing(|| {
-            let error = Reply::new(&outer, &[0; 8], &long, &policy).unwrap_err();
+            let envelope = Envelope::parse(&payload, &Profile::AWS).unwrap();
+            let error = envelope.reply_with(&long, &outer, &policy).unwrap_err();
             assert_eq!(error, ReplyError::TooLong { found: 65_536 });
         });
     }

@@ -213,15 +213,6 @@ fn fate(packet: &Packet<'_>) -> Fate {
     }
 }
 
-/// All that is checked of an inner packet: headers, transport, TCP options, what an ICMP error quotes.
 fn inner(bytes: &[u8]) -> Result<(), ParseError> {
-    let packet = IpPacket::parse(bytes)?;
-    match packet.transport()? {
-        Transport::Tcp(segment) => segment.options().try_for_each(|option| option.map(drop)),
-        Transport::Icmp(message) | Transport::Icmpv6(message) => match message.quoted() {
-            Some(quoted) => quoted?.five_tuple().map(drop),
-            None => Ok(()),
-        },
-        _ => Ok(()),
-    }
+    IpPacket::parse(bytes)?.check_whole()
 }

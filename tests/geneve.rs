@@ -1,6 +1,5 @@
 //! RFC 8926 for an endpoint, rule by rule (the ids are those of the project's table of wire facts), and
 //! the mistakes that other parsers made.
-#![cfg(feature = "alloc")]
 
 mod support;
 
@@ -13,6 +12,11 @@ use support::{check, generate};
 fn parse(bytes: &[u8]) -> Result<Packet<'_>, ParseError> {
     check::header(bytes);
     Packet::parse(bytes)
+}
+
+#[test]
+fn r1_the_port_is_the_assigned_one() {
+    assert_eq!(UDP_PORT, 6081);
 }
 
 #[test]
@@ -170,9 +174,9 @@ fn a_builder_refuses_what_cannot_be_sent() {
     let long = [option(1, 1, &[0; 124]), option(1, 2, &[0; 120]), option(1, 3, &[])];
     let builder = Builder::new(EtherType::IPV4).options(long);
     assert_eq!(builder.header_len(), Err(BuildError::OptionsTooLong { found: 256 }));
-    let mut out = vec![1, 2, 3];
-    assert_eq!(builder.build(&mut out), Err(BuildError::OptionsTooLong { found: 256 }));
-    assert_eq!(out, [1, 2, 3], "nothing is written on an error");
+    let mut full = [0xee; MAX_HEADER_LEN];
+    assert_eq!(builder.build_into(&mut full), Err(BuildError::OptionsTooLong { found: 256 }));
+    assert_eq!(full, [0xee; MAX_HEADER_LEN], "nothing is written on an error");
     let mut small = [0xee; 11];
     let builder = Builder::new(EtherType::IPV4).options([option(1, 1, &[])]);
     assert_eq!(
@@ -180,13 +184,32 @@ fn a_builder_refuses_what_cannot_be_sent() {
         Err(BuildError::BufferTooSmall { expected: 12, found: 11 })
     );
     assert_eq!(small, [0xee; 11]);
+}
+
+#[cfg(feature = "alloc")]
+#[test]
+fn a_builder_appends_all_of_a_header_or_nothing() {
+    let long = [option(1, 1, &[0; 124]), option(1, 2, &[0; 120]), option(1, 3, &[])];
+    let mut out = vec![1, 2, 3];
+    assert_eq!(
+        Builder::new(EtherType::IPV4).options(long).build(&mut out),
+        Err(BuildError::OptionsTooLong { found: 256 })
+    );
+    assert_eq!(out, [1, 2, 3], "nothing is written on an error");
+    let builder = Builder::new(EtherType::IPV4).options([option(1, 1, &[])]);
+    let mut small = [0xee; 11];
     let mut fixed = &mut small[..];
     assert_eq!(
         builder.build(&mut fixed),
         Err(BuildError::BufferTooSmall { expected: 12, found: 11 })
     );
+    assert_eq!(small, [0xee; 11]);
+    assert_eq!(builder.build(&mut out), Ok(12));
+    assert_eq!(out[..3], [1, 2, 3], "what was there stays");
+    assert_eq!(parse(&out[3..]).unwrap().options().collect::<Vec<_>>(), [option(1, 1, &[])]);
 }
 
+#[cfg(feature = "alloc")]
 #[test]
 fn an_owned_packet_shares_the_buffer() {
     let bytes = bytes::Bytes::from(generate::aws_datagram(&[0x45; 20]));

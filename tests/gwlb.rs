@@ -1,5 +1,4 @@
 //! The load balancer's envelope and the answer to it.
-#![cfg(feature = "alloc")]
 
 mod support;
 
@@ -8,7 +7,7 @@ use gwlb_geneve::geneve::*;
 use gwlb_geneve::gwlb::*;
 use proptest::prelude::*;
 use support::generate::{aws_datagram, aws_options, datagram, option};
-use support::{check, generate};
+use support::{check, generate, oracle};
 
 const INNER: [u8; 20] = [0x45, 0, 0, 20, 0, 0, 0, 0, 64, 253, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
 
@@ -38,7 +37,7 @@ fn the_header_of_the_real_load_balancer() {
 fn r6_control_packets_are_not_forwarded() {
     let mut bytes = aws_datagram(&INNER);
     bytes[1] |= 0x80;
-    assert_eq!(parse(&bytes), Err(EnvelopeError::ControlPacket));
+    assert_eq!(parse(&bytes), Err(EndpointError::ControlPacket.into()));
 }
 
 #[test]
@@ -47,11 +46,11 @@ fn r7_r12_unknown_critical_options_are_refused_with_and_without_c() {
     let mut options = aws_options(&endpoint, &[0; 8], &cookie).to_vec();
     options.push(option(0x0108, 0x81, &[0; 8]));
     let mut bytes = datagram(EtherType::IPV4, &options, &INNER);
-    let refused = EnvelopeError::UnknownCritical {
+    let refused = EnvelopeError::from(EndpointError::UnknownCritical {
         offset: 40,
         class: OptionClass(0x0108),
         option_type: OptionType(0x81),
-    };
+    });
     assert_eq!(parse(&bytes), Err(refused));
     bytes[1] &= !0x40;
     assert_eq!(parse(&bytes), Err(refused), "the sender forgot C");
@@ -180,6 +179,44 @@ fn other_providers() {
 #[test]
 fn views_are_a_few_words() {
     assert!(size_of::<Envelope<'_>>() <= size_of::<[usize; 8]>());
+}
+
+/// A good part of what is generated of each provider is taken, in the usual layout and in others; the rest
+/// fails in every way there is.
+#[test]
+fn generated_packets_reach_every_reason() {
+    for provider in oracle::PROVIDERS {
+        let usual = [8, 20, 32].into_iter().zip(provider.types);
+        let usual = usual.map(|(at, kind)| (at, provider.class, kind)).collect::<Vec<_>>();
+        let counts = generate::census(&generate::geneve_from(provider), 2_000, |bytes| {
+            let layout = |bytes: &[u8]| {
+                let options = oracle::geneve(bytes).unwrap().options;
+                options.iter().map(|o| (o.offset, o.class, o.kind)).collect::<Vec<_>>() == usual
+            };
+            match oracle::envelope_from(&provider, &bytes) {
+                Ok(_) if layout(&bytes) => "usual",
+                Ok(_) => "unusual",
+                Err((reason, _)) => reason,
+            }
+        });
+        assert!(counts["usual"] > 350, "{provider:?}: {counts:?}");
+        assert!(counts["unusual"] > 350, "{provider:?}: {counts:?}");
+        for reason in [
+            "geneve-header-truncated",
+            "geneve-version",
+            "geneve-options-truncated",
+            "geneve-option-overrun",
+            "geneve-control-packet",
+            "geneve-protocol-type",
+            "geneve-unknown-critical-option",
+            "gwlb-option-length",
+            "gwlb-option-doubled",
+            "gwlb-option-missing",
+            "inner-version",
+        ] {
+            assert!(counts.contains_key(reason), "{provider:?}: no {reason}: {counts:?}");
+        }
+    }
 }
 
 proptest! {

@@ -1,13 +1,8 @@
 //! The packet inside, held against a reader of its own: short way, views and oracle.
-#![cfg(feature = "alloc")]
 
 mod support;
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
-use proptest::test_runner::TestRunner;
 use support::{check, generate, oracle};
 
 proptest! {
@@ -36,24 +31,14 @@ proptest! {
     }
 }
 
-/// Generated packets are only worth something where they get deep: counts what becomes of them.
 #[test]
 fn generated_packets_reach_every_reason() {
-    let counts = RefCell::new(BTreeMap::<_, u32>::new());
-    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(6_000) };
-    let rng = prop::test_runner::TestRng::deterministic_rng(config.rng_algorithm);
-    TestRunner::new_with_rng(config, rng)
-        .run(&generate::inner(), |bytes| {
-            let reason = match oracle::five_tuple(&bytes) {
-                Ok((.., Some(_))) => "ports",
-                Ok((.., None)) => "no ports",
-                Err((reason, _)) => reason,
-            };
-            *counts.borrow_mut().entry(reason).or_default() += 1;
-            Ok(())
-        })
-        .unwrap();
-    let counts = counts.into_inner();
+    let counts =
+        generate::census(&generate::inner(), 6_000, |bytes| match oracle::five_tuple(&bytes) {
+            Ok((.., Some(_))) => "ports",
+            Ok((.., None)) => "no ports",
+            Err((reason, _)) => reason,
+        });
     assert!(counts["ports"] > 1_000 && counts["no ports"] > 500, "{counts:?}");
     for reason in [
         "ipv4-fragment-end",

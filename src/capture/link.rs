@@ -1,7 +1,7 @@
 use core::fmt;
 
 use crate::EtherType;
-use crate::packet::ethernet::VlanTag;
+use crate::packet::VlanTag;
 
 /// A link type: what the first bytes of a captured packet are (the LINKTYPE registry of
 /// tcpdump.org).

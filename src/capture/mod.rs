@@ -21,6 +21,31 @@
 //! # Ok::<(), gwlb_geneve::capture::Error>(())
 //! ```
 //!
+//! From a capture to what a load balancer sent, leaving out what is something else:
+//!
+//! ```no_run
+//! use gwlb_geneve::EtherType;
+//! use gwlb_geneve::capture::Reader;
+//! use gwlb_geneve::geneve::UDP_PORT;
+//! use gwlb_geneve::gwlb::{Envelope, Outer, Profile};
+//!
+//! let mut reader = Reader::open("gwlb.pcap")?;
+//! while let Some(packet) = reader.next_packet() {
+//!     let packet = packet?;
+//!     let Ok(network) = packet.network() else { continue };
+//!     if network.ether_type != EtherType::IPV4 {
+//!         continue;
+//!     }
+//!     match Outer::parse(network.payload) {
+//!         Ok((outer, payload)) if outer.destination_port == UDP_PORT => {
+//!             println!("{}: {:?}", packet.number, Envelope::parse(payload, &Profile::AWS));
+//!         }
+//!         _ => {}
+//!     }
+//! }
+//! # Ok::<(), gwlb_geneve::capture::Error>(())
+//! ```
+//!
 //! Files are untrusted input. Memory grows with the bytes that a file really holds, never with a
 //! length that it claims, and a record of more than [`MAX_RECORD`] bytes is refused. The formats
 //! are those of draft-ietf-opsawg-pcap and draft-ietf-opsawg-pcapng.

@@ -100,9 +100,10 @@ where
             .and_then(|header| header.split_first_chunk_mut::<FIXED_HEADER_LEN>())
             .ok_or(BuildError::BufferTooSmall { expected, found })?;
         *fixed = self.fixed(options_len, critical);
+        // An iterator that yields less when walked again leaves empty options of class 0, not what was there.
+        options.fill(0);
         let mut rest = options;
         for option in self.options.clone() {
-            // An iterator that yields other options when walked again writes what fits.
             let Some((into, after)) = rest.split_at_mut_checked(option.encoded_len()) else {
                 break;
             };

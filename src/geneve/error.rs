@@ -1,5 +1,7 @@
 use thiserror::Error;
 
+use super::{OptionClass, OptionType};
+
 /// Why bytes are not a GENEVE packet. Offsets count from the first byte of the GENEVE header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -57,6 +59,46 @@ impl ParseError {
             Self::Version { .. } => "geneve-version",
             Self::OptionsTruncated { .. } => "geneve-options-truncated",
             Self::OptionOverrun { .. } => "geneve-option-overrun",
+        }
+    }
+}
+
+/// Why an endpoint must not forward a packet that is otherwise in order (RFC 8926 §3.4). Offsets count from the first
+/// byte of the GENEVE header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum EndpointError {
+    /// A control packet: its payload must not be forwarded.
+    #[error("GENEVE flags at offset 1: expected data (O clear), found a control packet (O set)")]
+    ControlPacket,
+    /// A critical option that the endpoint does not know.
+    #[error(
+        "GENEVE option at offset {offset}: expected no unknown critical option, found class {class} type {option_type}"
+    )]
+    UnknownCritical {
+        /// Where the option begins.
+        offset: usize,
+        /// Its class.
+        class: OptionClass,
+        /// Its type.
+        option_type: OptionType,
+    },
+}
+
+impl EndpointError {
+    /// Where it went wrong, in bytes from the first byte of the GENEVE header.
+    pub const fn offset(&self) -> usize {
+        match self {
+            Self::ControlPacket => 1,
+            Self::UnknownCritical { offset, .. } => *offset,
+        }
+    }
+
+    /// A short stable name for counters and logs.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::ControlPacket => "geneve-control-packet",
+            Self::UnknownCritical { .. } => "geneve-unknown-critical-option",
         }
     }
 }

@@ -21,8 +21,8 @@
 //! [`Packet::parse`] checks once that the version is known, that the header is there whole and that
 //! the options add up to `Opt Len` exactly. After that no accessor can fail or panic. Reserved bits
 //! are ignored, as RFC 8926 asks, and can be read; unknown options are kept, byte for byte, in
-//! [`Packet::header`]. What the RFC forbids an endpoint to forward is asked of the view:
-//! [`Packet::is_oam`] and [`Packet::has_unknown_critical`].
+//! [`Packet::header`]. What the RFC forbids an endpoint to forward, control packets and unknown critical options, is
+//! asked of the view by [`Packet::check_endpoint`].
 //!
 //! ```
 //! use gwlb_geneve::EtherType;
@@ -47,8 +47,9 @@ mod owned;
 mod packet;
 
 pub use builder::Builder;
-pub use error::{BuildError, ParseError};
-pub use option::{OptionClass, OptionType, Options, TunnelOption, tunnel_option};
+pub use error::{BuildError, EndpointError, ParseError};
+pub(crate) use option::tunnel_option;
+pub use option::{OptionClass, OptionType, Options, TunnelOption};
 #[cfg(feature = "alloc")]
 pub use owned::{HeaderBuf, PacketBuf};
 pub use packet::{Packet, Vni};

@@ -85,13 +85,6 @@ impl<'a> TunnelOption<'a> {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OptionClass(pub u16);
 
-impl OptionClass {
-    /// The class of AWS Gateway Load Balancer's options, one of those registered for Amazon.
-    pub const AWS: Self = Self(0x0108);
-    /// The class of Tencent Cloud's gateway load balancer.
-    pub const TENCENT: Self = Self(0x0167);
-}
-
 impl fmt::Display for OptionClass {
     /// Four hexadecimal digits: `0x0108`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -126,7 +119,7 @@ impl fmt::Display for OptionType {
 }
 
 /// The options of a checked header, in the order in which they came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options<'a> {
     /// Whole options only: the header was checked before.
     pub(super) rest: &'a [u8],
@@ -166,7 +159,7 @@ impl FusedIterator for Options<'_> {}
 ///
 /// `ErrorKind::Eof` where `input` ends within the option.
 #[inline]
-pub fn tunnel_option<'a, E>(input: &'a [u8]) -> IResult<&'a [u8], TunnelOption<'a>, E>
+pub(crate) fn tunnel_option<'a, E>(input: &'a [u8]) -> IResult<&'a [u8], TunnelOption<'a>, E>
 where
     E: nom::error::ParseError<&'a [u8]>,
 {

@@ -60,7 +60,7 @@ impl PacketBuf {
 
 /// A byte-exact copy of a received header, for answering after the packet itself is gone.
 ///
-/// The 40 bytes that AWS Gateway Load Balancer sends are held in place; longer headers take one
+/// Up to 40 bytes, which is what a gateway load balancer sends, are held in place; longer headers take one
 /// allocation.
 ///
 /// ```

@@ -1,8 +1,8 @@
 use core::fmt;
 
 use super::{
-    BuildError, FIXED_HEADER_LEN, OPTION_HEADER_LEN, OptionClass, OptionType, Options, ParseError,
-    TunnelOption, tunnel_option,
+    BuildError, EndpointError, FIXED_HEADER_LEN, OPTION_HEADER_LEN, OptionClass, OptionType,
+    Options, ParseError, TunnelOption, tunnel_option,
 };
 use crate::EtherType;
 
@@ -31,7 +31,7 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// The layout that gateway load balancers send: 32 bytes of options with 8, 8 and 4 bytes of
+    /// The layout that is met most, that of a gateway load balancer: 32 bytes of options with 8, 8 and 4 bytes of
     /// data. Four comparisons in place of a walk; `None` says nothing about `bytes`.
     #[inline]
     fn parse_usual(bytes: &'a [u8]) -> Option<Self> {
@@ -178,6 +178,30 @@ impl<'a> Packet<'a> {
         self.first_unknown_critical(known).is_some()
     }
 
+    /// Whether an endpoint that knows these options may forward the payload: data, not control, and no critical
+    /// option that is unknown (RFC 8926 §3.4). This is all that holds of any GENEVE tunnel; what a load balancer's
+    /// packet must be besides is checked by [`gwlb::Envelope`](crate::gwlb::Envelope).
+    ///
+    /// # Errors
+    ///
+    /// See [`EndpointError`].
+    pub fn check_endpoint(
+        &self,
+        known: impl FnMut(OptionClass, OptionType) -> bool,
+    ) -> Result<(), EndpointError> {
+        if self.is_oam() {
+            return Err(EndpointError::ControlPacket);
+        }
+        match self.first_unknown_critical(known) {
+            None => Ok(()),
+            Some((offset, option)) => Err(EndpointError::UnknownCritical {
+                offset,
+                class: option.class(),
+                option_type: option.option_type(),
+            }),
+        }
+    }
+
     /// The first critical option that `known` does not know, with its offset from the start of the
     /// header.
     pub fn first_unknown_critical(
@@ -230,7 +254,7 @@ struct DebugOptions<'a>(Options<'a>);
 
 impl fmt::Debug for DebugOptions<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0).finish()
+        f.debug_list().entries(self.0.clone()).finish()
     }
 }
 
@@ -239,7 +263,7 @@ impl fmt::Debug for DebugOptions<'_> {
 pub struct Vni(u32);
 
 impl Vni {
-    /// Network 0, which AWS Gateway Load Balancer uses throughout.
+    /// Network 0.
     pub const ZERO: Self = Self(0);
 
     /// From a value of 24 bits.

@@ -2,10 +2,10 @@ use core::fmt;
 
 use super::{
     AttachmentId, EndpointId, EnvelopeError, FlowCookie, Outer, Profile, ProfileOption, Reply,
-    ReplyError, ReplyPolicy,
+    ReplyError, ReplyPolicy, UdpChecksum,
 };
 use crate::EtherType;
-use crate::geneve::{Packet, TunnelOption};
+use crate::geneve::{EndpointError, Packet, TunnelOption};
 
 /// What a load balancer says about one packet: the three values, the header to answer with, and the
 /// packet inside. A view of eight words.
@@ -28,7 +28,9 @@ impl<'a> Envelope<'a> {
     ///
     /// # Errors
     ///
-    /// GENEVE errors come first, then the others in the order of [`EnvelopeError`].
+    /// The first of these, see [`EnvelopeError`]: a malformed header, a control packet, another protocol type; then the
+    /// options in their order, critical and unknown, of wrong length or doubled; then one of the three that is
+    /// missing, and last the inner packet's version.
     #[inline]
     pub fn parse(payload: &'a [u8], profile: &Profile) -> Result<Self, EnvelopeError> {
         match Self::parse_usual(payload, profile) {
@@ -142,6 +144,29 @@ impl<'a> Envelope<'a> {
     pub fn reply(&self, received: &Outer, policy: &ReplyPolicy) -> Result<Reply<'a>, ReplyError> {
         Reply::new(received, self.header(), self.inner(), policy)
     }
+
+    /// The same with another inner packet, an edited or a crafted one. A policy of
+    /// [`UdpChecksum::Received`](super::UdpChecksum::Received) computes the checksum here, as the received one no
+    /// longer fits.
+    ///
+    /// # Errors
+    ///
+    /// [`ReplyError::TooLong`] where the whole would not fit into an IPv4 packet.
+    pub fn reply_with<'b>(
+        &self,
+        inner: &'b [u8],
+        received: &Outer,
+        policy: &ReplyPolicy,
+    ) -> Result<Reply<'b>, ReplyError>
+    where
+        'a: 'b,
+    {
+        let checksum = match policy.checksum {
+            UdpChecksum::Received if received.udp_checksum != 0 => UdpChecksum::Computed,
+            other => other,
+        };
+        Reply::new(received, self.header(), inner, &ReplyPolicy { checksum, ..*policy })
+    }
 }
 
 impl fmt::Debug for Envelope<'_> {
@@ -247,7 +272,7 @@ fn diagnose(payload: &[u8], profile: &Profile) -> EnvelopeError {
         Err(error) => return error.into(),
     };
     if geneve.is_oam() {
-        return EnvelopeError::ControlPacket;
+        return EndpointError::ControlPacket.into();
     }
     let version = match geneve.protocol_type() {
         EtherType::IPV4 => 4,
@@ -259,7 +284,7 @@ fn diagnose(payload: &[u8], profile: &Profile) -> EnvelopeError {
         let (class, option_type) = (option.class(), option.option_type());
         let Some(known) = profile.recognize(class, option_type) else {
             if option.is_critical() {
-                return EnvelopeError::UnknownCritical { offset, class, option_type };
+                return EndpointError::UnknownCritical { offset, class, option_type }.into();
             }
             continue;
         };

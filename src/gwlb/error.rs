@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use super::ProfileOption;
 use crate::EtherType;
-use crate::geneve::{self, OptionClass, OptionType};
+use crate::geneve;
 use crate::packet;
 
 /// Why a GENEVE packet is not one that the load balancer sends, or must not be forwarded. Offsets count
@@ -15,26 +15,14 @@ pub enum EnvelopeError {
     /// Not a GENEVE packet at all.
     #[error(transparent)]
     Geneve(#[from] geneve::ParseError),
-    /// A control packet: its payload must not be forwarded (RFC 8926 §3.4).
-    #[error("GENEVE flags at offset 1: expected data (O clear), found a control packet (O set)")]
-    ControlPacket,
+    /// An endpoint must not forward it: a control packet, or an unknown critical option.
+    #[error(transparent)]
+    Endpoint(#[from] geneve::EndpointError),
     /// The payload is not a bare IP packet.
     #[error("GENEVE protocol type at offset 2: expected 0x0800 or 0x86dd, found {found}")]
     ProtocolType {
         /// The protocol type.
         found: EtherType,
-    },
-    /// A critical option that the profile does not know (RFC 8926 §3.4: drop).
-    #[error(
-        "GENEVE option at offset {offset}: expected no unknown critical option, found class {class} type {option_type}"
-    )]
-    UnknownCritical {
-        /// Where the option begins.
-        offset: usize,
-        /// Its class.
-        class: OptionClass,
-        /// Its type.
-        option_type: OptionType,
     },
     /// One of the three options has another length.
     #[error("{option} option at offset {offset}: expected {expected} bytes of data, found {found}")]
@@ -79,11 +67,10 @@ impl EnvelopeError {
     pub const fn offset(&self) -> usize {
         match self {
             Self::Geneve(error) => error.offset(),
-            Self::ControlPacket => 1,
+            Self::Endpoint(error) => error.offset(),
             Self::ProtocolType { .. } => 2,
             Self::OptionMissing { .. } => geneve::FIXED_HEADER_LEN,
-            Self::UnknownCritical { offset, .. }
-            | Self::OptionLength { offset, .. }
+            Self::OptionLength { offset, .. }
             | Self::OptionDoubled { offset, .. }
             | Self::InnerVersion { offset, .. } => *offset,
         }
@@ -93,9 +80,8 @@ impl EnvelopeError {
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Geneve(error) => error.reason(),
-            Self::ControlPacket => "geneve-control-packet",
+            Self::Endpoint(error) => error.reason(),
             Self::ProtocolType { .. } => "geneve-protocol-type",
-            Self::UnknownCritical { .. } => "geneve-unknown-critical-option",
             Self::OptionLength { .. } => "gwlb-option-length",
             Self::OptionDoubled { .. } => "gwlb-option-doubled",
             Self::OptionMissing { .. } => "gwlb-option-missing",
@@ -115,41 +101,69 @@ impl fmt::Display for Found {
     }
 }
 
-/// Why bytes are not an IPv4 UDP datagram that an appliance may believe.
+/// Why bytes are not an IPv4 UDP datagram that an appliance may believe. Offsets count from the first byte of the outer
+/// IP header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum OuterError {
     /// Not an IP packet, or not a UDP datagram in it.
-    #[error("outer {0}")]
+    #[error(transparent)]
     Packet(#[from] packet::ParseError),
     /// IPv6: gateway load balancers send IPv4 outside (wire.md §1).
-    #[error("outer packet: expected IPv4, found IPv6")]
+    #[error("outer packet at offset 0: expected IPv4, found IPv6")]
     NotIpv4,
+    /// The IPv4 header checksum is wrong. A kernel refuses such packets before a UDP socket sees them.
+    #[error(
+        "outer IPv4 header checksum at offset 10: expected {expected:#06x}, found {found:#06x}"
+    )]
+    HeaderChecksum {
+        /// The checksum that the header has by its other fields.
+        expected: u16,
+        /// The checksum as received.
+        found: u16,
+    },
+    /// A fragment of a datagram.
+    #[error("outer IPv4 packet at offset 6: expected a whole datagram, found a fragment")]
+    Fragment,
     /// Another protocol than UDP.
-    #[error("outer IPv4 packet: expected UDP, found {found}")]
+    #[error("outer IPv4 packet at offset 9: expected UDP, found {found}")]
     NotUdp {
         /// The protocol.
         found: packet::IpProtocol,
     },
-    /// A fragment of a datagram.
-    #[error("outer IPv4 packet: expected a whole datagram, found a fragment")]
-    Fragment,
     /// The UDP checksum is not zero and wrong (RFC 8926 §3.3: drop).
-    #[error("outer UDP checksum: expected a right one or zero, found {found:#06x}")]
+    #[error(
+        "outer UDP checksum at offset {offset}: expected a right one or zero, found {found:#06x}"
+    )]
     Checksum {
+        /// Where it stands.
+        offset: usize,
         /// The checksum as received.
         found: u16,
     },
 }
 
 impl OuterError {
+    /// Where it went wrong, in bytes from the first byte of the outer IP header.
+    pub const fn offset(&self) -> usize {
+        match self {
+            Self::Packet(error) => error.offset(),
+            Self::NotIpv4 => 0,
+            Self::HeaderChecksum { .. } => 10,
+            Self::Fragment => 6,
+            Self::NotUdp { .. } => 9,
+            Self::Checksum { offset, .. } => *offset,
+        }
+    }
+
     /// A short stable name for counters and logs.
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Packet(_) => "outer-malformed",
             Self::NotIpv4 => "outer-not-ipv4",
-            Self::NotUdp { .. } => "outer-not-udp",
+            Self::HeaderChecksum { .. } => "outer-header-checksum",
             Self::Fragment => "outer-fragment",
+            Self::NotUdp { .. } => "outer-not-udp",
             Self::Checksum { .. } => "outer-checksum",
         }
     }
@@ -173,4 +187,14 @@ pub enum ReplyError {
         /// The buffer's length.
         found: usize,
     },
+}
+
+impl ReplyError {
+    /// A short stable name for counters and logs.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::TooLong { .. } => "reply-too-long",
+            Self::BufferTooSmall { .. } => "reply-buffer-too-small",
+        }
+    }
 }

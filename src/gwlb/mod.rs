@@ -32,6 +32,7 @@
 //! assert_eq!(reply.outer().source_port, 51_234, "ports are not");
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
+#![doc = include_str!("wire.md")]
 
 mod envelope;
 mod error;

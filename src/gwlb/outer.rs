@@ -1,5 +1,6 @@
 use core::net::Ipv4Addr;
 
+use super::reply::IPV4_HEADER_LEN;
 use super::{OUTER_HEADER_LEN, OuterError, ReplyPolicy};
 use crate::packet::{Checksum, ChecksumStatus, IpPacket, IpProtocol, Transport};
 
@@ -44,21 +45,32 @@ impl Outer {
     ///
     /// # Errors
     ///
-    /// Anything but a whole UDP datagram over IPv4 with a checksum that is right or zero; see
-    /// [`OuterError`].
+    /// Anything but a whole UDP datagram over IPv4, with a right header checksum and a UDP checksum that is right or
+    /// zero; see [`OuterError`].
     pub fn parse(bytes: &[u8]) -> Result<(Self, &[u8]), OuterError> {
         let packet = IpPacket::parse(bytes)?;
         let IpPacket::V4(ipv4) = packet else { return Err(OuterError::NotIpv4) };
+        let header = ipv4.header();
+        if !ipv4.verify_checksum() {
+            let mut sum = Checksum::new();
+            let (before, after) = header.split_at_checked(10).unwrap_or((header, &[]));
+            sum.add(before);
+            sum.add(after.get(2..).unwrap_or_default());
+            let (expected, found) = (sum.finish(), ipv4.header_checksum());
+            return Err(OuterError::HeaderChecksum { expected, found });
+        }
         if packet.is_fragment() {
             return Err(OuterError::Fragment);
         }
-        let not_udp = OuterError::NotUdp { found: ipv4.protocol() };
         if ipv4.protocol() != IpProtocol::UDP {
-            return Err(not_udp);
+            return Err(OuterError::NotUdp { found: ipv4.protocol() });
         }
-        let Transport::Udp(udp) = packet.transport()? else { return Err(not_udp) };
+        let Transport::Udp(udp) = packet.transport()? else {
+            return Err(OuterError::NotUdp { found: ipv4.protocol() });
+        };
         if packet.verify_transport_checksum() == ChecksumStatus::Invalid {
-            return Err(OuterError::Checksum { found: udp.checksum() });
+            let offset = header.len().saturating_add(6);
+            return Err(OuterError::Checksum { offset, found: udp.checksum() });
         }
         let outer = Self {
             source: ipv4.source(),
@@ -79,60 +91,19 @@ impl Outer {
         let flags = u8::from(policy.dont_fragment) << 6;
         let [s0, s1, s2, s3] = self.source.octets();
         let [d0, d1, d2, d3] = self.destination.octets();
-        let ip_sum = Checksum::of(&[
-            0x45,
-            self.tos,
-            l0,
-            l1,
-            i0,
-            i1,
-            flags,
-            0,
-            self.ttl,
-            IpProtocol::UDP.0,
-            s0,
-            s1,
-            s2,
-            s3,
-            d0,
-            d1,
-            d2,
-            d3,
-        ]);
-        let [c0, c1] = ip_sum.to_be_bytes();
         let [sp0, sp1] = self.source_port.to_be_bytes();
         let [dp0, dp1] = self.destination_port.to_be_bytes();
-        let [u0, u1] = total_len.saturating_sub(20).to_be_bytes();
+        let [u0, u1] = total_len.saturating_sub(IPV4_HEADER_LEN).to_be_bytes();
         let [uc0, uc1] = self.udp_checksum.to_be_bytes();
-        [
-            0x45,
-            self.tos,
-            l0,
-            l1,
-            i0,
-            i1,
-            flags,
-            0,
-            self.ttl,
-            IpProtocol::UDP.0,
-            c0,
-            c1, // IPv4
-            s0,
-            s1,
-            s2,
-            s3,
-            d0,
-            d1,
-            d2,
-            d3, //
-            sp0,
-            sp1,
-            dp0,
-            dp1,
-            u0,
-            u1,
-            uc0,
-            uc1, // UDP
-        ]
+        #[rustfmt::skip]
+        let mut headers = [
+            0x45, self.tos, l0, l1, i0, i1, flags, 0,
+            self.ttl, IpProtocol::UDP.0, 0, 0, s0, s1, s2, s3, d0, d1, d2, d3,
+            sp0, sp1, dp0, dp1, u0, u1, uc0, uc1,
+        ];
+        if let Some(ipv4) = headers.first_chunk::<{ IPV4_HEADER_LEN as usize }>() {
+            [headers[10], headers[11]] = Checksum::of(ipv4).to_be_bytes();
+        }
+        headers
     }
 }

@@ -31,12 +31,12 @@ pub struct Profile {
 impl Profile {
     /// AWS Gateway Load Balancer: class 0x0108, types 1, 2, 3.
     pub const AWS: Self =
-        Self::checked(OptionClass::AWS, [OptionType(1), OptionType(2), OptionType(3)], 0);
+        Self::checked(OptionClass(0x0108), [OptionType(1), OptionType(2), OptionType(3)], 0);
 
     /// Tencent Cloud's gateway load balancer: class 0x0167, the same options, with 3 bits of flow direction above 29 bits
     /// of cookie in the third.
     pub const TENCENT: Self =
-        Self::checked(OptionClass::TENCENT, [OptionType(1), OptionType(2), OptionType(3)], 3);
+        Self::checked(OptionClass(0x0167), [OptionType(1), OptionType(2), OptionType(3)], 3);
 
     /// Another provider of the same manner: its class, its types for endpoint, attachment and cookie,
     /// and how many of the cookie's highest bits are not cookie but direction.

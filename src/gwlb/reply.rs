@@ -4,9 +4,11 @@ use crate::packet::{Checksum, IpProtocol};
 /// Bytes of the outer IPv4 and UDP headers of a reply.
 pub const OUTER_HEADER_LEN: usize = 28;
 
+pub(super) const IPV4_HEADER_LEN: u16 = 20;
+
 /// The datagram that goes back to the load balancer, in three parts of which only the first is new.
 ///
-/// A socket takes [`parts`](Self::parts) as they are (scatter and gather), so nothing is copied; or
+/// [`Envelope::reply`](super::Envelope::reply) makes it. A socket takes [`parts`](Self::parts) as they are (scatter and gather), so nothing is copied; or
 /// [`write_to`](Self::write_to) puts them together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reply<'a> {
@@ -17,16 +19,9 @@ pub struct Reply<'a> {
 }
 
 impl<'a> Reply<'a> {
-    /// Answers a datagram that came with the outer header `received`: addresses swapped, ports not
+    /// The answer to a datagram that came with the outer header `received`: addresses swapped, ports not
     /// (wire.md §2), then `geneve`, the GENEVE header as it came with that packet, and `inner`.
-    ///
-    /// [`Envelope::reply`](super::Envelope::reply) does this for a packet that passes unchanged. Where
-    /// `inner` is not what was received, a policy of [`UdpChecksum::Received`] would be wrong.
-    ///
-    /// # Errors
-    ///
-    /// [`ReplyError::TooLong`] where the whole would not fit into an IPv4 packet.
-    pub fn new(
+    pub(super) fn new(
         received: &Outer,
         geneve: &'a [u8],
         inner: &'a [u8],
@@ -54,7 +49,7 @@ impl<'a> Reply<'a> {
             UdpChecksum::Zero => 0,
             // Swapped addresses leave the sum as it was, and nothing else that it covers changed.
             UdpChecksum::Received => received.udp_checksum,
-            UdpChecksum::Computed => reply.sum(total_len.saturating_sub(20)),
+            UdpChecksum::Computed => reply.sum(total_len.saturating_sub(IPV4_HEADER_LEN)),
         };
         reply.headers = reply.outer.headers(total_len, policy);
         Ok(reply)

@@ -131,9 +131,9 @@ pub enum ChecksumStatus {
     Invalid,
     /// The sender has not computed one (UDP over IPv4).
     Absent,
-    /// It cannot be told from this packet: a fragment, a transport header that does not parse, an IPv6 packet whose
-    /// routing header has stops left (its final destination is elsewhere), or a protocol without an Internet
-    /// checksum.
+    /// It cannot be told from this packet: a fragment, a transport header that does not parse, a packet that is
+    /// [source-routed](IpPacket::is_source_routed) (its final destination is elsewhere), or a protocol without an
+    /// Internet checksum.
     NotCheckable,
 }
 
@@ -183,15 +183,6 @@ impl IpPacket<'_> {
                 u32::try_from(length).unwrap_or(u32::MAX),
             ),
         }
-    }
-
-    /// Whether a routing header has stops left (RFC 8200 §4.4: the fourth byte counts them).
-    fn is_source_routed(&self) -> bool {
-        let Self::V6(packet) = self else { return false };
-        packet.extension_headers().any(|header| {
-            header.kind() == IpProtocol::ROUTING
-                && header.bytes().get(3).is_some_and(|&left| left != 0)
-        })
     }
 }
 

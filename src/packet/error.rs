@@ -9,7 +9,7 @@ use core::fmt;
 #[non_exhaustive]
 pub enum ParseError {
     /// Fewer bytes are there than the header takes.
-    #[error("{layer} at offset {offset}: {expected} bytes expected, {found} found")]
+    #[error("{layer} at offset {offset}: expected {expected} bytes, found {found}")]
     Truncated {
         /// Whose header it is.
         layer: Layer,
@@ -21,7 +21,7 @@ pub enum ParseError {
         found: usize,
     },
     /// The version field does not say what the layer needs: 4, 6, or for [`Layer::Ip`] one of them.
-    #[error("{layer} at offset {offset}: version {found} found")]
+    #[error("{layer} at offset {offset}: expected version {}, found {found}", layer.version())]
     Version {
         /// The header that was expected.
         layer: Layer,
@@ -32,7 +32,7 @@ pub enum ParseError {
     },
     /// The header says that it is shorter than its fixed part (IHL, TCP data offset, AH payload length).
     #[error(
-        "{layer} at offset {offset}: header length of {found} bytes, at least {minimum} expected"
+        "{layer} at offset {offset}: expected a header length of at least {minimum} bytes, found {found}"
     )]
     HeaderLength {
         /// Whose header it is.
@@ -46,7 +46,7 @@ pub enum ParseError {
     },
     /// A length field (IPv4 total length, IPv6 payload length, UDP length) is less than the header that it
     /// includes, or more than the bytes there are.
-    #[error("{layer} length at offset {offset}: {minimum} to {maximum} expected, {found} found")]
+    #[error("{layer} length at offset {offset}: expected {minimum} to {maximum}, found {found}")]
     Length {
         /// Whose length it is.
         layer: Layer,
@@ -59,14 +59,17 @@ pub enum ParseError {
         /// The most that would be right.
         maximum: usize,
     },
-    /// An IPv6 jumbogram (RFC 2675): a payload length of zero and a jumbo payload option.
-    #[error("IPv6 jumbo payload option at offset {offset}: jumbograms are not supported")]
+    /// An IPv6 jumbo payload option (RFC 2675): that of a jumbogram, whose payload length is zero, or one beside
+    /// another payload length (§3).
+    #[error(
+        "IPv6 option at offset {offset}: expected no jumbo payload (jumbograms are not read), found one"
+    )]
     Jumbogram {
         /// Where the option is.
         offset: usize,
     },
     /// More extension headers than [`MAX_EXTENSION_HEADERS`](super::MAX_EXTENSION_HEADERS).
-    #[error("IPv6 extension header at offset {offset}: at most {maximum} expected, one more found")]
+    #[error("IPv6 extension header at offset {offset}: expected at most {maximum}, found one more")]
     TooManyExtensionHeaders {
         /// Where the first one too many starts.
         offset: usize,
@@ -75,21 +78,21 @@ pub enum ParseError {
     },
     /// A hop-by-hop options header that does not follow the IPv6 header directly (RFC 8200 §4.1).
     #[error(
-        "IPv6 hop-by-hop options at offset {offset}: expected directly after the IPv6 header only"
+        "IPv6 hop-by-hop options at offset {offset}: expected directly after the IPv6 header, found later"
     )]
     HopByHopNotFirst {
         /// Where the header starts.
         offset: usize,
     },
     /// A second fragment header: what follows it belongs to no one packet.
-    #[error("IPv6 fragment header at offset {offset}: one expected, a second found")]
+    #[error("IPv6 fragment header at offset {offset}: expected one, found a second")]
     RepeatedFragmentHeader {
         /// Where the second header starts.
         offset: usize,
     },
     /// A fragment that would make its datagram longer than 65,535 bytes ("ping of death").
     #[error(
-        "{layer} fragment at offset {offset}: datagram of at most 65535 bytes expected, {found} found"
+        "{layer} fragment at offset {offset}: expected a datagram of at most 65535 bytes, found {found}"
     )]
     FragmentEnd {
         /// IPv4 or IPv6.
@@ -100,7 +103,7 @@ pub enum ParseError {
         found: usize,
     },
     /// A fragment that is not the last and whose data are no multiple of 8 bytes (RFC 791 §3.2, RFC 8200 §4.5).
-    #[error("{layer} fragment at offset {offset}: a multiple of 8 bytes expected, {found} found")]
+    #[error("{layer} fragment at offset {offset}: expected a multiple of 8 bytes, found {found}")]
     FragmentLength {
         /// IPv4 or IPv6.
         layer: Layer,
@@ -109,24 +112,45 @@ pub enum ParseError {
         /// The length of the fragment's data.
         found: usize,
     },
-    /// A TCP option with a length that it cannot have.
+    /// An option with a length that it cannot have, in an IPv4 or TCP header or in an IPv6 options header.
     #[error(
-        "{layer} option {kind} at offset {offset}: length of {expected} expected, {found} found"
+        "{layer} option {kind} at offset {offset}: expected a length of {expected}, found {found}"
     )]
     OptionLength {
-        /// Always TCP today.
+        /// Whose options they are: [`Layer::Ipv4`], [`Layer::Ipv6Extension`] or [`Layer::Tcp`].
         layer: Layer,
         /// Where the option starts.
         offset: usize,
         /// The option's kind.
         kind: u8,
-        /// The length it has by its RFC, or the least that an option can have.
+        /// The length it has by its RFC, or the least that an option can have, or the most that there is room for.
         expected: usize,
-        /// The length found.
+        /// The length found, type and length byte included.
         found: usize,
     },
-    /// More VLAN tags than [`MAX_VLAN_TAGS`](super::ethernet::MAX_VLAN_TAGS).
-    #[error("VLAN tag at offset {offset}: at most {maximum} expected, one more found")]
+    /// An unknown option in an IPv6 options header, with a type for which its receiver discards the packet
+    /// (RFC 8200 §4.2).
+    #[error(
+        "IPv6 option {kind} at offset {offset}: expected one that is known or may be skipped, found one to discard for"
+    )]
+    UnknownOption {
+        /// Where the option starts.
+        offset: usize,
+        /// The option's type.
+        kind: u8,
+    },
+    /// An IPv6 routing header of type 0 that still has stops to go to (RFC 5095).
+    #[error(
+        "IPv6 routing header at offset {offset}: expected no segments left in type 0, found {found}"
+    )]
+    SourceRoute {
+        /// Where the segments left field is.
+        offset: usize,
+        /// How many segments are left.
+        found: u8,
+    },
+    /// More VLAN tags than [`MAX_VLAN_TAGS`](super::MAX_VLAN_TAGS).
+    #[error("VLAN tag at offset {offset}: expected at most {maximum}, found one more")]
     TooManyVlanTags {
         /// Where the first one too many starts.
         offset: usize,
@@ -149,7 +173,9 @@ impl ParseError {
             Self::Jumbogram { .. }
             | Self::TooManyExtensionHeaders { .. }
             | Self::HopByHopNotFirst { .. }
-            | Self::RepeatedFragmentHeader { .. } => Layer::Ipv6Extension,
+            | Self::RepeatedFragmentHeader { .. }
+            | Self::UnknownOption { .. }
+            | Self::SourceRoute { .. } => Layer::Ipv6Extension,
             Self::TooManyVlanTags { .. } => Layer::Ethernet,
         }
     }
@@ -168,6 +194,8 @@ impl ParseError {
             | Self::FragmentEnd { offset, .. }
             | Self::FragmentLength { offset, .. }
             | Self::OptionLength { offset, .. }
+            | Self::UnknownOption { offset, .. }
+            | Self::SourceRoute { offset, .. }
             | Self::TooManyVlanTags { offset, .. } => offset,
         }
     }
@@ -193,7 +221,11 @@ impl ParseError {
             Self::FragmentEnd { .. } => "ipv6-fragment-end",
             Self::FragmentLength { layer: Layer::Ipv4, .. } => "ipv4-fragment-length",
             Self::FragmentLength { .. } => "ipv6-fragment-length",
+            Self::OptionLength { layer: Layer::Ipv4, .. } => "ipv4-option-length",
+            Self::OptionLength { layer: Layer::Ipv6Extension, .. } => "ipv6-option-length",
             Self::OptionLength { .. } => "tcp-option-length",
+            Self::UnknownOption { .. } => "ipv6-option-unknown",
+            Self::SourceRoute { .. } => "ipv6-source-route",
             Self::TooManyVlanTags { .. } => "vlan-tag-count",
         }
     }
@@ -212,6 +244,8 @@ impl ParseError {
             | Self::FragmentEnd { offset, .. }
             | Self::FragmentLength { offset, .. }
             | Self::OptionLength { offset, .. }
+            | Self::UnknownOption { offset, .. }
+            | Self::SourceRoute { offset, .. }
             | Self::TooManyVlanTags { offset, .. } => *offset = offset.saturating_add(by),
         }
         self
@@ -249,6 +283,15 @@ pub enum Layer {
 }
 
 impl Layer {
+    /// What its version field must say.
+    const fn version(self) -> &'static str {
+        match self {
+            Self::Ipv4 => "4",
+            Self::Ipv6 => "6",
+            _ => "4 or 6",
+        }
+    }
+
     const fn truncated(self) -> &'static str {
         match self {
             Self::Ethernet => "ethernet-truncated",

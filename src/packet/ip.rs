@@ -34,6 +34,29 @@ impl<'a> IpPacket<'a> {
         }
     }
 
+    /// Looks at all that other methods look at on demand only: the transport header, TCP options, and the packet that
+    /// an ICMP error quotes; and at what a receiver discards a packet for: IPv4 options, IPv6 hop-by-hop and
+    /// destination options, and routing headers. What passes has no part that a receiver would read differently for
+    /// want of bytes.
+    ///
+    /// # Errors
+    ///
+    /// The first of theirs; [`OptionLength`](ParseError::OptionLength) of an IP option,
+    /// [`UnknownOption`](ParseError::UnknownOption) that its receiver is to discard the packet for,
+    /// [`Jumbogram`](ParseError::Jumbogram) for a jumbo payload option beside a payload length,
+    /// [`SourceRoute`](ParseError::SourceRoute) for a routing header of type 0 with segments left.
+    pub fn check_whole(&self) -> Result<(), ParseError> {
+        self.check_options()?;
+        match self.transport()? {
+            Transport::Tcp(segment) => segment.options().try_for_each(|option| option.map(drop)),
+            Transport::Icmp(message) | Transport::Icmpv6(message) => match message.quoted() {
+                Some(quoted) => quoted?.five_tuple().map(drop),
+                None => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+
     /// Length of the packet by its header, in bytes: without a [`trailer`](Self::trailer).
     pub fn total_len(&self) -> usize {
         match self {

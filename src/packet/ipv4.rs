@@ -31,15 +31,24 @@ impl<'a> Ipv4Packet<'a> {
     /// [`FragmentEnd`](ParseError::FragmentEnd) or [`FragmentLength`](ParseError::FragmentLength), all of
     /// [`Layer::Ipv4`].
     pub fn parse(slice: &'a [u8]) -> Result<Self, ParseError> {
-        let packet = Self::parse_quoted(slice)?;
+        let mut packet = Self::parse_quoted(slice)?;
         let total_len = usize::from(packet.total_len());
+        let Some(data_len) = total_len.checked_sub(packet.header_len) else {
+            return Err(packet.length_error(slice.len()));
+        };
+        if let Some(fragment) = packet.fragment() {
+            // Later fragments repeat at most the options of the first, so its header is no shorter than this.
+            fragment.check(Layer::Ipv4, 6, packet.header_len, data_len)?;
+        }
         if total_len > slice.len() {
             return Err(packet.length_error(slice.len()));
         }
+        packet.end = total_len;
         Ok(packet)
     }
 
-    /// As [`parse`](Self::parse), of a packet whose end may be missing.
+    /// As [`parse`](Self::parse), of a packet whose end may be missing: it ends where the slice ends, whatever its
+    /// total length and its fragment fields say.
     pub(super) fn parse_quoted(slice: &'a [u8]) -> Result<Self, ParseError> {
         let layer = Layer::Ipv4;
         let truncated =
@@ -58,17 +67,7 @@ impl<'a> Ipv4Packet<'a> {
         if header_len > slice.len() {
             return Err(truncated(header_len));
         }
-        let mut packet = Self { fixed, slice, header_len, end: slice.len() };
-        let total_len = usize::from(packet.total_len());
-        let Some(data_len) = total_len.checked_sub(header_len) else {
-            return Err(packet.length_error(slice.len()));
-        };
-        if let Some(fragment) = packet.fragment() {
-            // Later fragments repeat at most the options of the first, so its header is no shorter than this.
-            fragment.check(layer, 6, header_len, data_len)?;
-        }
-        packet.end = total_len.min(slice.len());
-        Ok(packet)
+        Ok(Self { fixed, slice, header_len, end: slice.len() })
     }
 
     fn length_error(&self, maximum: usize) -> ParseError {

@@ -33,8 +33,9 @@ impl<'a> Ipv6Packet<'a> {
     /// [`RepeatedFragmentHeader`](ParseError::RepeatedFragmentHeader) of [`Layer::Ipv6Extension`];
     /// [`FragmentEnd`](ParseError::FragmentEnd) or [`FragmentLength`](ParseError::FragmentLength).
     pub fn parse(slice: &'a [u8]) -> Result<Self, ParseError> {
-        let packet = Self::fixed_header(slice)?;
-        if packet.declared_len() > slice.len() {
+        let mut packet = Self::fixed_header(slice)?;
+        let declared = packet.declared_len();
+        if declared > slice.len() {
             return Err(ParseError::Length {
                 layer: Layer::Ipv6,
                 offset: 4,
@@ -43,12 +44,26 @@ impl<'a> Ipv6Packet<'a> {
                 maximum: slice.len().saturating_sub(Self::HEADER_LEN),
             });
         }
-        packet.walked()
+        if packet.payload_len() == 0 && packet.next_header() == IpProtocol::HOP_BY_HOP {
+            Chain::refuse_jumbogram(slice)?;
+        }
+        packet.end = declared;
+        packet.chain = Chain::walk(packet.bytes(), packet.next_header())?;
+        if let Some(fragment) = packet.fragment() {
+            let header = usize::from(packet.chain.fragment_at);
+            let data_len = declared.saturating_sub(header.saturating_add(8));
+            let before = header.saturating_sub(Self::HEADER_LEN);
+            fragment.check(Layer::Ipv6, header.saturating_add(2), before, data_len)?;
+        }
+        Ok(packet)
     }
 
-    /// As [`parse`](Self::parse), of a packet whose end may be missing.
+    /// As [`parse`](Self::parse), of a packet whose end may be missing: it ends where the slice ends, whatever its
+    /// payload length and its fragment header say.
     pub(super) fn parse_quoted(slice: &'a [u8]) -> Result<Self, ParseError> {
-        Self::fixed_header(slice)?.walked()
+        let mut packet = Self::fixed_header(slice)?;
+        packet.chain = Chain::walk(slice, packet.next_header())?;
+        Ok(packet)
     }
 
     fn fixed_header(slice: &'a [u8]) -> Result<Self, ParseError> {
@@ -65,22 +80,6 @@ impl<'a> Ipv6Packet<'a> {
             found: slice.len(),
         })?;
         Ok(Self { fixed, slice, end: slice.len(), chain: Chain::new(IpProtocol(fixed[6])) })
-    }
-
-    fn walked(mut self) -> Result<Self, ParseError> {
-        let declared = self.declared_len();
-        if self.payload_len() == 0 && self.next_header() == IpProtocol::HOP_BY_HOP {
-            Chain::refuse_jumbogram(self.slice)?;
-        }
-        self.end = declared.min(self.slice.len());
-        self.chain = Chain::walk(self.bytes(), self.next_header())?;
-        if let Some(fragment) = self.fragment() {
-            let header = usize::from(self.chain.fragment_at);
-            let data_len = declared.saturating_sub(header.saturating_add(8));
-            let before = header.saturating_sub(Self::HEADER_LEN);
-            fragment.check(Layer::Ipv6, header.saturating_add(2), before, data_len)?;
-        }
-        Ok(self)
     }
 
     fn declared_len(&self) -> usize {

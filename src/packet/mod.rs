@@ -29,14 +29,16 @@
 //!
 //! [`FiveTuple::parse`] is the short way from bytes to the key of a flow, for the path that every packet takes.
 
-pub mod checksum;
-pub mod ethernet;
-
+mod checksum;
+mod craft;
+mod edit;
 mod error;
+mod ethernet;
 mod five_tuple;
 mod fragment;
 mod icmp;
 mod ip;
+mod ip_option;
 mod ip_protocol;
 mod ipv4;
 mod ipv6;
@@ -48,8 +50,10 @@ mod transport;
 mod udp;
 
 pub use checksum::{Checksum, ChecksumStatus};
+pub use craft::{CraftError, Prohibited, Reset};
+pub use edit::{EditError, PacketMut};
 pub use error::{Layer, ParseError};
-pub use ethernet::EthernetFrame;
+pub use ethernet::{EthernetFrame, MAX_VLAN_TAGS, VlanTag, VlanTags};
 pub use five_tuple::{Addresses, FiveTuple, Ports};
 pub use fragment::Fragment;
 pub use icmp::{Echo, IcmpMessage, IcmpVersion};

@@ -8,7 +8,9 @@ use super::{
 /// A packet whose end is missing: one that an ICMP error quotes, its IP header and the first bytes after it, at
 /// least 8 by RFC 792; or one that was captured with a snap length.
 ///
-/// A length field that says more than there is is no error here.
+/// What the header says of the packet's length and of its place in a datagram is not held against the bytes:
+/// the packet is all of them. A host finds the socket of an ICMP error by the quoted addresses, protocol and ports
+/// alone, and so must whoever wants to see the same flow.
 #[derive(Clone, Copy, Debug)]
 pub struct QuotedPacket<'a> {
     packet: IpPacket<'a>,
@@ -20,7 +22,8 @@ impl<'a> QuotedPacket<'a> {
     ///
     /// # Errors
     ///
-    /// Those of [`IpPacket::parse`], but for lengths that say more than there is.
+    /// Those of [`IpPacket::parse`], but for those of the total or payload length (a
+    /// [`Jumbogram`](ParseError::Jumbogram) among them) and those of fragments.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
         match bytes.first().map(|byte| byte >> 4) {
             Some(4) => Self::parse_at(IcmpVersion::V4, bytes, 0),
@@ -45,7 +48,7 @@ impl<'a> QuotedPacket<'a> {
         }
     }
 
-    /// Length of the whole packet by its header, in bytes.
+    /// Length of the whole packet by its header, in bytes: not checked, perhaps less than that of the header.
     pub fn total_len(&self) -> usize {
         self.packet.total_len()
     }

@@ -3,8 +3,8 @@
 
 use std::net::IpAddr;
 
-use gwlb_geneve::geneve::{Builder, MAX_HEADER_LEN, Packet, ParseError};
-use gwlb_geneve::gwlb::{Envelope, EnvelopeError, Profile};
+use gwlb_geneve::geneve::{Builder, MAX_HEADER_LEN, OptionClass, OptionType, Packet, ParseError};
+use gwlb_geneve::gwlb::{Envelope, EnvelopeError, Outer, Profile};
 use gwlb_geneve::packet::{
     ChecksumStatus, FiveTuple, IpPacket, ParseError as InnerError, TcpOption, TcpSegment, Transport,
 };
@@ -69,16 +69,36 @@ fn rebuild(packet: &Packet<'_>, expected: &oracle::Geneve) {
     }
 }
 
-/// The load balancer's envelope: fast path, general walk and oracle agree.
+/// The load balancer's envelope, by each provider's profile: fast path, general walk and oracle agree.
 pub fn envelope(bytes: &[u8]) {
-    let parsed = Envelope::parse(bytes, &Profile::AWS);
-    assert_eq!(parsed, Envelope::parse_general(bytes, &Profile::AWS), "fast path and general walk");
-    match (parsed, oracle::envelope(bytes)) {
-        (Ok(envelope), Ok((endpoint, attachment, cookie, inner))) => {
+    for provider in oracle::PROVIDERS {
+        envelope_from(&provider, bytes);
+    }
+}
+
+/// The library's profile of a provider, its own constant where it has one.
+pub fn profile(provider: &oracle::Provider) -> Profile {
+    match provider.class {
+        0x0108 => Profile::AWS,
+        0x0167 => Profile::TENCENT,
+        class => {
+            let types = provider.types.map(OptionType);
+            let direction_bits = u8::try_from(provider.direction_bits).expect("at most 31");
+            Profile::custom(OptionClass(class), types, direction_bits).expect("a profile in order")
+        }
+    }
+}
+
+fn envelope_from(provider: &oracle::Provider, bytes: &[u8]) {
+    let profile = profile(provider);
+    let parsed = Envelope::parse(bytes, &profile);
+    assert_eq!(parsed, Envelope::parse_general(bytes, &profile), "fast path and general walk");
+    match (parsed, oracle::envelope_from(provider, bytes)) {
+        (Ok(envelope), Ok((endpoint, attachment, cookie, direction, inner))) => {
             assert_eq!(envelope.endpoint().0, endpoint);
             assert_eq!(envelope.attachment().0, attachment);
             assert_eq!(envelope.cookie().0, cookie);
-            assert_eq!(envelope.direction(), None);
+            assert_eq!(envelope.direction(), direction);
             assert_eq!(envelope.header(), &bytes[..inner]);
             assert_eq!(envelope.inner(), &bytes[inner..]);
         }
@@ -86,6 +106,26 @@ pub fn envelope(bytes: &[u8]) {
             assert_eq!((error.reason(), error.offset()), expected, "{error}");
             let geneve: Result<_, ParseError> = Packet::parse(bytes);
             assert_eq!(matches!(error, EnvelopeError::Geneve(_)), geneve.is_err());
+        }
+        (parsed, expected) => panic!("library: {parsed:?}, oracle: {expected:?}"),
+    }
+}
+
+/// The outer header: library and oracle agree on every field and on where the payload is.
+pub fn outer(bytes: &[u8]) {
+    match (Outer::parse(bytes), oracle::outer(bytes)) {
+        (Ok((outer, payload)), Ok(expected)) => {
+            assert_eq!(outer.source.octets(), expected.source);
+            assert_eq!(outer.destination.octets(), expected.destination);
+            assert_eq!((outer.source_port, outer.destination_port), expected.ports);
+            assert_eq!((outer.tos, outer.ttl), (expected.tos, expected.ttl));
+            assert_eq!(outer.udp_checksum, expected.udp_checksum);
+            let range = expected.payload..expected.end;
+            assert_eq!(payload.as_ptr_range(), bytes[range].as_ptr_range());
+        }
+        (Err(error), Err(expected)) => {
+            assert_eq!(error.reason(), expected, "{error}");
+            assert!(!error.to_string().contains('\n'));
         }
         (parsed, expected) => panic!("library: {parsed:?}, oracle: {expected:?}"),
     }

@@ -1,10 +1,16 @@
 //! Packets for property tests: mostly well-formed, so that checks deep inside are reached, then bent.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
 use gwlb_geneve::EtherType;
-use gwlb_geneve::geneve::{Builder, OptionClass, OptionType, TunnelOption, Vni};
+use gwlb_geneve::geneve::{Builder, MAX_HEADER_LEN, OptionClass, OptionType, TunnelOption, Vni};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
+use proptest::test_runner::{TestRng, TestRunner};
+
+use super::oracle::{self, PROVIDERS, Provider};
 
 /// The three options of AWS with these values.
 pub fn aws_options<'a>(
@@ -22,13 +28,20 @@ pub fn option(class: u16, kind: u8, data: &[u8]) -> TunnelOption<'_> {
 
 /// A header with these options and then `inner`.
 pub fn datagram(protocol: EtherType, options: &[TunnelOption<'_>], inner: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    Builder::new(protocol)
-        .options(options.iter().copied())
-        .build(&mut bytes)
-        .expect("a header in order");
+    let builder = Builder::new(protocol).options(options.iter().copied());
+    let mut bytes = header(&builder);
     bytes.extend_from_slice(inner);
     bytes
+}
+
+/// The header that a builder writes, without what the library needs a heap for.
+fn header<'a, I>(builder: &Builder<I>) -> Vec<u8>
+where
+    I: IntoIterator<Item = TunnelOption<'a>> + Clone,
+{
+    let mut header = [0xee; MAX_HEADER_LEN];
+    let len = builder.build_into(&mut header).expect("a header in order");
+    header[..len].to_vec()
 }
 
 /// As AWS sends it: endpoint 1, attachment 0, cookie 2 around `inner`, whose version decides the type.
@@ -38,42 +51,88 @@ pub fn aws_datagram(inner: &[u8]) -> Vec<u8> {
     datagram(protocol, &aws_options(&1_u64.to_be_bytes(), &[0; 8], &2_u32.to_be_bytes()), inner)
 }
 
-/// Class, type and data of an option, often one of AWS's and often of the right length.
-fn any_option() -> impl Strategy<Value = (u16, u8, Vec<u8>)> {
+/// How many of the values of a strategy are of each kind. Generated packets are only worth something where
+/// they get deep, and the same ones are counted each time.
+pub fn census<S, K>(strategy: &S, cases: u32, kind: impl Fn(S::Value) -> K) -> BTreeMap<K, u32>
+where
+    S: Strategy,
+    K: Ord,
+{
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases) };
+    let rng = TestRng::deterministic_rng(config.rng_algorithm);
+    let counts = RefCell::new(BTreeMap::new());
+    TestRunner::new_with_rng(config, rng)
+        .run(strategy, |value| {
+            *counts.borrow_mut().entry(kind(value)).or_default() += 1;
+            Ok(())
+        })
+        .expect("counting does not fail");
+    counts.into_inner()
+}
+
+/// Class, type and data of an option.
+type AnyOption = (u16, u8, Vec<u8>);
+
+/// An option that is often one of the provider's and often of the right length.
+fn any_option(provider: Provider) -> impl Strategy<Value = AnyOption> {
     let words = prop_oneof![3 => 0..3_usize, 1 => 0..32_usize];
-    let class = prop_oneof![6 => Just(0x0108_u16), 1 => any::<u16>()];
-    let kind = prop_oneof![8 => 1..4_u8, 1 => any::<u8>()];
-    (class, kind, words).prop_flat_map(|(class, kind, words)| {
-        let words = match (class, kind) {
-            (0x0108, 1 | 2) if words != 31 => 2,
-            (0x0108, 3) if words != 31 => 1,
-            _ => words,
+    let class = prop_oneof![6 => Just(provider.class), 1 => any::<u16>()];
+    let kind = prop_oneof![8 => prop::sample::select(provider.types.to_vec()), 1 => any::<u8>()];
+    (class, kind, words).prop_flat_map(move |(class, kind, words)| {
+        let ours = provider.types.iter().position(|known| *known == kind);
+        let words = match ours.filter(|_| class == provider.class && words != 31) {
+            Some(which) => [2, 2, 1][which],
+            None => words,
         };
         vec(any::<u8>(), words * 4).prop_map(move |data| (class, kind, data))
     })
 }
 
-/// A GENEVE packet, well-formed or with a few bytes changed, cut or added.
+/// The three options of a provider, in the usual order.
+fn usual_options(provider: Provider) -> impl Strategy<Value = Vec<AnyOption>> {
+    any::<([u8; 8], [u8; 8], [u8; 4])>().prop_map(move |(endpoint, attachment, cookie)| {
+        let data = [&endpoint[..], &attachment, &cookie];
+        let kinds = provider.types.into_iter().zip(data);
+        kinds.map(|(kind, data)| (provider.class, kind, data.to_vec())).collect()
+    })
+}
+
+/// The three options of a provider in any order, among others that nobody has to know.
+fn mixed_options(provider: Provider) -> impl Strategy<Value = Vec<AnyOption>> {
+    let strange = (any::<u16>(), 0..0x80_u8, vec(any::<u8>(), 4));
+    let strange = strange.prop_filter("one of the three", move |(class, kind, _)| {
+        *class != provider.class || !provider.types.contains(kind)
+    });
+    (usual_options(provider), vec(strange, 0..4))
+        .prop_map(|(usual, strange)| [usual, strange].concat())
+        .prop_shuffle()
+}
+
+/// A GENEVE packet of one of the providers, well-formed or with a few bytes changed, cut or added.
 pub fn geneve() -> impl Strategy<Value = Vec<u8>> {
+    prop::sample::select(&PROVIDERS[..]).prop_flat_map(geneve_from)
+}
+
+/// As [`geneve`], of this provider.
+pub fn geneve_from(provider: Provider) -> impl Strategy<Value = Vec<u8>> {
     let options = prop_oneof![
-        4 => Just(vec![(0x0108, 1, vec![7; 8]), (0x0108, 2, vec![0; 8]), (0x0108, 3, vec![9; 4])])
-            .prop_shuffle(),
-        2 => vec(any_option(), 0..8),
-        1 => vec(any_option().prop_map(|(class, kind, _)| (class, kind, Vec::new())), 0..64),
+        4 => usual_options(provider),
+        4 => mixed_options(provider),
+        2 => vec(any_option(provider), 0..8),
+        1 => vec(any_option(provider).prop_map(|(class, kind, _)| (class, kind, Vec::new())), 0..64),
     ];
-    let protocol = prop_oneof![
-        4 => Just(EtherType::IPV4),
-        2 => Just(EtherType::IPV6),
-        1 => any::<u16>().prop_map(EtherType),
+    let payload = prop_oneof![
+        5 => Just((EtherType::IPV4, 0x45_u8)),
+        3 => Just((EtherType::IPV6, 0x60)),
+        1 => (prop::sample::select(vec![EtherType::IPV4, EtherType::IPV6]), any::<u8>()),
+        1 => (any::<u16>().prop_map(EtherType), Just(0x45)),
     ];
-    let inner = (
-        prop_oneof![4 => Just(0x45_u8), 2 => Just(0x60), 1 => any::<u8>()],
-        vec(any::<u8>(), 0..60),
-    );
+    let payload = (payload, vec(any::<u8>(), 0..60));
+    // C turned over, and what is reserved in the flags, the fixed header and an option.
+    let odd = prop_oneof![3 => Just([0_u8; 4]), 1 => any::<[u8; 4]>()];
     let bend = vec((any::<Index>(), any::<u8>()), 0..3);
-    (options, protocol, 0..1_u32 << 24, any::<bool>(), inner, bend, 0..90_usize).prop_map(
-        |(options, protocol, vni, oam, (first, inner), bend, cut)| {
-            let mut bytes = Vec::new();
+    (options, payload, any::<u32>(), odd, bend, 0..90_usize).prop_map(
+        |(options, ((protocol, first), inner), vni, odd, bend, cut)| {
             let mut room = 63_usize;
             let options: Vec<_> = options
                 .iter()
@@ -84,19 +143,24 @@ pub fn geneve() -> impl Strategy<Value = Vec<u8>> {
                     fits
                 })
                 .collect();
-            Builder::new(protocol)
-                .vni(Vni::new(vni).expect("24 bits"))
-                .oam(oam && vni % 8 == 0)
-                .options(options.iter().copied())
-                .build(&mut bytes)
-                .expect("options that fit");
+            let builder = Builder::new(protocol)
+                .vni(Vni::new(vni >> 8).expect("24 bits"))
+                .oam(vni % 16 == 0)
+                .options(options.iter().copied());
+            let mut bytes = header(&builder);
+            let [critical, flags, fixed, reserved] = odd;
+            bytes[1] ^= (critical & 0x40) | (flags & 0x3f);
+            bytes[7] = fixed;
+            if !options.is_empty() {
+                bytes[11] |= reserved & 0xe0;
+            }
             bytes.push(first);
             bytes.extend(inner);
             if cut > 80 {
                 bytes.truncate(cut - 80);
             }
             for (at, value) in bend {
-                if !bytes.is_empty() && value % 3 == 0 {
+                if !bytes.is_empty() && value % 4 == 0 {
                     let at = at.index(bytes.len());
                     bytes[at] = value;
                 }
@@ -104,6 +168,51 @@ pub fn geneve() -> impl Strategy<Value = Vec<u8>> {
             bytes
         },
     )
+}
+
+/// An outer packet: UDP over IPv4 in order, or with a length, a checksum or a few other bytes wrong.
+pub fn outer() -> impl Strategy<Value = Vec<u8>> {
+    let words = prop_oneof![4 => Just(0_usize), 1 => 0..11_usize];
+    let options = words.prop_flat_map(|words| vec(any::<u8>(), 4 * words));
+    let protocol = prop_oneof![15 => Just(17_u8), 1 => any::<u8>()];
+    let flags = prop_oneof![6 => Just(0_u16), 6 => Just(0x4000), 1 => any::<u16>()];
+    let ip = (any::<[u8; 16]>(), options, flags, protocol);
+    let off = || prop_oneof![15 => Just(0_i16), 1 => -12..12_i16];
+    // A right checksum, none, or any.
+    let sum =
+        prop_oneof![6 => Just(None), 3 => Just(Some(0_u16)), 1 => any::<u16>().prop_map(Some)];
+    let udp = (vec(any::<u8>(), 0..80), off(), sum);
+    let tail = (off(), 0..8_usize, vec((any::<Index>(), any::<u8>()), 0..3));
+    let datagram = (ip, udp, tail).prop_map(|(ip, (payload, udp_off, sum), (off, tail, bend))| {
+        let ([tos, ttl, id0, id1, rest @ ..], options, flags, protocol) = ip;
+        let (addresses, ports) = rest.split_at(8);
+        let udp_len = (8 + payload.len() as u16).wrapping_add_signed(udp_off).to_be_bytes();
+        let mut udp = [ports, &udp_len, &[0, 0], &payload].concat();
+        let covered = usize::from(u16::from_be_bytes(udp_len)).min(udp.len());
+        let pseudo = [addresses, &[0, 17], &udp_len, &udp[..covered]].concat();
+        let sum = sum.unwrap_or_else(|| match oracle::checksum(&pseudo) {
+            0 => 0xffff,
+            sum => sum,
+        });
+        udp[6..8].copy_from_slice(&sum.to_be_bytes());
+
+        let header_len = 20 + options.len();
+        let total = ((header_len + udp.len()) as u16).wrapping_add_signed(off).to_be_bytes();
+        let flags = flags.to_be_bytes();
+        let mut bytes = vec![0x40 + (header_len / 4) as u8, tos, total[0], total[1], id0, id1];
+        bytes.extend([flags[0], flags[1], ttl, protocol, 0, 0]);
+        bytes.extend([addresses, &options].concat());
+        let sum = oracle::checksum(&bytes).to_be_bytes();
+        bytes[10..12].copy_from_slice(&sum);
+        bytes.extend(udp);
+        bytes.resize(bytes.len() + tail, 0xee);
+        for (at, value) in bend.into_iter().filter(|(_, value)| value % 8 == 0) {
+            let at = at.index(bytes.len().min(header_len + 8));
+            bytes[at] = value;
+        }
+        bytes
+    });
+    prop_oneof![15 => datagram, 1 => inner()]
 }
 
 /// An inner packet, well-formed or with a few bytes changed, cut or added.
@@ -134,7 +243,7 @@ fn ipv4() -> impl Strategy<Value = Vec<u8>> {
         }
         packet.extend([64, protocol, 0, 0, 10, 0, 0, 1, 192, 0, 2, 1]);
         packet.resize(20 + 4 * words, 1);
-        let sum = super::oracle::checksum(&packet);
+        let sum = oracle::checksum(&packet);
         packet[10..12].copy_from_slice(&sum.to_be_bytes());
         packet.extend(upper);
         packet

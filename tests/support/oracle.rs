@@ -72,9 +72,36 @@ pub fn geneve(bytes: &[u8]) -> Result<Geneve, Refusal> {
     })
 }
 
-/// What the AWS profile says of a UDP payload: endpoint, attachment, cookie and where the inner packet
-/// begins.
-pub fn envelope(bytes: &[u8]) -> Result<(u64, u64, u32, usize), Refusal> {
+/// How a provider writes its three options: class, types, and how many of the cookie's highest bits are
+/// direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Provider {
+    pub class: u16,
+    pub types: [u8; 3],
+    pub direction_bits: u32,
+}
+
+pub const AWS: Provider = Provider { class: 0x0108, types: [1, 2, 3], direction_bits: 0 };
+
+/// AWS, Tencent, and two that differ from these in all that can differ: types that are critical, or in
+/// falling order with zero among them, the outermost classes, one bit of cookie.
+pub const PROVIDERS: [Provider; 4] = [
+    AWS,
+    Provider { class: 0x0167, types: [1, 2, 3], direction_bits: 3 },
+    Provider { class: 0x0000, types: [0x81, 0x82, 0x83], direction_bits: 5 },
+    Provider { class: 0xffff, types: [0xff, 0x7f, 0x00], direction_bits: 31 },
+];
+
+/// Endpoint, attachment, cookie, direction, and where the inner packet begins.
+pub type Envelope = (u64, u64, u32, Option<u32>, usize);
+
+/// What the AWS profile says of a UDP payload.
+pub fn envelope(bytes: &[u8]) -> Result<Envelope, Refusal> {
+    envelope_from(&AWS, bytes)
+}
+
+/// What the profile of a provider says of a UDP payload.
+pub fn envelope_from(provider: &Provider, bytes: &[u8]) -> Result<Envelope, Refusal> {
     let header = geneve(bytes)?;
     if header.oam {
         return Err(("geneve-control-packet", 1));
@@ -87,14 +114,13 @@ pub fn envelope(bytes: &[u8]) -> Result<(u64, u64, u32, usize), Refusal> {
     let lengths = [8, 8, 4];
     let mut values: [Option<u64>; 3] = [None; 3];
     for option in &header.options {
-        let ours = option.class == 0x0108 && (1..=3).contains(&option.kind);
-        if !ours {
+        let ours = provider.types.iter().position(|kind| *kind == option.kind);
+        let Some(which) = ours.filter(|_| option.class == provider.class) else {
             if option.kind >= 0x80 {
                 return Err(("geneve-unknown-critical-option", option.offset));
             }
             continue;
-        }
-        let which = usize::from(option.kind) - 1;
+        };
         if option.data.len() != lengths[which] {
             return Err(("gwlb-option-length", option.offset));
         }
@@ -103,13 +129,15 @@ pub fn envelope(bytes: &[u8]) -> Result<(u64, u64, u32, usize), Refusal> {
         }
         values[which] = Some(option.data.iter().fold(0, |sum, byte| sum * 256 + u64::from(*byte)));
     }
-    let [Some(endpoint), Some(attachment), Some(cookie)] = values else {
+    let [Some(endpoint), Some(attachment), Some(third)] = values else {
         return Err(("gwlb-option-missing", 8));
     };
     if bytes.len() == header.payload || bytes[header.payload] / 16 != version {
         return Err(("inner-version", header.payload));
     }
-    Ok((endpoint, attachment, cookie as u32, header.payload))
+    let cookies = 1 << (32 - provider.direction_bits);
+    let direction = (provider.direction_bits > 0).then_some((third / cookies) as u32);
+    Ok((endpoint, attachment, (third % cookies) as u32, direction, header.payload))
 }
 
 /// The Internet checksum, 16 bits at a time (RFC 1071).
@@ -137,7 +165,7 @@ pub struct Ip {
     pub fragment: Option<(u32, usize, bool)>,
     /// Kind and length of each IPv6 extension header.
     pub extensions: Vec<(u8, usize)>,
-    /// Whether a routing header has stops left.
+    /// Whether a routing header or an IPv4 source route has stops left.
     pub source_routed: bool,
 }
 
@@ -165,7 +193,7 @@ pub fn ip(bytes: &[u8]) -> Result<Ip, Refusal> {
     }
 }
 
-/// `quoted` where the end of the packet may be missing.
+/// `quoted` where the end of the packet may be missing: its length and fragment fields are then not believed.
 fn ipv4(bytes: &[u8], quoted: bool) -> Result<Ip, Refusal> {
     if bytes.first().is_some_and(|first| first / 16 != 4) {
         return Err(("ipv4-version", 0));
@@ -180,19 +208,19 @@ fn ipv4(bytes: &[u8], quoted: bool) -> Result<Ip, Refusal> {
     if upper > bytes.len() {
         return Err(("ipv4-truncated", 0));
     }
-    let total = number(bytes, 2, 2);
+    let total = if quoted { bytes.len() } else { number(bytes, 2, 2) };
     if total < upper {
         return Err(("ipv4-total-length", 2));
     }
     let more = bytes[6] & 0x20 != 0;
     let offset = number(bytes, 6, 2) % 0x2000 * 8;
-    if more && (total - upper) % 8 != 0 {
+    if more && (total - upper) % 8 != 0 && !quoted {
         return Err(("ipv4-fragment-length", 6));
     }
-    if (more || offset > 0) && offset + total > 65_535 {
+    if (more || offset > 0) && offset + total > 65_535 && !quoted {
         return Err(("ipv4-fragment-end", 6));
     }
-    if total > bytes.len() && !quoted {
+    if total > bytes.len() {
         return Err(("ipv4-total-length", 2));
     }
     Ok(Ip {
@@ -200,11 +228,27 @@ fn ipv4(bytes: &[u8], quoted: bool) -> Result<Ip, Refusal> {
         destination: bytes[16..20].to_vec(),
         protocol: bytes[9],
         upper,
-        end: total.min(bytes.len()),
+        end: total,
         fragment: (more || offset > 0).then(|| (number(bytes, 4, 2) as u32, offset, more)),
         extensions: Vec::new(),
-        source_routed: false,
+        source_routed: ipv4_source_route(&bytes[20..upper]),
     })
+}
+
+/// Whether a source route (131 or 137) among the options has a stop left: its pointer counts from 1.
+fn ipv4_source_route(options: &[u8]) -> bool {
+    let mut at = 0;
+    while at + 1 < options.len() && options[at] != 0 {
+        let length = if options[at] == 1 { 1 } else { usize::from(options[at + 1]) };
+        if options[at] != 1 && length < 2 || at + length > options.len() {
+            return false;
+        }
+        if [131, 137].contains(&options[at]) && length > 2 && options[at + 2] <= options[at + 1] {
+            return true;
+        }
+        at += length;
+    }
+    false
 }
 
 fn ipv6(bytes: &[u8], quoted: bool) -> Result<Ip, Refusal> {
@@ -214,11 +258,11 @@ fn ipv6(bytes: &[u8], quoted: bool) -> Result<Ip, Refusal> {
     if bytes.len() < 40 {
         return Err(("ipv6-truncated", 0));
     }
-    let declared = 40 + number(bytes, 4, 2);
-    if declared > bytes.len() && !quoted {
+    let declared = if quoted { bytes.len() } else { 40 + number(bytes, 4, 2) };
+    if declared > bytes.len() {
         return Err(("ipv6-payload-length", 4));
     }
-    if declared == 40 && bytes[6] == 0 {
+    if declared == 40 && bytes[6] == 0 && !quoted {
         if let Some(offset) = jumbo_option(bytes) {
             return Err(("ipv6-jumbogram", offset));
         }
@@ -228,7 +272,7 @@ fn ipv6(bytes: &[u8], quoted: bool) -> Result<Ip, Refusal> {
         destination: bytes[24..40].to_vec(),
         protocol: bytes[6],
         upper: 40,
-        end: declared.min(bytes.len()),
+        end: declared,
         fragment: None,
         extensions: Vec::new(),
         source_routed: false,
@@ -270,7 +314,7 @@ fn ipv6(bytes: &[u8], quoted: bool) -> Result<Ip, Refusal> {
         ip.protocol = bytes[at];
         ip.upper += length;
     }
-    if let (Some(at), Some((_, offset, more))) = (fragment_at, ip.fragment) {
+    if let (Some(at), Some((_, offset, more)), false) = (fragment_at, ip.fragment, quoted) {
         let data = declared - (at + 8);
         if more && data % 8 != 0 {
             return Err(("ipv6-fragment-length", at + 2));
@@ -295,6 +339,64 @@ fn jumbo_option(bytes: &[u8]) -> Option<usize> {
         }
     }
     None
+}
+
+/// The outer headers of a datagram, and where its payload begins and ends.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Outer {
+    pub source: [u8; 4],
+    pub destination: [u8; 4],
+    pub ports: (u16, u16),
+    pub tos: u8,
+    pub ttl: u8,
+    pub udp_checksum: u16,
+    pub payload: usize,
+    pub end: usize,
+}
+
+/// What the outer IPv4 and UDP headers are, or the reason why they are none to believe.
+pub fn outer(bytes: &[u8]) -> Result<Outer, &'static str> {
+    let ip = ip(bytes).map_err(|_| "outer-malformed")?;
+    if bytes[0] / 16 != 4 {
+        return Err("outer-not-ipv4");
+    }
+    if checksum(&bytes[..ip.upper]) != 0 {
+        return Err("outer-header-checksum");
+    }
+    if ip.is_part() {
+        return Err("outer-fragment");
+    }
+    if bytes[9] != 17 {
+        return Err("outer-not-udp");
+    }
+    let udp = ip.upper;
+    if ip.end - udp < 8 {
+        return Err("outer-malformed");
+    }
+    let length = number(bytes, udp + 4, 2);
+    if length < 8 || length > ip.end - udp {
+        return Err("outer-malformed");
+    }
+    let end = udp + length;
+    if number(bytes, udp + 6, 2) != 0 {
+        // The pseudo header: both addresses, zero, the protocol, the UDP length (RFC 768).
+        let mut summed = bytes[12..20].to_vec();
+        summed.extend([0, 17, bytes[udp + 4], bytes[udp + 5]]);
+        summed.extend(&bytes[udp..end]);
+        if checksum(&summed) != 0 {
+            return Err("outer-checksum");
+        }
+    }
+    Ok(Outer {
+        source: [bytes[12], bytes[13], bytes[14], bytes[15]],
+        destination: [bytes[16], bytes[17], bytes[18], bytes[19]],
+        ports: (number(bytes, udp, 2) as u16, number(bytes, udp + 2, 2) as u16),
+        tos: bytes[1],
+        ttl: bytes[8],
+        udp_checksum: number(bytes, udp + 6, 2) as u16,
+        payload: udp + 8,
+        end,
+    })
 }
 
 /// What an IP packet carries.

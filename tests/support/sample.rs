@@ -1,6 +1,8 @@
 //! Single packets, in order, to start from.
 
 use gwlb_geneve::EtherType;
+use gwlb_geneve::gwlb::Outer;
+use gwlb_geneve::packet::{Checksum, IpProtocol};
 
 use super::generate::{aws_datagram, aws_options, datagram, option};
 
@@ -9,7 +11,7 @@ pub fn ipv4(protocol: u8, transport: &[u8]) -> Vec<u8> {
     let [l0, l1] = (20 + transport.len() as u16).to_be_bytes();
     let mut bytes = vec![0x45, 0, l0, l1, 0x12, 0x34, 0x40, 0, 63, protocol, 0, 0];
     bytes.extend([10, 1, 2, 3, 10, 9, 8, 7]);
-    let sum = gwlb_geneve::packet::Checksum::of(&bytes);
+    let sum = Checksum::of(&bytes);
     bytes[10..12].copy_from_slice(&sum.to_be_bytes());
     bytes.extend_from_slice(transport);
     bytes
@@ -71,5 +73,27 @@ pub fn many_options() -> Vec<u8> {
     options.extend(aws_options(&[1; 8], &[0; 8], &[2; 4]));
     let bytes = datagram(EtherType::IPV4, &options, &ipv4(6, &tcp(b"hello")));
     assert_eq!(bytes[0], 63, "252 bytes of options");
+    bytes
+}
+
+/// The outer IPv4 packet that `outer` and `payload` come in, with a right UDP checksum where `sum` says so.
+pub fn outer(outer: &Outer, payload: &[u8], sum: bool) -> Vec<u8> {
+    let udp_len = (8 + payload.len()) as u16;
+    let [l0, l1] = (20 + udp_len).to_be_bytes();
+    let mut bytes = vec![0x45, outer.tos, l0, l1, 0, 0, 0, 0, outer.ttl, 17, 0, 0];
+    bytes.extend(outer.source.octets());
+    bytes.extend(outer.destination.octets());
+    let check = Checksum::of(&bytes);
+    bytes[10..12].copy_from_slice(&check.to_be_bytes());
+    for field in [outer.source_port, outer.destination_port, udp_len, 0] {
+        bytes.extend(field.to_be_bytes());
+    }
+    bytes.extend_from_slice(payload);
+    if sum {
+        let mut check = Checksum::new();
+        check.add_pseudo_header_v4(outer.source, outer.destination, IpProtocol::UDP, udp_len);
+        check.add(&bytes[20..]);
+        bytes[26..28].copy_from_slice(&check.finish().to_be_bytes());
+    }
     bytes
 }

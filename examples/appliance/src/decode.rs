@@ -7,14 +7,17 @@ use std::net::IpAddr;
 use anyhow::Result;
 use clap::Args;
 use gwlb_geneve::capture;
-use gwlb_geneve::geneve::{self, OptionClass};
-use gwlb_geneve::gwlb::{Envelope, Outer, OuterError, Profile};
-use gwlb_geneve::packet::{self, EthernetFrame, FiveTuple, IpPacket, IpProtocol, QuotedPacket};
+use gwlb_geneve::geneve;
+use gwlb_geneve::gwlb::{Envelope, EnvelopeError, Outer, OuterError, Profile};
+use gwlb_geneve::packet::{
+    ChecksumStatus, EthernetFrame, FiveTuple, IpPacket, IpProtocol, Layer, ParseError,
+    QuotedPacket, Transport, UdpDatagram,
+};
 use gwlb_geneve::{EtherType, Timestamp};
 use serde::Serialize;
 
-use crate::Input;
-use crate::capture::{check_ports, is_geneve, walk};
+use crate::capture::{Capture, is_geneve};
+use crate::{Input, say};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -26,15 +29,14 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    check_ports(&options.input.ports)?;
+    let mut capture = Capture::open(&options.input.file)?;
     let mut out = BufWriter::new(io::stdout().lock());
-    let mut summary = Summary::default();
-    let walked = walk(&options.input.file, |captured, ip| {
-        summary.packets += 1;
+    let (mut geneve, mut bad) = (0_u64, 0_u64);
+    capture.walk(|captured, ip| {
         let Some(ip) = ip.filter(|ip| is_geneve(ip, &options.input.ports)) else { return Ok(()) };
-        summary.geneve += 1;
         let record = Record::of(captured, ip);
-        summary.bad += u64::from(record.error.is_some());
+        geneve += 1;
+        bad += u64::from(record.error.is_some());
         if options.json {
             serde_json::to_writer(&mut out, &record).map_err(io::Error::from)?;
             writeln!(out)?;
@@ -42,25 +44,17 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             writeln!(out, "{record}")?;
         }
         Ok(())
-    });
+    })?;
     out.flush()?;
-    eprintln!("{summary}");
-    walked
-}
-
-#[derive(Default)]
-struct Summary {
-    packets: u64,
-    geneve: u64,
-    bad: u64,
-}
-
-impl fmt::Display for Summary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { packets, geneve, bad } = self;
-        let other = packets - geneve;
-        write!(f, "{packets} packets: {geneve} GENEVE, {bad} of them with errors; {other} other")
+    if !capture.is_hopeless() {
+        let other = capture.packets - geneve;
+        say(&format!(
+            "{} packets: {geneve} GENEVE, {bad} of them with errors; {other} other; {} unreadable",
+            capture.packets + capture.unreadable,
+            capture.unreadable
+        ));
     }
+    capture.finish()
 }
 
 /// A GENEVE packet, layer by layer as far as they go. The JSON form is a contract: fields are added, never renamed.
@@ -165,13 +159,18 @@ impl Record {
         if truncated {
             self.fail("outer", outer.bytes().len(), "truncated", "the capture holds only a part");
         } else if let Err(error) = check_outer(ip) {
-            self.fail("outer", 0, error.reason(), error);
+            self.fail("outer", error.offset(), error.reason(), error);
         }
-        if outer.fragment().is_none() {
-            let payload =
-                outer.payload().get(packet::UdpDatagram::HEADER_LEN..).unwrap_or_default();
-            self.read_geneve(payload, truncated);
+        if outer.fragment().is_some_and(|fragment| !fragment.is_atomic()) {
+            return;
         }
+        // No further than the UDP length says: what follows is no part of the datagram.
+        let udp = outer.payload();
+        let length = udp
+            .get(4..6)
+            .map_or(0, |length| usize::from(u16::from_be_bytes([length[0], length[1]])));
+        let payload = udp.get(UdpDatagram::HEADER_LEN..length.min(udp.len())).unwrap_or_default();
+        self.read_geneve(payload, truncated);
     }
 
     fn read_geneve(&mut self, payload: &[u8], truncated: bool) {
@@ -181,14 +180,24 @@ impl Record {
         };
         self.geneve = Some(Geneve::from(&geneve));
         // Other tunnels speak GENEVE too: only who brings an option of AWS is held to AWS's profile.
-        if geneve.options().any(|option| option.class() == OptionClass::AWS) {
+        if geneve.options().any(|option| option.class() == Profile::AWS.class()) {
             match Envelope::parse(payload, &Profile::AWS) {
                 Ok(envelope) => self.gwlb = Some(Gwlb::from(&envelope)),
-                Err(error) => self.fail("gwlb", error.offset(), error.reason(), error),
+                Err(error) => {
+                    let layer = match error {
+                        EnvelopeError::Geneve(_) | EnvelopeError::Endpoint(_) => "geneve",
+                        _ => "gwlb",
+                    };
+                    self.fail(layer, error.offset(), error.reason(), error);
+                }
             }
+        } else if let Err(error) = geneve.check_endpoint(|_, _| false) {
+            self.fail("geneve", error.offset(), error.reason(), error);
         }
         match geneve.protocol_type() {
-            EtherType::IPV4 | EtherType::IPV6 => self.read_inner(geneve.payload(), truncated),
+            kind @ (EtherType::IPV4 | EtherType::IPV6) => {
+                self.read_inner(kind, geneve.payload(), truncated);
+            }
             EtherType::ETHERNET => self.read_ethernet(geneve.payload(), truncated),
             _ => {}
         }
@@ -203,22 +212,28 @@ impl Record {
         let vlans = frame.vlan_tags().map(|tag| tag.id()).collect();
         self.ethernet = Some(Ethernet { r#type: ether_type.to_string(), vlans });
         if matches!(ether_type, EtherType::IPV4 | EtherType::IPV6) {
-            self.read_inner(frame.payload(), truncated);
+            self.read_inner(ether_type, frame.payload(), truncated);
         }
     }
 
-    fn read_inner(&mut self, ip: &[u8], truncated: bool) {
+    fn read_inner(&mut self, kind: EtherType, ip: &[u8], truncated: bool) {
+        let found = ip.first().map_or(0, |first| first >> 4);
+        let (expected, layer) =
+            if kind == EtherType::IPV4 { (4, Layer::Ipv4) } else { (6, Layer::Ipv6) };
+        if !ip.is_empty() && found != expected {
+            let error = ParseError::Version { layer, offset: 0, found };
+            return self.fail("inner", 0, error.reason(), error);
+        }
         let parsed = if truncated {
             QuotedPacket::parse(ip).map(|packet| {
                 (packet.total_len(), packet.fragment(), packet.protocol(), packet.five_tuple().ok())
             })
         } else {
             IpPacket::parse(ip).map(|packet| {
-                let tuple = packet.five_tuple();
-                if let Err(error) = &tuple {
+                if let Err(error) = packet.check_whole() {
                     self.fail("inner", error.offset(), error.reason(), error);
                 }
-                let ends = tuple.unwrap_or(FiveTuple {
+                let ends = packet.five_tuple().unwrap_or(FiveTuple {
                     addresses: packet.addresses(),
                     protocol: packet.protocol(),
                     ports: None,
@@ -253,7 +268,24 @@ impl Record {
 /// Outer IPv6 is no gateway load balancer's, but it is GENEVE.
 fn check_outer(ip: &[u8]) -> Result<(), OuterError> {
     match Outer::parse(ip) {
-        Ok(_) | Err(OuterError::NotIpv4) => Ok(()),
+        Ok(_) => Ok(()),
+        Err(OuterError::NotIpv4) => {
+            let packet = IpPacket::parse(ip)?;
+            if packet.is_fragment() {
+                return Err(OuterError::Fragment);
+            }
+            match packet.transport()? {
+                Transport::Udp(udp)
+                    if packet.verify_transport_checksum() == ChecksumStatus::Invalid
+                        // A tunnel may leave it away (RFC 6935).
+                        && udp.checksum() != 0 =>
+                {
+                    let offset = packet.header_len() + 6;
+                    Err(OuterError::Checksum { offset, found: udp.checksum() })
+                }
+                _ => Ok(()),
+            }
+        }
         Err(error) => Err(error),
     }
 }

@@ -4,6 +4,7 @@ mod capture;
 mod decode;
 mod replay;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -30,7 +31,8 @@ struct Input {
     /// A pcap or pcapng file.
     file: std::path::PathBuf,
     /// A UDP destination port that carries GENEVE; give it again for more.
-    #[arg(long = "port", value_name = "PORT", default_values_t = [gwlb_geneve::geneve::UDP_PORT])]
+    #[arg(long = "port", value_name = "PORT", default_values_t = [gwlb_geneve::geneve::UDP_PORT],
+        value_parser = clap::value_parser!(u16).range(1..))]
     ports: Vec<u16>,
 }
 
@@ -44,10 +46,24 @@ fn main() -> ExitCode {
         // Whoever read our output has enough of it: no error of ours.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            say(&format!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Writes a line to standard error, control characters of file names and the like made visible. If nobody can read it,
+/// there is nobody to tell.
+fn say(line: &str) {
+    let visible: String = line
+        .chars()
+        .flat_map(|character| {
+            let control = character.is_control();
+            let escaped = character.escape_default().filter(move |_| control);
+            escaped.chain(std::iter::once(character).filter(move |_| !control))
+        })
+        .collect();
+    let _ = writeln!(std::io::stderr(), "{visible}");
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -74,13 +74,31 @@ fn the_table_for_a_person() {
     }
 }
 
+/// What the fixtures say of each file is what comes out.
+#[test]
+fn malformed_packets_are_dropped_for_their_reasons() {
+    let output = appliance(&["replay", "--json", text(&root("tests/captures/malformed.pcapng"))]);
+    let report: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+    assert_eq!(report["forwarded"], 0, "{report}");
+    assert!(report["dropped"].as_object().expect("reasons").len() > 35, "{report}");
+    // Later fragments and ICMP errors belong to the flow of the packet that they go with.
+    for (file, flows) in
+        [("fragments.pcapng", 2), ("icmp.pcapng", 4), ("overlapping-tenants.pcapng", 2)]
+    {
+        let output = appliance(&["replay", "--json", text(&root("tests/captures").join(file))]);
+        let report: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+        assert_eq!(report["flows"], flows, "{file}: {report}");
+    }
+}
+
 /// A run that must fail says so in one line that contains `expected`.
 fn refused(arguments: &[&str], expected: &str) {
     let output = appliance(arguments);
     let stderr = String::from_utf8_lossy(&output.stderr);
-    let last = stderr.lines().last().unwrap_or_default();
     assert_eq!(output.status.code(), Some(1), "{arguments:?}: {stderr}");
-    assert!(last.starts_with("error: ") && last.contains(expected), "{arguments:?}: {stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{arguments:?}: {stderr}");
+    assert!(stderr.starts_with("error: ") && stderr.contains(expected), "{arguments:?}: {stderr}");
+    assert!(output.stdout.is_empty(), "{arguments:?}: nothing to tell");
 }
 
 #[test]
@@ -93,18 +111,32 @@ fn files_that_are_no_captures_are_refused_in_one_line() {
     };
     let empty = write("empty", b"");
     let other = write("other", b"#!/bin/sh\necho not a capture\n");
-    let missing = folder.join("missing");
+    // A capture of an IEEE 802.11 card: nothing in it can be read.
+    let mut radio =
+        vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 105, 0, 0, 0];
+    for _ in 0..3 {
+        radio.extend([0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 4, 0, 0, 0, 8, 0, 0, 0]);
+    }
+    let radio = write("radio.pcap", &radio);
+    let missing = folder.join("missing\n\u{1b}[31m");
     for command in ["decode", "replay"] {
         refused(&[command, text(&missing)], "No such file");
         refused(&[command, text(&folder)], "directory");
         refused(&[command, text(&empty)], "empty");
         refused(&[command, text(&other)], "magic number");
+        refused(&[command, text(&radio)], "link type 105");
     }
     let http = root("tests/captures/http.pcapng");
-    refused(&["decode", text(&http), "--port", "0"], "expected 1 to 65535");
+    let port = appliance(&["decode", text(&http), "--port", "0"]);
+    assert_eq!(port.status.code(), Some(2), "as for other wrong arguments");
+    assert!(String::from_utf8_lossy(&port.stderr).contains("1..=65535"));
     refused(&["replay", text(&http), "--write", text(&missing.join("out"))], "cannot create");
     let copy = write("copy.pcapng", &fs::read(&http).expect("our capture"));
     refused(&["replay", text(&copy), "--write", text(&copy)], "overwrite");
+    let link = folder.join("link.pcapng");
+    let _ = fs::remove_file(&link);
+    fs::hard_link(&copy, &link).expect("a second name");
+    refused(&["replay", text(&copy), "--write", text(&link)], "overwrite");
     assert_eq!(fs::read(&copy).ok(), fs::read(&http).ok(), "the capture is still there");
 }
 
@@ -113,7 +145,11 @@ fn a_cut_capture_is_read_up_to_the_cut() {
     let whole = fs::read(root("tests/captures/http.pcapng")).expect("our capture");
     let path = scratch("cut").join("cut.pcapng");
     fs::write(&path, &whole[..whole.len() - 5]).expect("a file");
-    refused(&["replay", "--json", text(&path)], "packet");
+    let output = appliance(&["replay", "--json", text(&path)]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("packet"));
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(report["unreadable"], 1);
     let [all, cut] = [root("tests/captures/http.pcapng"), path].map(|path| {
         String::from_utf8(appliance(&["decode", "--json", text(&path)]).stdout).expect("UTF-8")
     });

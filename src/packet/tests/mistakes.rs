@@ -139,7 +139,7 @@ fn total_length_is_held_against_the_slice() {
     let packet = ipv4(17, &[], &udp(&[0; 40]));
     let cut = &packet[..packet.len() - 1];
     let error = FiveTuple::parse(cut).unwrap_err();
-    assert_eq!(error.to_string(), "IPv4 length at offset 2: 20 to 67 expected, 68 found");
+    assert_eq!(error.to_string(), "IPv4 length at offset 2: expected 20 to 67, found 68");
     assert_eq!(
         (error.reason(), error.layer(), error.offset()),
         ("ipv4-total-length", Layer::Ipv4, 2)
@@ -358,4 +358,51 @@ fn unknown_icmpv6_errors_quote_a_packet_too() {
         let message = IcmpMessage::parse(IcmpVersion::V6, &bytes).unwrap();
         assert_eq!(message.quoted().is_some(), is_error, "type {kind}");
     }
+}
+
+/// What an ICMP error that quotes these bytes is about.
+fn quoted_ports(quote: &[u8]) -> Option<(u16, u16)> {
+    let (version, kind) =
+        if quote[0] >> 4 == 4 { (IcmpVersion::V4, 3) } else { (IcmpVersion::V6, 1) };
+    let bytes = [&[kind, 4, 0, 0, 0, 0, 0, 0], quote].concat();
+    let message = IcmpMessage::parse(version, &bytes).unwrap();
+    let quoted = message.quoted().unwrap().unwrap();
+    assert_eq!(quoted.bytes(), quote);
+    let ports = quoted.five_tuple().unwrap().ports;
+    ports.map(|ports| (ports.source, ports.destination))
+}
+
+#[test]
+fn a_quoted_length_does_not_hide_the_ports() {
+    let mut quote = ipv4(6, &[], &tcp(&[], b"data"));
+    for total_len in [0, 5, 19, 20, 23, 1500, 65_535_u16] {
+        quote[2..4].copy_from_slice(&total_len.to_be_bytes());
+        assert_eq!(quoted_ports(&quote), Some((4660, 443)), "total length {total_len}");
+    }
+    let mut quote = ipv6(60, &[&[17, 0, 1, 4, 0, 0, 0, 0][..], &udp(b"data")].concat());
+    for payload_len in [0, 3, 8, 11, 1500, 65_535_u16] {
+        quote[4..6].copy_from_slice(&payload_len.to_be_bytes());
+        assert_eq!(quoted_ports(&quote), Some((4660, 53)), "payload length {payload_len}");
+    }
+    let jumbogram = [&[17, 0, 0xc2, 4, 0, 1, 0, 0][..], &udp(b"data")].concat();
+    let mut quote = ipv6(0, &jumbogram);
+    quote[4..6].fill(0);
+    assert_eq!(quoted_ports(&quote), Some((4660, 53)));
+}
+
+#[test]
+fn a_quoted_fragment_may_be_an_impossible_one() {
+    let data = udp(&[0; 9]);
+    assert_eq!(data.len(), 17);
+    assert_eq!(quoted_ports(&ipv4_fragment(ipv4(17, &[], &data), 0, true)), Some((4660, 53)));
+    for more in [false, true] {
+        let mut quote = ipv4_fragment(ipv4(17, &[], &data), 8 * 8191, more);
+        assert_eq!(quoted_ports(&quote), None);
+        quote[2..4].fill(0);
+        assert_eq!(quoted_ports(&quote), None);
+        let later = [&fragment_header(17, 8 * 8191, more)[..], &data].concat();
+        assert_eq!(quoted_ports(&ipv6(44, &later)), None);
+    }
+    let first = [&fragment_header(17, 0, true)[..], &data].concat();
+    assert_eq!(quoted_ports(&ipv6(44, &first)), Some((4660, 53)));
 }

@@ -1,0 +1,254 @@
+use alloc::collections::TryReserveError;
+use alloc::vec::Vec;
+
+use super::accounts::Accounts;
+use super::entry::Entry;
+use super::phase::Evictable;
+use super::ring::{Links, Node, Place, Rings};
+use crate::flow::clock::Tick;
+
+/// Entries in slots, and the rings in which they wait for their end.
+///
+/// A flow that may not be evicted stands in the wheel, in a bucket no later than its deadline. A packet only moves
+/// the deadline: the flow stays where it is until its bucket's time comes, and is then put to where it belongs. So
+/// packets of established flows touch no memory but their own, and each flow is moved about once per time-out.
+///
+/// A flow that may be evicted stands in its endpoint's list of its kind, the least recently used one first. All of
+/// a list have the same time-out, so the first is the first to expire too, and one place in the wheel stands for
+/// the whole list. It moves to the end when a packet comes, once in a tick at most.
+pub(super) struct Store<S> {
+    slots: Vec<Slot<S>>,
+    limit: usize,
+    vacant: Option<u32>,
+    used: usize,
+    pub(super) accounts: Accounts,
+    donors: Links,
+    buckets: Vec<Links>,
+    /// All buckets before this tick's are done.
+    pub(super) swept: Tick,
+}
+
+enum Slot<S> {
+    Used(Entry<S>),
+    Vacant { next: Option<u32>, generation: u8 },
+}
+
+/// 69 seconds: a flow of a longer time-out is looked at this often.
+const BUCKETS: u32 = 4_096;
+
+impl<S> Store<S> {
+    pub(super) fn new(limit: usize, endpoints: usize) -> Result<Self, TryReserveError> {
+        let mut slots = Vec::new();
+        slots.try_reserve_exact(limit)?;
+        let mut buckets = Vec::new();
+        buckets.try_reserve_exact(usize::try_from(BUCKETS).unwrap_or(0))?;
+        buckets.extend((0..BUCKETS).map(|bucket| Links::alone(Place::Bucket(bucket).into())));
+        Ok(Self {
+            slots,
+            limit,
+            vacant: None,
+            used: 0,
+            accounts: Accounts::new(endpoints)?,
+            donors: Links::alone(Place::Donors.into()),
+            buckets,
+            swept: 0,
+        })
+    }
+
+    pub(super) const fn bytes(limit: usize, endpoints: usize) -> usize {
+        limit
+            .saturating_mul(size_of::<Slot<S>>())
+            .saturating_add(Accounts::bytes(endpoints))
+            .saturating_add((BUCKETS as usize).saturating_mul(size_of::<Links>()))
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.used
+    }
+
+    pub(super) const fn is_full(&self) -> bool {
+        self.used >= self.limit
+    }
+
+    #[inline]
+    pub(super) fn get(&self, slot: u32) -> Option<&Entry<S>> {
+        match self.slots.get(usize::try_from(slot).ok()?)? {
+            Slot::Used(entry) => Some(entry),
+            Slot::Vacant { .. } => None,
+        }
+    }
+
+    #[inline]
+    pub(super) fn get_mut(&mut self, slot: u32) -> Option<&mut Entry<S>> {
+        match self.slots.get_mut(usize::try_from(slot).ok()?)? {
+            Slot::Used(entry) => Some(entry),
+            Slot::Vacant { .. } => None,
+        }
+    }
+
+    /// Any slot in use, from `from` on.
+    pub(super) fn used_from(&self, from: u32) -> Option<u32> {
+        let end = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+        (from..end).find(|slot| self.get(*slot).is_some())
+    }
+
+    /// The slot that the next entry gets, and that entry's generation.
+    pub(super) fn next_slot(&self) -> Option<(u32, u8)> {
+        let Some(slot) = self.vacant else {
+            let next = u32::try_from(self.slots.len()).ok()?;
+            return (self.slots.len() < self.limit).then_some((next, 0));
+        };
+        match self.slots.get(usize::try_from(slot).ok()?)? {
+            Slot::Vacant { generation, .. } => Some((slot, *generation)),
+            Slot::Used(_) => None,
+        }
+    }
+
+    /// Puts an entry into the [next slot](Self::next_slot).
+    pub(super) fn put(&mut self, entry: Entry<S>) {
+        self.used = self.used.saturating_add(1);
+        match self.vacant.and_then(|slot| self.slots.get_mut(usize::try_from(slot).ok()?)) {
+            Some(slot) => {
+                if let Slot::Vacant { next, .. } = slot {
+                    self.vacant = *next;
+                }
+                *slot = Slot::Used(entry);
+            }
+            None => self.slots.push(Slot::Used(entry)),
+        }
+    }
+
+    /// Takes out an entry that stands in no ring any more.
+    pub(super) fn take(&mut self, slot: u32) -> Option<Entry<S>> {
+        let place = self.slots.get_mut(usize::try_from(slot).ok()?)?;
+        let Slot::Used(Entry { generation, .. }) = place else { return None };
+        let vacant = Slot::Vacant { next: self.vacant, generation: generation.wrapping_add(1) };
+        let Slot::Used(entry) = core::mem::replace(place, vacant) else { return None };
+        self.vacant = Some(slot);
+        self.used = self.used.saturating_sub(1);
+        Some(entry)
+    }
+
+    /// Lets a flow that is in no ring wait for its end: in the wheel, or, evictable, in its endpoint's list.
+    pub(super) fn wait(
+        &mut self,
+        slot: u32,
+        account: u32,
+        kind: Option<Evictable>,
+        deadline: Tick,
+    ) {
+        let flow = Place::Flow(slot).into();
+        let Some(kind) = kind else { return self.schedule(flow, deadline) };
+        self.push(Place::Idle(account, kind).into(), flow);
+        let timer = Place::Timer(account, kind).into();
+        if self.is_alone(timer) {
+            self.schedule(timer, deadline);
+        }
+        let donor = Place::Donor(account).into();
+        if self.is_alone(donor) {
+            self.push(Place::Donors.into(), donor);
+        }
+    }
+
+    /// Takes a flow out of the ring that it waits in. The list's timer stays: it will find out.
+    pub(super) fn leave(&mut self, slot: u32, account: u32, kind: Option<Evictable>) {
+        self.unlink(Place::Flow(slot).into());
+        if kind.is_some()
+            && Evictable::ALL.iter().all(|kind| self.is_alone(Place::Idle(account, *kind).into()))
+        {
+            self.unlink(Place::Donor(account).into());
+        }
+    }
+
+    /// Puts a node that is alone into the bucket of a tick, or the last one of the wheel where that is later.
+    pub(super) fn schedule(&mut self, node: Node, deadline: Tick) {
+        let horizon = self.swept.saturating_add(u64::from(BUCKETS).saturating_sub(1));
+        let tick = deadline.clamp(self.swept, horizon);
+        self.push(bucket_of(tick), node);
+    }
+
+    /// The next node in the wheel whose tick has come, which is then alone.
+    pub(super) fn due(&mut self, now: Tick) -> Option<Node> {
+        // Once around is enough, however long nobody has looked.
+        let once_around = now.saturating_add(1).saturating_sub(u64::from(BUCKETS));
+        self.swept = self.swept.max(once_around);
+        while self.swept <= now {
+            if let Some(node) = self.first(bucket_of(self.swept)) {
+                self.unlink(node);
+                return Some(node);
+            }
+            self.swept = self.swept.saturating_add(1);
+        }
+        None
+    }
+
+    /// The tick of the first bucket that is not empty.
+    pub(super) fn next_tick(&self) -> Option<Tick> {
+        let ticks = (0..u64::from(BUCKETS)).map(|ahead| self.swept.saturating_add(ahead));
+        ticks.into_iter().find(|tick| !self.is_alone(bucket_of(*tick)))
+    }
+
+    /// The flow of an endpoint that should make room first: the least recently used one that is evictable.
+    pub(super) fn victim_of(&self, account: u32) -> Option<u32> {
+        let heads = Evictable::ALL.iter().filter_map(|kind| self.first_idle(account, *kind));
+        heads.min_by_key(|slot| self.get(*slot).map(|entry| entry.last_seen.tick()))
+    }
+
+    /// The same of the endpoint whose turn it is.
+    pub(super) fn victim_of_others(&mut self) -> Option<u32> {
+        let donor = self.first(Place::Donors.into())?;
+        let Place::Donor(account) = donor.place() else { return None };
+        self.unlink(donor);
+        self.push(Place::Donors.into(), donor);
+        self.victim_of(account)
+    }
+
+    pub(super) fn first_idle(&self, account: u32, kind: Evictable) -> Option<u32> {
+        match self.first(Place::Idle(account, kind).into())?.place() {
+            Place::Flow(slot) => Some(slot),
+            _ => None,
+        }
+    }
+}
+
+impl<S> Rings for Store<S> {
+    fn links(&self, node: Node) -> Links {
+        let links = match node.place() {
+            Place::Flow(slot) => self.get(slot).map(|entry| entry.links),
+            Place::Bucket(bucket) => {
+                usize::try_from(bucket).ok().and_then(|bucket| self.buckets.get(bucket).copied())
+            }
+            Place::Donors => Some(self.donors),
+            Place::Donor(account) => self.accounts.get(account).map(|account| account.donor),
+            Place::Idle(account, kind) => {
+                self.accounts.get(account).map(|account| account.idle(kind))
+            }
+            Place::Timer(account, kind) => {
+                self.accounts.get(account).map(|account| account.timer(kind))
+            }
+        };
+        links.unwrap_or(Links::alone(node))
+    }
+
+    fn links_mut(&mut self, node: Node) -> Option<&mut Links> {
+        match node.place() {
+            Place::Flow(slot) => self.get_mut(slot).map(|entry| &mut entry.links),
+            Place::Bucket(bucket) => self.buckets.get_mut(usize::try_from(bucket).ok()?),
+            Place::Donors => Some(&mut self.donors),
+            Place::Donor(account) => {
+                self.accounts.get_mut(account).map(|account| &mut account.donor)
+            }
+            Place::Idle(account, kind) => {
+                self.accounts.get_mut(account).map(|account| account.idle_mut(kind))
+            }
+            Place::Timer(account, kind) => {
+                self.accounts.get_mut(account).map(|account| account.timer_mut(kind))
+            }
+        }
+    }
+}
+
+fn bucket_of(tick: Tick) -> Node {
+    let [a, b, ..] = tick.to_le_bytes();
+    Place::Bucket(u32::from(u16::from_le_bytes([a, b])) & (BUCKETS - 1)).into()
+}

@@ -1,0 +1,208 @@
+use super::entry::{Entry, Marks, PerDirection};
+use super::observation::{NOWHERE, Observation, Probe, Refusal};
+use super::phase::Evictable;
+use super::ring::{Links, Place, Rings};
+use super::{EndReason, EndedFlow, FlowId, FlowPhase, FlowTable};
+use crate::flow::clock::{Moment, Tick, deadline};
+use crate::flow::index::Index;
+use crate::flow::{Direction, Relation};
+
+/// How flows find room, wait for their end and come to it.
+impl<S> FlowTable<S> {
+    #[inline]
+    pub(super) fn locate(&self, probe: &Probe) -> Option<u32> {
+        let is = |slot| self.store.get(slot).is_some_and(|entry| entry.key == probe.key);
+        if is(probe.slot) {
+            return Some(probe.slot);
+        }
+        self.index.find(probe.hash, is)
+    }
+
+    /// Lets a flow wait in the ring of its phase, having been in that of the phase before.
+    pub(super) fn rearrange(&mut self, slot: u32, before: FlowPhase, now: Moment) {
+        let Some(entry) = self.store.get(slot) else { return };
+        let (key, phase) = (entry.key, entry.phase);
+        let Some(account) = self.store.accounts.find(&self.seed, key.endpoint()) else { return };
+        self.store.leave(slot, account, before.evictable());
+        let over = deadline(now, self.timeouts.of(&key, phase));
+        self.store.wait(slot, account, phase.evictable(), over);
+    }
+
+    /// Makes sure that there is room, and says in whose account.
+    pub(super) fn make_room(
+        &mut self,
+        probe: &Probe,
+        seen: &Observation<'_>,
+        now: Moment,
+        ended: &mut impl FnMut(EndedFlow<S>),
+    ) -> Result<u32, Refusal> {
+        if seen.relation == Relation::IcmpError {
+            return Err(Refusal::IcmpError);
+        }
+        if let Some(slot) = self.locate(probe) {
+            if !self.has_expired(slot, now.tick()) {
+                return Err(Refusal::Known);
+            }
+            self.end(slot, EndReason::Idle, ended);
+        }
+        let endpoint = probe.key.endpoint();
+        let account = |table: &Self| table.store.accounts.find(&table.seed, endpoint);
+        let flows = |table: &Self, number: Option<u32>| {
+            number.and_then(|number| table.store.accounts.get(number)).map_or(0, |own| own.flows)
+        };
+        let own = account(self);
+        let crowded = match own {
+            Some(_) => flows(self, own) >= self.quota,
+            None => !self.store.accounts.has_room() || self.quota == 0,
+        };
+        if crowded || self.store.is_full() {
+            self.sweep(now.tick(), usize::MAX, ended);
+        }
+        let own = account(self);
+        if own.is_none() && !self.store.accounts.has_room() {
+            return Err(Refusal::Endpoints);
+        }
+        let victim = own.and_then(|own| self.store.victim_of(own));
+        if flows(self, own) >= self.quota {
+            self.end(victim.ok_or(Refusal::Quota)?, EndReason::Evicted, ended);
+        } else if self.store.is_full() {
+            let victim = victim.or_else(|| self.store.victim_of_others());
+            self.end(victim.ok_or(Refusal::Full)?, EndReason::Evicted, ended);
+        }
+        let (slot, _) = self.store.next_slot().ok_or(Refusal::Full)?;
+        if !self.index.insert(probe.hash, slot) {
+            return Err(Refusal::Collisions);
+        }
+        match account(self).or_else(|| self.store.accounts.open(&self.seed, endpoint)) {
+            Some(account) => Ok(account),
+            None => {
+                self.index.remove(probe.hash, slot);
+                Err(Refusal::Endpoints)
+            }
+        }
+    }
+
+    /// Writes an entry into the slot that room was made in.
+    pub(super) fn put(
+        &mut self,
+        probe: &Probe,
+        seen: &Observation<'_>,
+        now: Moment,
+        state: S,
+        account: u32,
+    ) -> FlowId {
+        let (slot, generation) = self.store.next_slot().unwrap_or((NOWHERE, 0));
+        let (phase, is_answer) = FlowPhase::first(&probe.key, seen.flags);
+        let mut marks = Marks::default();
+        if (seen.direction == Direction::Reverse) != is_answer {
+            marks.set(Marks::OPENED_IN_REVERSE);
+        }
+        let mut entry = Entry {
+            key: probe.key,
+            links: Links::alone(Place::Flow(slot).into()),
+            first_seen: now,
+            last_seen: now,
+            packets: PerDirection::default(),
+            bytes: PerDirection::default(),
+            endpoint: PerDirection::default(),
+            attachment: PerDirection::default(),
+            cookie: PerDirection::default(),
+            outer_source: PerDirection::both(core::net::Ipv4Addr::UNSPECIFIED),
+            outer_destination: PerDirection::both(core::net::Ipv4Addr::UNSPECIFIED),
+            outer_source_port: PerDirection::default(),
+            outer_destination_port: PerDirection::default(),
+            outer_tos: PerDirection::default(),
+            outer_ttl: PerDirection::default(),
+            marks,
+            phase,
+            generation,
+            state,
+        };
+        entry.count(seen.direction, seen.length, seen.flags);
+        let kept =
+            self.envelopes.remember(slot, &mut entry, seen.direction, seen.outer, seen.envelope);
+        if !kept {
+            self.counters.headers_dropped = self.counters.headers_dropped.wrapping_add(1);
+        }
+        let id = entry.id(slot);
+        self.store.put(entry);
+        let over = deadline(now, self.timeouts.of(&probe.key, phase));
+        self.store.wait(slot, account, phase.evictable(), over);
+        if let Some(account) = self.store.accounts.get_mut(account) {
+            account.flows = account.flows.saturating_add(1);
+        }
+        self.counters.created = self.counters.created.wrapping_add(1);
+        id
+    }
+
+    fn deadline_of(&self, slot: u32) -> Option<Tick> {
+        let entry = self.store.get(slot)?;
+        Some(deadline(entry.last_seen, self.timeouts.of(&entry.key, entry.phase)))
+    }
+
+    fn has_expired(&self, slot: u32, now: Tick) -> bool {
+        self.deadline_of(slot).is_some_and(|deadline| deadline <= now)
+    }
+
+    /// Turns the wheel up to `now`, or until `at_most` nodes were looked at.
+    pub(super) fn sweep(
+        &mut self,
+        now: Tick,
+        at_most: usize,
+        ended: &mut impl FnMut(EndedFlow<S>),
+    ) -> usize {
+        let mut looked_at = 0_usize;
+        while looked_at < at_most {
+            let Some(node) = self.store.due(now) else { break };
+            looked_at = looked_at.saturating_add(1);
+            let (slot, timer) = match node.place() {
+                Place::Flow(slot) => (Some(slot), false),
+                Place::Timer(account, kind) => (self.store.first_idle(account, kind), true),
+                _ => (None, false),
+            };
+            let Some((slot, deadline)) =
+                slot.and_then(|slot| Some((slot, self.deadline_of(slot)?)))
+            else {
+                continue;
+            };
+            if timer || deadline > now {
+                self.store.schedule(node, deadline);
+            }
+            if deadline <= now {
+                self.end(slot, EndReason::Idle, ended);
+            }
+        }
+        looked_at
+    }
+
+    pub(super) fn end(
+        &mut self,
+        slot: u32,
+        reason: EndReason,
+        ended: &mut impl FnMut(EndedFlow<S>),
+    ) {
+        if let Some(flow) = self.take(slot, reason) {
+            ended(flow);
+        }
+    }
+
+    pub(super) fn take(&mut self, slot: u32, reason: EndReason) -> Option<EndedFlow<S>> {
+        let key = self.store.get(slot)?.key;
+        let kind: Option<Evictable> = self.store.get(slot)?.phase.evictable();
+        let account = self.store.accounts.find(&self.seed, key.endpoint())?;
+        self.store.leave(slot, account, kind);
+        self.index.remove(Index::short(self.seed.hash(&key)), slot);
+        let mut entry = self.store.take(slot)?;
+        self.envelopes.forget(slot, &mut entry);
+        let own = self.store.accounts.get_mut(account)?;
+        own.flows = own.flows.saturating_sub(1);
+        if own.flows == 0 {
+            for kind in Evictable::ALL {
+                self.store.unlink(Place::Timer(account, kind).into());
+            }
+            self.store.accounts.close(&self.seed, account);
+        }
+        self.counters.ended(reason, entry.phase, entry.is_half());
+        Some(EndedFlow::new(entry, reason, &self.clock))
+    }
+}

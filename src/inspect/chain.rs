@@ -1,0 +1,272 @@
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::fmt;
+
+use super::{
+    Action, BuildError, CloseReason, Context, Inspector, Interest, Member, Packet, Scope, Verdict,
+    Vote,
+};
+
+/// Inspectors put together while the program runs. It is an inspector too, and judges as a tuple of the same members
+/// would.
+///
+/// Each member keeps the states of all flows in a column of its own, so a flow of a chain is a row number: no box for
+/// each flow.
+///
+/// ```
+/// use gwlb_geneve::inspect::{Chain, Inspector, Verdict, check, packet_fn};
+///
+/// let mut chain = Chain::new();
+/// chain.push(packet_fn("first", |_, _| Verdict::PASS))?;
+/// chain.push(packet_fn("second", |_, _| Verdict::PASS))?;
+/// assert_eq!(chain.len(), 2);
+/// assert_eq!(check(&chain), Ok(()));
+/// # Ok::<(), gwlb_geneve::inspect::BuildError>(())
+/// ```
+#[derive(Default)]
+pub struct Chain {
+    members: Vec<Box<dyn Column>>,
+    /// For each row, a bit for each member that has a state in it; no bit for a row that is free.
+    rows: Vec<u64>,
+    free: Vec<u32>,
+    /// A bit for each member that looks at packets.
+    packets: u64,
+}
+
+impl Chain {
+    /// The most members that a chain can have.
+    pub const MAX_MEMBERS: usize = 64;
+
+    /// A chain without members, which passes everything.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a member behind the others.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] where it could never fire, where its name is used already, and for a 65th.
+    pub fn push<I: Inspector>(&mut self, inspector: I) -> Result<(), BuildError> {
+        let index = self.members.len();
+        if index == Self::MAX_MEMBERS {
+            return Err(BuildError::TooMany { most: Self::MAX_MEMBERS });
+        }
+        if I::INTEREST.contains(Interest::PACKETS) {
+            self.packets |= bit(index);
+        }
+        self.members.push(Box::new(States { inspector, rows: Vec::new() }));
+        super::check(self).inspect_err(|_| {
+            self.members.pop();
+            self.packets &= !bit(index);
+        })
+    }
+
+    /// How many members there are.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    fn take_row(&mut self) -> Option<Row> {
+        match self.free.pop() {
+            Some(row) => Some(Row(row)),
+            None => {
+                let row = u32::try_from(self.rows.len()).ok()?;
+                self.rows.push(0);
+                Some(Row(row))
+            }
+        }
+    }
+
+    /// The members that have a state in a row.
+    fn active(&mut self, row: Row) -> Option<&mut u64> {
+        self.rows.get_mut(row.index())
+    }
+}
+
+/// What a chain remembers of a flow: where its members remember it.
+#[derive(Debug)]
+pub struct Row(u32);
+
+impl Row {
+    const fn index(&self) -> usize {
+        self.0 as usize
+    }
+
+    const fn copy(&self) -> Self {
+        Self(self.0)
+    }
+}
+
+impl Inspector for Chain {
+    type Flow = Row;
+    const INTEREST: Interest = Interest::PACKETS.and(Interest::END);
+
+    fn name(&self) -> &str {
+        "chain"
+    }
+
+    fn open(&mut self, first: &Packet<'_>, cx: &mut Context<'_>) -> Option<Row> {
+        let row = self.take_row()?;
+        let mut active = 0;
+        for (index, member) in self.members.iter_mut().enumerate() {
+            if member.open(row.index(), first, cx) {
+                active |= bit(index);
+            }
+        }
+        if let Some(place) = self.active(row.copy()) {
+            *place = active;
+        }
+        if active == 0 {
+            self.free.push(row.0);
+            return None;
+        }
+        Some(row)
+    }
+
+    fn packet(&mut self, row: &mut Row, packet: &Packet<'_>, cx: &mut Context<'_>) -> Verdict {
+        let Some(active) = self.rows.get_mut(row.index()) else { return Verdict::PASS_FLOW };
+        let mut left = *active & self.packets;
+        while left != 0 {
+            let index = left.trailing_zeros();
+            left &= left.wrapping_sub(1);
+            let Some(member) = self.members.get_mut(index as usize) else { break };
+            let verdict = member.packet(row.index(), packet, cx);
+            match (verdict.action(), verdict.scope()) {
+                (Action::Pass, Scope::Packet) => {}
+                (Action::Pass, Scope::Flow) => {
+                    member.close(row.index(), CloseReason::Done, cx);
+                    *active &= !bit(index as usize);
+                    if *active == 0 {
+                        return Verdict::PASS_FLOW;
+                    }
+                }
+                _ => return verdict,
+            }
+        }
+        Verdict::PASS
+    }
+
+    fn close(&mut self, row: Row, why: CloseReason, cx: &mut Context<'_>) {
+        let active = self.active(row.copy()).map(core::mem::take).unwrap_or_default();
+        for (index, member) in self.members.iter_mut().enumerate() {
+            if active & bit(index) != 0 {
+                member.close(row.index(), why, cx);
+            }
+        }
+        self.free.push(row.0);
+    }
+
+    fn members(&self, visit: &mut dyn FnMut(Member<'_>)) {
+        for member in &self.members {
+            member.members(visit);
+        }
+    }
+
+    fn explain(
+        &mut self,
+        row: &mut Row,
+        packet: &Packet<'_>,
+        cx: &mut Context<'_>,
+        votes: &mut Vec<Vote>,
+    ) {
+        for member in &mut self.members {
+            member.explain(row.index(), packet, cx, votes);
+        }
+    }
+}
+
+impl fmt::Debug for Chain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut list = f.debug_list();
+        self.members(&mut |member| {
+            list.entry(&member.name);
+        });
+        list.finish()
+    }
+}
+
+/// `index` is that of a member, below 64.
+const fn bit(index: usize) -> u64 {
+    1 << (index % Chain::MAX_MEMBERS)
+}
+
+/// A member whose type is forgotten, with the states of all flows.
+trait Column: Send {
+    fn open(&mut self, row: usize, first: &Packet<'_>, cx: &mut Context<'_>) -> bool;
+    fn packet(&mut self, row: usize, packet: &Packet<'_>, cx: &mut Context<'_>) -> Verdict;
+    fn close(&mut self, row: usize, why: CloseReason, cx: &mut Context<'_>);
+    fn members(&self, visit: &mut dyn FnMut(Member<'_>));
+    fn explain(
+        &mut self,
+        row: usize,
+        packet: &Packet<'_>,
+        cx: &mut Context<'_>,
+        votes: &mut Vec<Vote>,
+    );
+}
+
+struct States<I: Inspector> {
+    inspector: I,
+    rows: Vec<Option<I::Flow>>,
+}
+
+impl<I: Inspector> States<I> {
+    fn state(&mut self, row: usize) -> Option<&mut I::Flow> {
+        self.rows.get_mut(row)?.as_mut()
+    }
+}
+
+impl<I: Inspector> Column for States<I> {
+    fn open(&mut self, row: usize, first: &Packet<'_>, cx: &mut Context<'_>) -> bool {
+        let state = self.inspector.open(first, cx);
+        let opened = state.is_some();
+        if self.rows.len() <= row {
+            self.rows.resize_with(row.saturating_add(1), || None);
+        }
+        if let Some(place) = self.rows.get_mut(row) {
+            *place = state;
+        }
+        opened
+    }
+
+    fn packet(&mut self, row: usize, packet: &Packet<'_>, cx: &mut Context<'_>) -> Verdict {
+        match self.rows.get_mut(row) {
+            Some(Some(state)) => self.inspector.packet(state, packet, cx),
+            _ => Verdict::PASS_FLOW,
+        }
+    }
+
+    fn close(&mut self, row: usize, why: CloseReason, cx: &mut Context<'_>) {
+        let state = self.rows.get_mut(row).and_then(Option::take);
+        if let (Some(state), true) = (state, I::INTEREST.contains(Interest::END)) {
+            self.inspector.close(state, why, cx);
+        }
+    }
+
+    fn members(&self, visit: &mut dyn FnMut(Member<'_>)) {
+        self.inspector.members(visit);
+    }
+
+    fn explain(
+        &mut self,
+        row: usize,
+        packet: &Packet<'_>,
+        cx: &mut Context<'_>,
+        votes: &mut Vec<Vote>,
+    ) {
+        if self.state(row).is_none() {
+            self.inspector.members(&mut |member| {
+                votes.push(Vote { name: member.name.to_owned(), verdict: None });
+            });
+        } else if let Some(Some(state)) = self.rows.get_mut(row) {
+            self.inspector.explain(state, packet, cx, votes);
+        }
+    }
+}

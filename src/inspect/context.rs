@@ -1,0 +1,105 @@
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+
+use crate::Timestamp;
+use crate::flow::Direction;
+
+/// What an inspector can do beside its verdict, and the time.
+///
+/// The time is that of the packet, never the system's clock, so that a replay judges as live traffic was judged.
+#[derive(Debug)]
+pub struct Context<'a> {
+    now: Timestamp,
+    effects: &'a mut Effects,
+}
+
+impl<'a> Context<'a> {
+    /// A context at a moment, whose effects are gathered in `effects`.
+    pub fn new(now: Timestamp, effects: &'a mut Effects) -> Self {
+        Self { now, effects }
+    }
+
+    /// The packet's time.
+    #[inline]
+    pub const fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Tells people about the packet.
+    pub fn alert(&mut self, alert: Alert) {
+        self.effects.alerts.push(alert);
+    }
+
+    /// Marks the flow: bits that stay with it and that other inspectors and logs see.
+    #[inline]
+    pub fn mark(&mut self, bits: u32) {
+        self.effects.marks |= bits;
+    }
+
+    /// Asks for the packet, and the flow's packets from here on, to be kept as evidence.
+    #[inline]
+    pub fn capture(&mut self) {
+        self.effects.capture = true;
+    }
+
+    /// Sends an IP packet of the inspector's own in the flow's envelope, beside the one that it looks at.
+    pub fn inject(&mut self, direction: Direction, packet: Vec<u8>) {
+        self.effects.injections.push(Injection { direction, packet });
+    }
+}
+
+/// What inspectors did beside their verdicts, gathered by whoever runs them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Effects {
+    /// Alerts in the order in which they were given.
+    pub alerts: Vec<Alert>,
+    /// Bits to mark the flow with.
+    pub marks: u32,
+    /// Whether evidence is to be kept.
+    pub capture: bool,
+    /// Packets to be sent.
+    pub injections: Vec<Injection>,
+}
+
+impl Effects {
+    /// Forgets everything and keeps the memory.
+    pub fn clear(&mut self) {
+        self.alerts.clear();
+        self.marks = 0;
+        self.capture = false;
+        self.injections.clear();
+    }
+}
+
+/// A packet of an inspector's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Injection {
+    /// Which way it goes, as its flow's key sees it.
+    pub direction: Direction,
+    /// The IP packet.
+    pub packet: Vec<u8>,
+}
+
+/// Something that people should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alert {
+    /// The inspector, or its rule, that says so: a stable name.
+    pub name: Cow<'static, str>,
+    /// What it found, for a person.
+    pub message: Cow<'static, str>,
+    /// How bad it is.
+    pub severity: Severity,
+}
+
+/// How bad something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Good to know.
+    Info,
+    /// Unusual.
+    Notice,
+    /// Likely an attack.
+    Warning,
+    /// An attack.
+    Critical,
+}

@@ -1,0 +1,39 @@
+//! The contract of an inspector: what it is asked, what it may answer, and how several become one.
+//!
+//! An [`Inspector`] looks at the packets of a flow and says what becomes of them. What it has to remember of a flow
+//! is its [`Flow`](Inspector::Flow): the engine owns that value, hands it back with every packet of the flow and drops
+//! it when the flow ends. The inspector itself belongs to one worker, so it needs no lock.
+//!
+//! The shortest one is a closure:
+//!
+//! ```
+//! use gwlb_geneve::inspect::{Reason, Verdict, packet_fn};
+//!
+//! const TELNET: Reason = Reason::new("telnet");
+//! let no_telnet = packet_fn("no-telnet", |packet, _cx| match packet.five_tuple().ports {
+//!     Some(ports) if ports.destination == 23 => Verdict::reject(TELNET),
+//!     _ => Verdict::PASS,
+//! });
+//! # let _ = no_telnet;
+//! ```
+//!
+//! Several become one in two ways, which give the same verdicts: a tuple, put together by the compiler, where a
+//! member that does nothing costs next to nothing; and a [`Chain`], put together while the program runs, from a
+//! configuration say. Members are asked in order; the first that drops or rejects ends it.
+//!
+//! [`check`] refuses what cannot be meant: an inspector that never fires, a name that is used twice.
+
+mod chain;
+mod closure;
+mod compose;
+mod context;
+mod inspector;
+mod packet;
+mod verdict;
+
+pub use chain::Chain;
+pub use closure::{PacketFn, packet_fn};
+pub use context::{Alert, Context, Effects, Injection, Severity};
+pub use inspector::{BuildError, CloseReason, Inspector, Interest, Member, Vote, check};
+pub use packet::Packet;
+pub use verdict::{Action, Reason, Scope, Verdict};

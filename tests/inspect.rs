@@ -1,0 +1,297 @@
+//! The contract of an inspector, and that both ways of putting inspectors together judge alike.
+#![cfg(feature = "alloc")]
+
+mod support;
+
+use std::sync::{Arc, Mutex};
+
+use gwlb_geneve::Timestamp;
+use gwlb_geneve::flow::{Direction, PacketFlow};
+use gwlb_geneve::gwlb::{Envelope, Profile};
+use gwlb_geneve::inspect::*;
+use gwlb_geneve::packet::IpPacket;
+use proptest::prelude::*;
+use support::sample;
+
+/// What happened, in order.
+type Log = Arc<Mutex<Vec<String>>>;
+
+/// Answers the packets of a flow from a script, and writes down what it was asked.
+struct Scripted<const HOOKS: u8> {
+    name: String,
+    /// Whether flows are its own, flow by flow, over and over.
+    mine: Vec<bool>,
+    /// Its verdict on a flow's `n`th packet; passes when it has run out.
+    script: Vec<Verdict>,
+    opened: usize,
+    log: Log,
+}
+
+const PACKETS: u8 = 1;
+const BOTH: u8 = 3;
+
+impl<const HOOKS: u8> Inspector for Scripted<HOOKS> {
+    type Flow = usize;
+    const INTEREST: Interest = match HOOKS {
+        PACKETS => Interest::PACKETS,
+        BOTH => Interest::PACKETS.and(Interest::END),
+        2 => Interest::END,
+        _ => Interest::NONE,
+    };
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn open(&mut self, _: &Packet<'_>, cx: &mut Context<'_>) -> Option<usize> {
+        let mine = self.mine[self.opened % self.mine.len()];
+        self.opened += 1;
+        self.log.lock().unwrap().push(format!("{} open {mine} {:?}", self.name, cx.now()));
+        mine.then_some(0)
+    }
+
+    fn packet(&mut self, seen: &mut usize, _: &Packet<'_>, cx: &mut Context<'_>) -> Verdict {
+        let verdict = self.script.get(*seen).copied().unwrap_or(Verdict::PASS);
+        self.log.lock().unwrap().push(format!("{} packet {seen}", self.name));
+        *seen += 1;
+        cx.mark(1 << *seen);
+        verdict
+    }
+
+    fn close(&mut self, seen: usize, why: CloseReason, _: &mut Context<'_>) {
+        self.log.lock().unwrap().push(format!("{} close {seen} {why:?}", self.name));
+    }
+}
+
+fn scripted<const HOOKS: u8>(
+    name: &str,
+    mine: &[bool],
+    script: &[Verdict],
+    log: &Log,
+) -> Scripted<HOOKS> {
+    let (mine, script) = (mine.to_vec(), script.to_vec());
+    Scripted { name: name.to_owned(), mine, script, opened: 0, log: log.clone() }
+}
+
+/// Calls `use_it` with an inspection packet.
+fn with_packet<T>(use_it: impl FnOnce(&Packet<'_>) -> T) -> T {
+    let datagram = sample::ipv4_tcp();
+    let envelope = Envelope::parse(&datagram, &Profile::AWS).unwrap();
+    let ip = IpPacket::parse(envelope.inner()).unwrap();
+    let flow = PacketFlow::of(envelope.endpoint(), &ip).unwrap();
+    use_it(&Packet::new(&envelope, flow, flow.direction, ip).unwrap())
+}
+
+/// Runs flows side by side, as an engine does: a flow that is refused or passed for good is asked no more, and is
+/// closed at its end. Gives every verdict and the marks.
+fn run<I: Inspector>(
+    mut inspector: I,
+    flows: usize,
+    packets: usize,
+) -> (Vec<Option<Verdict>>, u32) {
+    let mut effects = Effects::default();
+    let verdicts = with_packet(|packet| {
+        let mut cx = Context::new(Timestamp::from_nanos(7), &mut effects);
+        let mut states: Vec<_> = (0..flows).map(|_| inspector.open(packet, &mut cx)).collect();
+        let mut verdicts = Vec::new();
+        for _ in 0..packets {
+            for place in &mut states {
+                let Some(state) = place else {
+                    verdicts.push(None);
+                    continue;
+                };
+                let verdict = inspector.packet(state, packet, &mut cx);
+                verdicts.push(Some(verdict));
+                if verdict.scope() == Scope::Flow {
+                    let why =
+                        if verdict.is_pass() { CloseReason::Done } else { CloseReason::Refused };
+                    inspector.close(place.take().unwrap(), why, &mut cx);
+                }
+            }
+        }
+        for state in states.into_iter().flatten() {
+            inspector.close(state, CloseReason::Idle, &mut cx);
+        }
+        verdicts
+    });
+    (verdicts, effects.marks)
+}
+
+fn any_verdict() -> impl Strategy<Value = Verdict> {
+    let reason = Reason::new("scripted");
+    prop_oneof![
+        6 => Just(Verdict::PASS),
+        2 => Just(Verdict::PASS_FLOW),
+        1 => Just(Verdict::drop(reason)),
+        1 => Just(Verdict::drop(reason).for_flow()),
+        1 => Just(Verdict::reject(reason)),
+    ]
+}
+
+fn any_member() -> impl Strategy<Value = (Vec<bool>, Vec<Verdict>)> {
+    (prop::collection::vec(any::<bool>(), 1..5), prop::collection::vec(any_verdict(), 0..6))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    /// The same verdicts, the same hooks in the same order, the same marks.
+    #[test]
+    fn a_tuple_and_a_chain_judge_alike(
+        a in any_member(), b in any_member(), c in any_member(),
+        flows in 1..6_usize, packets in 0..8_usize,
+    ) {
+        let log = [Log::default(), Log::default()];
+        let members = |log: &Log| (
+            scripted::<PACKETS>("a", &a.0, &a.1, log),
+            scripted::<BOTH>("b", &b.0, &b.1, log),
+            scripted::<2>("c", &c.0, &c.1, log),
+        );
+        let tuple = run(members(&log[0]), flows, packets);
+        let mut chain = Chain::new();
+        let (x, y, z) = members(&log[1]);
+        chain.push(x).unwrap();
+        chain.push(y).unwrap();
+        chain.push(z).unwrap();
+        prop_assert_eq!(tuple, run(chain, flows, packets));
+        let [tuple, chain] = log.map(|log| log.lock().unwrap().clone());
+        prop_assert_eq!(tuple, chain);
+    }
+
+    /// Tuples within tuples and a chain within a chain are no different.
+    #[test]
+    fn nesting_changes_nothing(
+        a in any_member(), b in any_member(), c in any_member(), flows in 1..4_usize,
+    ) {
+        let log = Log::default();
+        let make = |name: &str, member: &(Vec<bool>, Vec<Verdict>)| {
+            scripted::<BOTH>(name, &member.0, &member.1, &log)
+        };
+        let flat = run((make("a", &a), make("b", &b), make("c", &c)), flows, 7);
+        let flat_log = std::mem::take(&mut *log.lock().unwrap());
+        let nested = run(((make("a", &a), Some(make("b", &b))), (), (make("c", &c),)), flows, 7);
+        let nested_log = std::mem::take(&mut *log.lock().unwrap());
+        prop_assert_eq!(flat, nested);
+        prop_assert_eq!(flat_log, nested_log);
+    }
+}
+
+#[test]
+fn the_first_refusal_ends_the_way() {
+    let log = Log::default();
+    let reason = Reason::new("no");
+    let verdicts = run(
+        (
+            scripted::<PACKETS>("a", &[true], &[Verdict::PASS, Verdict::drop(reason)], &log),
+            scripted::<PACKETS>("b", &[true], &[], &log),
+        ),
+        1,
+        3,
+    );
+    let drop = Verdict::drop(reason);
+    assert_eq!(verdicts.0, [Some(Verdict::PASS), Some(drop), Some(Verdict::PASS)]);
+    let asked: Vec<_> =
+        log.lock().unwrap().iter().filter(|line| line.contains("packet")).cloned().collect();
+    assert_eq!(asked, ["a packet 0", "b packet 0", "a packet 1", "a packet 2", "b packet 1"]);
+}
+
+#[test]
+fn a_flow_that_nobody_wants_is_not_opened() {
+    let log = Log::default();
+    let none = scripted::<PACKETS>("a", &[false], &[], &log);
+    assert_eq!(run((none, ()), 2, 2).0, [None; 4]);
+    let mut chain = Chain::new();
+    chain.push(scripted::<PACKETS>("a", &[false], &[], &log)).unwrap();
+    assert_eq!(run(chain, 2, 2).0, [None; 4]);
+    assert_eq!(run(Chain::new(), 1, 1).0, [None]);
+}
+
+#[test]
+fn what_cannot_be_meant_is_refused() {
+    let log = Log::default();
+    let silent = || scripted::<0>("silent", &[true], &[], &log);
+    let named = || scripted::<PACKETS>("same", &[true], &[], &log);
+    let never = BuildError::NeverFires { name: "silent".into() };
+    let twice = BuildError::SameName { name: "same".into() };
+    assert_eq!(check(&silent()), Err(never.clone()));
+    assert_eq!(check(&(named(), silent())), Err(never.clone()));
+    assert_eq!(check(&(named(), (Some(named()),))), Err(twice.clone()));
+    assert_eq!(check(&((), None::<Scripted<PACKETS>>, named())), Ok(()));
+
+    let mut chain = Chain::new();
+    assert_eq!(chain.push(silent()), Err(never));
+    assert_eq!(chain.push(named()), Ok(()));
+    assert_eq!(chain.push(named()), Err(twice.clone()));
+    assert_eq!((chain.len(), check(&chain)), (1, Ok(())), "a refused member is not in it");
+    assert_eq!(check(&(named(), chain)), Err(twice));
+
+    let mut chain = Chain::new();
+    for n in 0..Chain::MAX_MEMBERS {
+        chain.push(scripted::<PACKETS>(&n.to_string(), &[true], &[], &log)).unwrap();
+    }
+    assert_eq!(chain.push(named()), Err(BuildError::TooMany { most: 64 }));
+    assert_eq!(run(chain, 2, 1).0, [Some(Verdict::PASS); 2]);
+}
+
+#[test]
+fn everyone_votes_also_behind_a_refusal() {
+    let log = Log::default();
+    let reject = Verdict::reject(Reason::new("no"));
+    let members = || {
+        (
+            scripted::<PACKETS>("a", &[true], &[reject], &log),
+            scripted::<2>("ends", &[true], &[], &log),
+            scripted::<PACKETS>("other", &[false], &[], &log),
+            scripted::<PACKETS>("b", &[true], &[], &log),
+        )
+    };
+    let vote = |name: &str, verdict| Vote { name: name.into(), verdict };
+    let expected = [
+        vote("a", Some(reject)),
+        vote("ends", None),
+        vote("other", None),
+        vote("b", Some(Verdict::PASS)),
+    ];
+    fn votes<I: Inspector>(mut inspector: I) -> Vec<Vote> {
+        let mut effects = Effects::default();
+        let mut votes = Vec::new();
+        with_packet(|packet| {
+            let mut cx = Context::new(Timestamp::EPOCH, &mut effects);
+            let mut flow = inspector.open(packet, &mut cx).unwrap();
+            inspector.explain(&mut flow, packet, &mut cx, &mut votes);
+        });
+        votes
+    }
+    assert_eq!(votes(members()), expected);
+    let mut chain = Chain::new();
+    let (a, ends, other, b) = members();
+    chain.push(a).unwrap();
+    chain.push(ends).unwrap();
+    chain.push(other).unwrap();
+    chain.push(b).unwrap();
+    assert_eq!(votes(chain), expected);
+}
+
+#[test]
+fn a_closure_is_an_inspector() {
+    let mut seen = 0;
+    let inspector = packet_fn("count", move |packet, cx| {
+        seen += 1;
+        assert!(packet.is_from_opener());
+        assert_ne!(packet.direction(), packet.direction().reversed());
+        if seen == 2 {
+            cx.alert(Alert { name: "two".into(), message: "".into(), severity: Severity::Info });
+            cx.inject(Direction::Forward, vec![1]);
+            cx.capture();
+            return Verdict::PASS_FLOW;
+        }
+        Verdict::PASS
+    });
+    assert_eq!(run(inspector, 1, 3).0, [Some(Verdict::PASS), Some(Verdict::PASS_FLOW), None]);
+}
+
+#[test]
+fn verdicts_are_small() {
+    assert!(size_of::<Verdict>() <= size_of::<[usize; 3]>());
+    assert_eq!(size_of::<<(Chain,) as Inspector>::Flow>(), 8);
+}
