@@ -1,160 +1,158 @@
-use alloc::vec;
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::AccessListError;
+use super::index::{Index, Key};
+use super::layout::Placed;
+use super::region::{Ranges, Region};
 use super::sets::{BLOCK_BITS, Block, EMPTY, SetsBuilder};
-use super::table::Placed;
 
-/// One field of all regions: the positions of those that take a value.
+/// One field of all regions: which of them take a value.
 ///
-/// All values are cut into intervals at the places where the set changes.
+/// All values are cut into intervals at the places where the answer changes.
 #[derive(Clone, Debug)]
 pub(super) struct Column<K> {
     /// Where intervals begin, but for the first, which begins at zero.
-    starts: Vec<K>,
-    sets: Vec<u32>,
-    /// The starts lie in buckets of 2^`shift` values, counted from the first start: how many stand before each.
-    index: Vec<u32>,
-    shift: u32,
-    /// The set of flows that do not have this field: those positions that take every value.
-    absent: u32,
+    starts: Index<K>,
+    intervals: Vec<Interval>,
+    /// Lists of places in the table's boxes, each in order.
+    lists: Vec<u32>,
 }
 
-/// A number that is looked up.
-pub(super) trait Key: Copy + Default + Ord + TryFrom<u128> {
-    /// Which bucket of 2^`shift` values it is in, if the first begins at `base`.
-    fn bucket(self, base: Self, shift: u32) -> usize;
+/// What is known about the values of an interval.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Interval {
+    /// The set of positions.
+    pub(super) set: u32,
+    list_at: u32,
+    list_length: u32,
 }
-
-macro_rules! keys {
-    ($($number:ty)*) => {$(
-        impl Key for $number {
-            #[inline]
-            fn bucket(self, base: Self, shift: u32) -> usize {
-                usize::try_from(self.saturating_sub(base) >> shift).unwrap_or(usize::MAX)
-            }
-        }
-    )*};
-}
-
-keys!(u8 u16 u32 u64 u128);
 
 impl<K: Key> Column<K> {
+    /// Of the regions at positions, and of those that hang on this field, with their places.
     pub(super) fn new(
         placed: &[Placed<'_>],
+        hung: &[(u32, &Region)],
         field: usize,
         sets: &mut SetsBuilder,
     ) -> Result<Self, AccessListError> {
         let mut sweep = Sweep::default();
-        let first = sets.set(&sweep.blocks)?;
-        let absent = absent(placed, field, sets)?;
-        let mut column =
-            Self { starts: Vec::new(), sets: vec![first], index: Vec::new(), shift: 0, absent };
-        let edges = edges(placed, field);
+        let mut lists = Lists::default();
+        let mut starts = Vec::new();
+        let mut intervals = Vec::from([Interval { set: sets.set(&[])?, ..Interval::default() }]);
+        let edges = edges(placed, hung, field);
         for edges in edges.chunk_by(|a, b| a.0 == b.0) {
             let Some(Ok(start)) = edges.first().map(|edge| K::try_from(edge.0)) else {
                 break; // after the last value
             };
-            for (_, position) in edges {
-                sweep.flip(*position);
+            for (_, member) in edges {
+                match member {
+                    Member::Position(position) => sweep.flip(*position),
+                    Member::Hung(place) => lists.flip(*place),
+                }
             }
-            let set = sweep.set(sets)?;
+            let (list_at, list_length) = lists.list();
+            let interval = Interval { set: sweep.set(sets)?, list_at, list_length };
             if edges.first().is_some_and(|edge| edge.0 == 0) {
-                column.sets = vec![set];
-            } else if column.sets.last() != Some(&set) {
-                column.starts.push(start);
-                column.sets.push(set);
+                intervals = Vec::from([interval]);
+            } else if intervals.last() != Some(&interval) {
+                starts.push(start);
+                intervals.push(interval);
             }
         }
-        column.starts.shrink_to_fit();
-        column.sets.shrink_to_fit();
-        column.fill_index();
-        Ok(column)
+        intervals.shrink_to_fit();
+        lists.all.shrink_to_fit();
+        Ok(Self { starts: Index::new(starts), intervals, lists: lists.all })
     }
 
-    /// The set of a value, or of none.
+    /// The interval of a value.
     #[inline]
-    pub(super) fn set_of(&self, key: Option<K>) -> u32 {
-        key.map_or(self.absent, |key| self.set(key))
+    pub(super) fn interval(&self, key: K) -> Interval {
+        self.intervals.get(self.starts.rank(key)).copied().unwrap_or_default()
     }
 
-    /// The set of a value.
+    /// The places of the boxes that hang here.
     #[inline]
-    pub(super) fn set(&self, key: K) -> u32 {
-        let begun = match self.starts.first() {
-            Some(base) if *base <= key => {
-                let bucket = key.bucket(*base, self.shift).min(self.index.len().saturating_sub(2));
-                let Some([from, to, ..]) = self.index.get(bucket..) else { return self.absent };
-                let (from, to) = (*from as usize, *to as usize);
-                let here = self.starts.get(from..to).unwrap_or_default();
-                from.wrapping_add(here.partition_point(|start| *start <= key))
-            }
-            _ => 0,
-        };
-        self.sets.get(begun).copied().unwrap_or(self.absent)
-    }
-
-    /// Makes about one bucket for each start: then few steps are left for the binary search, however many starts
-    /// there are, unless they crowd.
-    fn fill_index(&mut self) {
-        let (Some(base), Some(last)) = (self.starts.first(), self.starts.last()) else { return };
-        let most = self.starts.len().next_power_of_two();
-        while last.bucket(*base, self.shift) >= most {
-            self.shift = self.shift.saturating_add(1);
-        }
-        let buckets = last.bucket(*base, self.shift).saturating_add(1);
-        self.index.reserve_exact(buckets.saturating_add(1));
-        let mut before = 0_u32;
-        let mut starts = self.starts.iter().peekable();
-        for bucket in 0..buckets {
-            self.index.push(before);
-            while starts.next_if(|start| start.bucket(*base, self.shift) <= bucket).is_some() {
-                before = before.saturating_add(1);
-            }
-        }
-        self.index.push(before);
+    pub(super) fn list(&self, interval: Interval) -> &[u32] {
+        let from = interval.list_at as usize;
+        let to = from.wrapping_add(interval.list_length as usize);
+        self.lists.get(from..to).unwrap_or_default()
     }
 
     pub(super) fn memory(&self) -> usize {
-        [size_of_val(&self.starts[..]), size_of_val(&self.sets[..]), size_of_val(&self.index[..])]
-            .into_iter()
-            .fold(0, usize::saturating_add)
+        self.starts
+            .memory()
+            .saturating_add(size_of_val(&self.intervals[..]))
+            .saturating_add(size_of_val(&self.lists[..]))
     }
 }
 
-fn absent(
-    placed: &[Placed<'_>],
-    field: usize,
-    sets: &mut SetsBuilder,
-) -> Result<u32, AccessListError> {
-    let mut sweep = Sweep::default();
-    for Placed { position, region, choosy } in placed {
-        if choosy >> field & 1 != 0 && matches!(region.fields.get(field), Some(None)) {
-            sweep.flip(*position);
-        }
-    }
-    sweep.set(sets)
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Member {
+    Position(u32),
+    Hung(u32),
 }
 
 /// Where ranges begin, and the places right after their ends, in order. A region whose bit is to be set and one
 /// whose bit is to be cleared need not be told apart: ranges of one region do not touch.
-fn edges(placed: &[Placed<'_>], field: usize) -> Vec<(u128, u32)> {
+fn edges(placed: &[Placed<'_>], hung: &[(u32, &Region)], field: usize) -> Vec<(u128, Member)> {
     let mut edges = Vec::new();
-    for Placed { position, region, choosy } in placed {
-        match region.fields.get(field) {
-            Some(Some(ranges)) => {
-                for (first, last) in ranges {
-                    edges.push((*first, *position));
-                    edges.extend(last.checked_add(1).map(|after| (after, *position)));
-                }
-            }
-            // Takes every value, but shares its block with some that do not.
-            Some(None) if choosy >> field & 1 != 0 => edges.push((0, *position)),
-            _ => {}
+    let mut add = |ranges: &Ranges, member| {
+        for (first, last) in ranges.iter().flatten() {
+            edges.push((*first, member));
+            edges.extend(last.checked_add(1).map(|after| (after, member)));
         }
+        if ranges.is_none() {
+            edges.push((0, member));
+        }
+    };
+    for Placed { position, region, choosy } in placed {
+        // Who takes every value is only looked for in a block that it shares with some that do not.
+        if choosy >> field & 1 != 0 {
+            region
+                .fields
+                .get(field)
+                .into_iter()
+                .for_each(|it| add(it, Member::Position(*position)));
+        }
+    }
+    for (place, region) in hung {
+        region.fields.get(field).into_iter().for_each(|it| add(it, Member::Hung(*place)));
     }
     edges.sort_unstable();
     edges
+}
+
+/// The list at one place, while going through all places in order.
+#[derive(Default)]
+struct Lists {
+    now: Vec<u32>,
+    all: Vec<u32>,
+    known: BTreeMap<Vec<u32>, u32>,
+}
+
+impl Lists {
+    fn flip(&mut self, place: u32) {
+        match self.now.binary_search(&place) {
+            Ok(at) => {
+                self.now.remove(at);
+            }
+            Err(at) => self.now.insert(at, place),
+        }
+    }
+
+    /// Where the list begins, and its length.
+    fn list(&mut self) -> (u32, u32) {
+        let number = |length| u32::try_from(length).unwrap_or(u32::MAX);
+        let length = number(self.now.len());
+        if let Some(at) = self.known.get(&self.now) {
+            return (*at, length);
+        }
+        let at = number(self.all.len());
+        self.all.extend(&self.now);
+        self.known.insert(self.now.clone(), at);
+        (at, length)
+    }
 }
 
 /// The set at one place, while going through all places in order.

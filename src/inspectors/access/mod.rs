@@ -65,6 +65,9 @@ mod column;
 #[cfg(feature = "config")]
 mod config;
 mod error;
+mod hang;
+mod index;
+mod layout;
 mod network;
 mod port_range;
 mod region;
@@ -87,8 +90,8 @@ pub use rule::{Action, Direction, Rule};
 pub use shadow::Shadowed;
 
 use crate::gwlb::EndpointId;
-use crate::packet::{Addresses, FiveTuple};
-use region::{Family, Region};
+use crate::packet::{Addresses, FiveTuple, Ports};
+use region::{Family, NO_PORTS, Region, UNKNOWN_PORTS};
 use table::{Key, Table};
 
 /// Ordered rules, made ready for look-ups that take about the same time whether there are ten of them or
@@ -121,23 +124,26 @@ impl AccessList {
             v4.extend(Region::of(rule, Family::V4).into_iter().map(|it| (number, it)));
             v6.extend(Region::of(rule, Family::V6).into_iter().map(|it| (number, it)));
         }
-        let v4 = Table::new(&v4, Self::MEMORY_LIMIT)?;
-        let v6 = Table::new(&v6, Self::MEMORY_LIMIT)?;
+        let v4 = Table::new(&v4, u32::MAX, Self::MEMORY_LIMIT)?;
+        let v6 = Table::new(&v6, u128::MAX, Self::MEMORY_LIMIT)?;
         Ok(Self { rules, default, v4, v6 })
     }
 
     /// What to do with the flow whose first packet has this 5-tuple. Allocates nothing.
     ///
-    /// A packet without ports that belongs to a flow with ports, such as a later fragment, is to be judged by the
-    /// 5-tuple of that flow: alone it passes by every rule that names ports.
+    /// Where the ports are not known, though the protocol has some, as in a fragment whose first one was never seen, rules
+    /// that name ports are not taken for a reason to allow, but are for one to drop or reject. A later fragment of
+    /// a known flow is to be judged by the 5-tuple of that flow.
     #[inline]
     pub fn decide(&self, endpoint: EndpointId, tuple: &FiveTuple) -> Decision {
+        let takes =
+            |rule| self.rule(RuleIndex(rule)).is_some_and(|rule| rule.takes(endpoint, tuple));
         let rule = match tuple.addresses {
             Addresses::V4 { source, destination } => {
-                self.v4.first(&key(endpoint, source.to_bits(), destination.to_bits(), tuple))
+                self.v4.first(&key(endpoint, source.to_bits(), destination.to_bits(), tuple), takes)
             }
             Addresses::V6 { source, destination } => {
-                self.v6.first(&key(endpoint, source.to_bits(), destination.to_bits(), tuple))
+                self.v6.first(&key(endpoint, source.to_bits(), destination.to_bits(), tuple), takes)
             }
         };
         let rule = rule.map(RuleIndex);
@@ -169,14 +175,13 @@ impl AccessList {
 
 #[inline]
 fn key<A>(endpoint: EndpointId, source: A, destination: A, tuple: &FiveTuple) -> Key<A> {
-    Key {
-        endpoint: endpoint.0,
-        source,
-        destination,
-        source_port: tuple.ports.map(|ports| ports.source),
-        destination_port: tuple.ports.map(|ports| ports.destination),
-        protocol: tuple.protocol.0,
-    }
+    let (source_port, destination_port) = match tuple.ports {
+        Some(Ports { source, destination }) => (source.into(), destination.into()),
+        None if tuple.protocol.has_ports() => (UNKNOWN_PORTS, UNKNOWN_PORTS),
+        None => (NO_PORTS, NO_PORTS),
+    };
+    let (endpoint, protocol) = (endpoint.0, tuple.protocol.0);
+    Key { endpoint, source, destination, source_port, destination_port, protocol }
 }
 
 /// What an access list says about a flow.

@@ -3,7 +3,7 @@ use alloc::vec::Vec;
 use core::mem;
 use core::net::IpAddr;
 
-use super::{Direction, IpNetwork, PortRange, Rule};
+use super::{Action, Direction, IpNetwork, PortRange, Rule};
 
 /// The fields of a flow that rules look at, by their places in a [`Region`]: those that tell most come first.
 pub(super) const FIELDS: usize = 6;
@@ -13,6 +13,15 @@ pub(super) const DESTINATION_PORT: usize = 2;
 pub(super) const ENDPOINT: usize = 3;
 pub(super) const SOURCE_PORT: usize = 4;
 pub(super) const PROTOCOL: usize = 5;
+
+/// In the place of a port: the protocol has none. Only regions that take every port take it.
+pub(super) const NO_PORTS: u32 = 1 << 16;
+
+/// In the place of a port: the protocol has some, but the packet does not say which.
+pub(super) const UNKNOWN_PORTS: u32 = NO_PORTS + 1;
+
+/// Only these.
+pub(super) const UNKNOWN_RANGE: (u128, u128) = (UNKNOWN_PORTS as u128, UNKNOWN_PORTS as u128);
 
 /// The flows of one IP version that a rule takes, written one way round: a box over all fields.
 ///
@@ -47,8 +56,8 @@ impl Region {
         region.fields[ENDPOINT] = merged(endpoints.collect());
         region.fields[SOURCE] = source;
         region.fields[DESTINATION] = destination;
-        region.fields[SOURCE_PORT] = ports(&rule.source_ports);
-        region.fields[DESTINATION_PORT] = ports(&rule.ports);
+        region.fields[SOURCE_PORT] = ports(&rule.source_ports, rule.action);
+        region.fields[DESTINATION_PORT] = ports(&rule.ports, rule.action);
         region.fields[PROTOCOL] = merged(protocols.collect());
 
         let reversed = region.reversed();
@@ -69,6 +78,18 @@ impl Region {
                 wide.get(next).is_some_and(|range| range.0 <= first && last <= range.1)
             }),
         })
+    }
+
+    /// Without the flows whose ports are unknown.
+    pub(super) fn of_known_ports(rule: &Rule, family: Family) -> Vec<Self> {
+        let mut regions = Self::of(rule, family);
+        for region in &mut regions {
+            let [_, _, destination_ports, _, source_ports, _] = &mut region.fields;
+            for ports in [destination_ports, source_ports].into_iter().flatten() {
+                ports.retain(|range| *range != UNKNOWN_RANGE);
+            }
+        }
+        regions
     }
 
     fn reversed(&self) -> Self {
@@ -109,9 +130,23 @@ fn addresses(network: &IpNetwork, family: Family) -> Option<(u128, u128)> {
     }
 }
 
-/// All ports are not everything: flows without ports are left.
-fn ports(list: &[PortRange]) -> Ranges {
-    merged(list.iter().map(|range| (range.first().into(), range.last().into())).collect())
+/// All ports are not everything: flows without ports are left. Where they are not known, only what is refused is
+/// taken.
+fn ports(list: &[PortRange], action: Action) -> Ranges {
+    let mut ranges: Vec<_> =
+        list.iter().map(|range| (range.first().into(), range.last().into())).collect();
+    if !list.is_empty() && action != Action::Allow {
+        ranges.push(UNKNOWN_RANGE);
+    }
+    merged(ranges)
+}
+
+/// How many leading bits are the same in what a region takes of a field, about: `None` where it takes everything.
+pub(super) fn choosiness(region: &Region, field: usize, address_bits: usize) -> Option<usize> {
+    let (first, last) = *region.fields.get(field)?.as_ref()?.first()?;
+    let bits = if matches!(field, SOURCE | DESTINATION) { address_bits } else { 16 };
+    let open = last.wrapping_sub(first).checked_ilog2().map_or(0, |log| log.saturating_add(1));
+    Some(bits.saturating_sub(usize::try_from(open).unwrap_or(0)))
 }
 
 fn merged(mut ranges: Vec<(u128, u128)>) -> Ranges {

@@ -10,7 +10,9 @@ use crate::packet::{FiveTuple, IpProtocol};
 /// One line of an access list: what it is about, and what to do with it.
 ///
 /// Each list of a rule names what it takes, any one of them; an empty list takes everything. A rule that names
-/// networks takes only flows of their IP version, one that names ports only flows that have ports.
+/// networks takes only flows of their IP version, one that names ports only flows that have ports. Where a packet does
+/// not say which ports its flow has, a rule that drops or rejects takes it whatever ports it names, and one that
+/// allows does not.
 ///
 /// ```
 /// use gwlb_geneve::inspectors::access::{Action, PortRange, Rule};
@@ -164,7 +166,11 @@ impl Rule {
 
     fn takes_way(&self, tuple: &FiveTuple) -> bool {
         let network = |address: IpAddr| move |it: &IpNetwork| it.contains(address);
-        let port = |port: Option<u16>| move |it: &PortRange| port.is_some_and(|p| it.contains(p));
+        let unknown = tuple.ports.is_none() && tuple.protocol.has_ports();
+        let taken_unknown = unknown && self.action != Action::Allow;
+        let port = |port: Option<u16>| {
+            move |it: &PortRange| port.map_or(taken_unknown, |port| it.contains(port))
+        };
         any_or(&self.from, network(tuple.source()))
             && any_or(&self.to, network(tuple.destination()))
             && any_or(&self.source_ports, port(tuple.ports.map(|ports| ports.source)))

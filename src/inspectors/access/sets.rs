@@ -17,39 +17,33 @@ pub(super) const EMPTY: Block = [0; BLOCK_BITS as usize / 64];
 /// Where a prefix or a range begins or ends, one bit changes: the sets on its two sides share all blocks but one.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sets {
-    /// Rows of each set, `rows_per_set` of them.
-    rows: Vec<Row>,
-    rows_per_set: usize,
-    /// Which blocks the rows have.
+    /// For each set and each 64 of its blocks, which of them have a bit at all.
+    occupied: Vec<u64>,
+    /// For each set, which blocks it has.
     ids: Vec<u32>,
     blocks: Vec<Block>,
-}
-
-/// 64 blocks of a set: which of them have a bit at all, and where their ids begin.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Row {
-    pub(super) occupied: u64,
-    ids_at: u32,
+    rows_per_set: usize,
+    blocks_per_set: usize,
 }
 
 impl Sets {
+    /// Which of the 64 blocks of a row have a bit in the set.
     #[inline]
-    pub(super) fn row(&self, set: u32, row: usize) -> Row {
-        let at = usize::try_from(set).unwrap_or(usize::MAX).saturating_mul(self.rows_per_set);
-        self.rows.get(at.saturating_add(row)).copied().unwrap_or_default()
+    pub(super) fn occupied(&self, set: u32, row: usize) -> u64 {
+        let at = (set as usize).wrapping_mul(self.rows_per_set).wrapping_add(row);
+        self.occupied.get(at).copied().unwrap_or_default()
     }
 
-    /// The block of a row whose bit in `occupied` is `bit`.
+    /// One block of a set.
     #[inline]
-    pub(super) fn block(&self, row: Row, bit: u64) -> Option<&Block> {
-        let rank = (row.occupied & bit.wrapping_sub(1)).count_ones();
-        let id = self.ids.get(usize::try_from(row.ids_at.wrapping_add(rank)).ok()?)?;
-        self.blocks.get(usize::try_from(*id).ok()?)
+    pub(super) fn block(&self, set: u32, number: usize) -> Option<&Block> {
+        let at = (set as usize).wrapping_mul(self.blocks_per_set).wrapping_add(number);
+        self.blocks.get(*self.ids.get(at)? as usize)
     }
 
     /// Bytes of heap.
     pub(super) fn memory(&self) -> usize {
-        [size_of_val(&self.rows[..]), size_of_val(&self.ids[..]), size_of_val(&self.blocks[..])]
+        [size_of_val(&self.occupied[..]), size_of_val(&self.ids[..]), size_of_val(&self.blocks[..])]
             .into_iter()
             .fold(0, usize::saturating_add)
     }
@@ -64,33 +58,40 @@ pub(super) struct SetsBuilder {
 }
 
 impl SetsBuilder {
-    pub(super) fn new(rows_per_set: usize, memory_limit: usize) -> Self {
+    /// For positions in so many blocks.
+    pub(super) fn new(blocks_per_set: usize, memory_limit: usize) -> Self {
+        let rows_per_set = blocks_per_set.div_ceil(64);
         Self {
-            sets: Sets { rows_per_set, ..Sets::default() },
+            sets: Sets {
+                blocks: Vec::from([EMPTY]),
+                rows_per_set,
+                blocks_per_set,
+                ..Sets::default()
+            },
             known_sets: BTreeMap::new(),
-            known_blocks: BTreeMap::new(),
+            known_blocks: BTreeMap::from([(EMPTY, 0)]),
             memory_limit,
         }
     }
 
     /// The set that is made of these blocks, (number, id) in order.
-    pub(super) fn set(&mut self, blocks: &Vec<(u32, u32)>) -> Result<u32, AccessListError> {
+    pub(super) fn set(&mut self, blocks: &[(u32, u32)]) -> Result<u32, AccessListError> {
         if let Some(set) = self.known_sets.get(blocks) {
             return Ok(*set);
         }
         let set = self.number(self.known_sets.len())?;
-        let mut rest = &blocks[..];
-        for row in 0..self.sets.rows_per_set {
-            let here =
-                rest.partition_point(|(block, _)| is_before_row(*block, row.saturating_add(1)));
-            let (blocks, beyond) = rest.split_at_checked(here).unwrap_or_default();
-            rest = beyond;
-            let ids_at = self.number(self.sets.ids.len())?;
-            self.sets.ids.extend(blocks.iter().map(|(_, id)| id));
-            let occupied = blocks.iter().fold(0, |bits, (block, _)| bits | 1 << (block % 64));
-            self.sets.rows.push(Row { occupied, ids_at });
+        let mut present = blocks.iter().copied().peekable();
+        for number in (0..u32::MAX).take(self.sets.blocks_per_set) {
+            if number % 64 == 0 {
+                self.sets.occupied.push(0);
+            }
+            let id = present.next_if(|(present, _)| *present == number).map_or(0, |(_, id)| id);
+            self.sets.ids.push(id);
+            if let Some(occupied) = self.sets.occupied.last_mut().filter(|_| id != 0) {
+                *occupied |= 1 << (number % 64);
+            }
         }
-        self.known_sets.insert(blocks.clone(), set);
+        self.known_sets.insert(blocks.to_vec(), set);
         if self.sets.memory() > self.memory_limit {
             return Err(self.too_large());
         }
@@ -109,7 +110,7 @@ impl SetsBuilder {
     }
 
     pub(super) fn finish(mut self) -> Sets {
-        self.sets.rows.shrink_to_fit();
+        self.sets.occupied.shrink_to_fit();
         self.sets.ids.shrink_to_fit();
         self.sets.blocks.shrink_to_fit();
         self.sets
@@ -122,8 +123,4 @@ impl SetsBuilder {
     fn too_large(&self) -> AccessListError {
         AccessListError::TooLarge { limit: self.memory_limit }
     }
-}
-
-fn is_before_row(block: u32, row: usize) -> bool {
-    usize::try_from(block / 64).is_ok_and(|it| it < row)
 }

@@ -1,8 +1,9 @@
 use alloc::vec::Vec;
 
-use super::column;
+use super::index;
 use super::region::{
-    DESTINATION, DESTINATION_PORT, ENDPOINT, Family, PROTOCOL, Region, SOURCE, SOURCE_PORT,
+    DESTINATION, DESTINATION_PORT, ENDPOINT, Family, NO_PORTS, PROTOCOL, Region, SOURCE,
+    SOURCE_PORT,
 };
 use super::table::{Key, Table};
 use super::{AccessList, RuleIndex};
@@ -19,7 +20,8 @@ pub struct Shadowed {
 impl AccessList {
     /// The rules that one earlier rule covers wholly; most likely they are mistakes.
     ///
-    /// A rule that only several earlier ones cover together is not found. The tables say which rules take one flow
+    /// A rule that only several earlier ones cover together is not found, and flows whose ports are unknown are left
+    /// out of account. The tables say which rules take one flow
     /// of a rule: only these are compared with it.
     ///
     /// ```
@@ -34,8 +36,9 @@ impl AccessList {
     /// # Ok::<(), Box<dyn core::error::Error>>(())
     /// ```
     pub fn shadowed(&self) -> Vec<Shadowed> {
-        let regions =
-            |family| self.rules.iter().map(move |rule| Region::of(rule, family)).collect();
+        let regions = |family| {
+            self.rules.iter().map(move |rule| Region::of_known_ports(rule, family)).collect()
+        };
         let (v4, v6): (Vec<_>, Vec<_>) = (regions(Family::V4), regions(Family::V6));
         let covers = |regions: &[Vec<Region>], wide: u32, narrow: &[Region]| {
             let wide = regions.get(wide as usize).map_or(&[][..], |wide| wide);
@@ -66,7 +69,7 @@ impl AccessList {
 /// Tells of the rules below `limit` that take one flow of the region; each answer is the limit from then on.
 ///
 /// Where the region takes everything, only rules that do so too are wanted: any value finds them.
-fn search<A: column::Key>(
+fn search<A: index::Key>(
     table: &Table<A>,
     region: &Region,
     limit: u32,
@@ -74,16 +77,18 @@ fn search<A: column::Key>(
 ) {
     let lowest = |field: usize| region.fields.get(field)?.as_ref()?.first().map(|range| range.0);
     let (source_port, destination_port) = (lowest(SOURCE_PORT), lowest(DESTINATION_PORT));
+    let port = |port: Option<u128>| port.map_or(NO_PORTS, |port| number(Some(port)));
     table.search(
         &Key {
             endpoint: number(lowest(ENDPOINT)),
             source: number(lowest(SOURCE)),
             destination: number(lowest(DESTINATION)),
-            source_port: source_port.map(|port| number(Some(port))),
-            destination_port: destination_port.map(|port| number(Some(port))),
+            source_port: port(source_port),
+            destination_port: port(destination_port),
             protocol: number(lowest(PROTOCOL)),
         },
         limit,
+        |_| true, // found out by comparing regions
         found,
     );
 }
