@@ -93,7 +93,7 @@ fn default_and_action_must_be_there() {
 fn a_misspelt_key_is_recognised() {
     assert_eq!(
         errors("protcol = \"tcp\"\n"),
-        "line 4, column 1: expected one of `name`, `action`, `direction`, `endpoint`, `from`, `to`, `ports`, \
+        "line 4, column 1: expected one of `name`, `action`, `log`, `direction`, `endpoint`, `from`, `to`, `ports`, \
          `source-ports` or `protocol`, found `protcol`; did you mean `protocol`?"
     );
     assert!(errors("colour = 1\n").ends_with("found `colour`"));

@@ -68,7 +68,18 @@ impl<K: Key> Column<K> {
     /// The interval of a value.
     #[inline]
     pub(super) fn interval(&self, key: K) -> Interval {
-        self.intervals.get(self.starts.rank(key)).copied().unwrap_or_default()
+        self.intervals.get(self.place(key)).copied().unwrap_or_default()
+    }
+
+    /// The place of the interval of a value among all intervals.
+    #[inline]
+    pub(super) fn place(&self, key: K) -> usize {
+        self.starts.rank(key)
+    }
+
+    /// The sets of all intervals.
+    pub(super) fn sets(&self) -> impl ExactSizeIterator<Item = u32> + Clone {
+        self.intervals.iter().map(|interval| interval.set)
     }
 
     /// The places of the boxes that hang here.

@@ -12,7 +12,7 @@ use super::table::Key;
 pub(super) const HOOKS: [usize; 3] = [SOURCE, DESTINATION, DESTINATION_PORT];
 
 /// How many regions hang on one value at most: so many boxes are compared for each of the [`HOOKS`].
-const MOST_ON_ONE: u8 = 8;
+const MOST_ON_ONE: u8 = 2;
 
 /// How many intervals of its field a region may hang on. More would make building slow.
 const WIDEST: usize = 2048;
@@ -114,8 +114,8 @@ impl<A: index::Key> Hull<A> {
     /// Whether a flow may be in the region; where its ports are unknown, they are not looked at.
     #[inline]
     pub(super) fn may_take(&self, key: &Key<A>) -> bool {
-        within(key.destination, self.destinations)
-            && within(key.source, self.sources)
+        // Not `&&`: one of the two is true where the region hangs on it, and the other one hardly ever.
+        within(key.destination, self.destinations) & within(key.source, self.sources)
             && (key.destination_port == UNKNOWN_PORTS
                 || within(key.destination_port, self.destination_ports)
                     && within(key.source_port, self.source_ports))
@@ -126,7 +126,7 @@ impl<A: index::Key> Hull<A> {
 
 #[inline]
 fn within<T: Ord>(value: T, (first, last): (T, T)) -> bool {
-    first <= value && value <= last
+    (first <= value) & (value <= last)
 }
 
 fn hull<T: index::Key>(region: &Region, field: usize, highest: T) -> (T, T) {

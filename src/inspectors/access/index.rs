@@ -7,13 +7,17 @@ use alloc::vec::Vec;
 /// /8 do among all of IPv4, the buckets are narrow, and few numbers are compared in the end.
 #[derive(Clone, Debug)]
 pub(super) struct Index<K> {
+    /// Followed by a few that are not to be counted.
     numbers: Vec<K>,
+    count: usize,
     nodes: Vec<Node<K>>,
     slots: Vec<Slot>,
 }
 
 /// A number that is looked up.
 pub(super) trait Key: Copy + Default + Ord + TryFrom<u128> {
+    const HIGHEST: Self;
+
     /// Which bucket of 2^`shift` values it is in, if the first begins at `base`.
     fn bucket(self, base: Self, shift: u32) -> usize;
 }
@@ -21,6 +25,8 @@ pub(super) trait Key: Copy + Default + Ord + TryFrom<u128> {
 macro_rules! keys {
     ($($number:ty)*) => {$(
         impl Key for $number {
+            const HIGHEST: Self = Self::MAX;
+
             #[inline]
             fn bucket(self, base: Self, shift: u32) -> usize {
                 usize::try_from(self.saturating_sub(base) >> shift).unwrap_or(usize::MAX)
@@ -39,22 +45,20 @@ struct Node<K> {
     last_bucket: usize,
 }
 
-/// The numbers of a bucket, from one place up to another; or, with [`CHILD`] as its end, a node.
-#[derive(Clone, Copy, Debug, Default)]
-struct Slot {
-    from: u32,
-    to: u32,
-}
+/// How many numbers stand before a bucket; or, with the bit [`CHILD`], a node.
+type Slot = u32;
 
-const CHILD: u32 = u32::MAX;
+const CHILD: u32 = 1 << 31;
 
-/// How many numbers are compared one by one at most.
+/// How many numbers are compared one by one. Always as many: those after a bucket are too great to be counted, and a
+/// loop of a fixed length leaves no branch to guess wrong.
 const FEW: usize = 4;
 
 impl<K: Key> Index<K> {
     /// Of numbers in order, each of them once.
     pub(super) fn new(numbers: Vec<K>) -> Self {
-        let mut index = Self { numbers, nodes: Vec::new(), slots: Vec::new() };
+        let count = numbers.len();
+        let mut index = Self { numbers, count, nodes: Vec::new(), slots: Vec::new() };
         let mut todo = Vec::new();
         if !index.numbers.is_empty() {
             todo.push((0, index.numbers.len(), None));
@@ -62,6 +66,7 @@ impl<K: Key> Index<K> {
         while let Some((from, to, parent)) = todo.pop() {
             index.add(from, to, parent, &mut todo);
         }
+        index.numbers.extend([K::HIGHEST; FEW]);
         index.numbers.shrink_to_fit();
         index.nodes.shrink_to_fit();
         index.slots.shrink_to_fit();
@@ -75,16 +80,17 @@ impl<K: Key> Index<K> {
         loop {
             let bucket = key.bucket(node.base, node.shift).min(node.last_bucket);
             let slot = self.slots.get(node.slots_at.wrapping_add(bucket));
-            let Some(Slot { from, to }) = slot.copied() else { return 0 };
-            if to == CHILD {
-                let Some(child) = self.nodes.get(from as usize) else { return 0 };
+            let Some(slot) = slot.copied() else { return 0 };
+            if slot & CHILD != 0 {
+                let Some(child) = self.nodes.get((slot ^ CHILD) as usize) else { return 0 };
                 node = child;
                 continue;
             }
-            let here = self.numbers.get(from as usize..to as usize).unwrap_or_default();
-            return here.iter().fold(from as usize, |rank, number| {
-                rank.wrapping_add(usize::from(*number <= key))
-            });
+            let from = slot as usize;
+            let here = self.numbers.get(from..).and_then(|rest| rest.first_chunk::<FEW>());
+            let Some(here) = here else { return 0 };
+            let more = here.map(|number| usize::from(number <= key)).into_iter().sum::<usize>();
+            return from.wrapping_add(more).min(self.count);
         }
     }
 
@@ -113,7 +119,7 @@ impl<K: Key> Index<K> {
         let slots_at = self.slots.len();
         let id = self.nodes.len();
         if let Some(slot) = parent.and_then(|slot| self.slots.get_mut(slot)) {
-            *slot = Slot { from: number(id), to: CHILD };
+            *slot = number(id) | CHILD;
         }
         self.nodes.push(Node { base, shift, slots_at, last_bucket });
         let mut rest = here;
@@ -124,7 +130,7 @@ impl<K: Key> Index<K> {
             if count > FEW {
                 todo.push((at, end, Some(self.slots.len())));
             }
-            self.slots.push(Slot { from: number(at), to: number(end) });
+            self.slots.push(number(at));
             rest = rest.get(count..).unwrap_or_default();
             at = end;
         }
@@ -133,7 +139,7 @@ impl<K: Key> Index<K> {
 
 /// Places stay below this by the limit on memory.
 fn number(place: usize) -> u32 {
-    u32::try_from(place).unwrap_or(CHILD)
+    u32::try_from(place).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ pub(super) const NO_RULE: u32 = u32::MAX;
 pub(super) const BLOCK: usize = BLOCK_BITS as usize;
 
 /// The fields that keep regions apart: more of them would leave many blocks nearly empty, each of which costs a look.
-const TELLING: u8 = 1 << SOURCE | 1 << DESTINATION | 1 << DESTINATION_PORT;
+pub(super) const TELLING: u8 = 1 << SOURCE | 1 << DESTINATION | 1 << DESTINATION_PORT;
 
 impl<'a> Layout<'a> {
     pub(super) fn of(regions: &[(u32, &'a Region)], address_bits: usize) -> Self {

@@ -67,6 +67,7 @@ mod config;
 mod error;
 mod hang;
 mod index;
+mod inspector;
 mod layout;
 mod network;
 mod port_range;
@@ -84,6 +85,7 @@ use core::fmt;
 #[cfg(feature = "config")]
 pub use config::{ConfigError, ConfigErrors, ConfigProblem};
 pub use error::AccessListError;
+pub use inspector::AccessInspector;
 pub use network::{IpNetwork, NetworkError};
 pub use port_range::{PortRange, PortRangeError};
 pub use rule::{Action, Direction, Rule};
@@ -100,6 +102,8 @@ use table::{Key, Table};
 pub struct AccessList {
     rules: Vec<Rule>,
     default: Action,
+    /// Where the rules are in the text that they are from, if they are from one.
+    lines: Vec<usize>,
     v4: Table<u32>,
     v6: Table<u128>,
 }
@@ -126,7 +130,7 @@ impl AccessList {
         }
         let v4 = Table::new(&v4, u32::MAX, Self::MEMORY_LIMIT)?;
         let v6 = Table::new(&v6, u128::MAX, Self::MEMORY_LIMIT)?;
-        Ok(Self { rules, default, v4, v6 })
+        Ok(Self { rules, default, lines: Vec::new(), v4, v6 })
     }
 
     /// What to do with the flow whose first packet has this 5-tuple. Allocates nothing.
@@ -160,6 +164,11 @@ impl AccessList {
     #[inline]
     pub fn rule(&self, index: RuleIndex) -> Option<&Rule> {
         self.rules.get(index.index())
+    }
+
+    /// The line that a rule begins at, counted from 1, if the list is from a text.
+    pub fn line(&self, index: RuleIndex) -> Option<usize> {
+        self.lines.get(index.index()).copied()
     }
 
     /// What happens to flows that no rule takes.

@@ -33,6 +33,8 @@ pub struct Rule {
     pub name: Option<String>,
     /// What happens to a flow that it takes.
     pub action: Action,
+    /// Whether each flow that it takes is told to people, by an alert.
+    pub log: bool,
     /// Which way round it is compared with the first packet of a flow.
     pub direction: Direction,
     /// Gateway Load Balancer endpoints that the flow comes through.
@@ -76,6 +78,7 @@ impl Rule {
         Self {
             name: None,
             action,
+            log: false,
             direction: Direction::ToServer,
             endpoints: Vec::new(),
             from: Vec::new(),
@@ -90,6 +93,13 @@ impl Rule {
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
+        self
+    }
+
+    /// Tells people of each flow that it takes.
+    #[must_use]
+    pub fn log(mut self) -> Self {
+        self.log = true;
         self
     }
 

@@ -4,7 +4,7 @@ use super::AccessListError;
 use super::column::Column;
 use super::hang::{self, HOOKS, Hull};
 use super::index;
-use super::layout::{BLOCK, Group, Layout, NO_RULE};
+use super::layout::{BLOCK, Group, Layout, NO_RULE, TELLING};
 use super::region::{
     DESTINATION, DESTINATION_PORT, ENDPOINT, FIELDS, PROTOCOL, Region, SOURCE, SOURCE_PORT,
     UNKNOWN_PORTS,
@@ -20,6 +20,9 @@ pub(super) struct Table<A> {
     endpoints: Column<u64>,
     source_ports: Column<u32>,
     protocols: Column<u8>,
+    /// For each interval of the last three fields together, the set of those that take all three; empty where these
+    /// would be too many.
+    folded: Vec<u32>,
     /// The regions that hang on a value of a field, in the order of their rules.
     hulls: Vec<Hull<A>>,
     /// Of the others.
@@ -42,6 +45,9 @@ pub(super) struct Key<A> {
     pub(super) destination_port: u32,
     pub(super) protocol: u8,
 }
+
+/// How many combinations of intervals are folded at most.
+const FOLDED: usize = 1 << 13;
 
 impl<A: index::Key> Table<A> {
     /// Of regions and the numbers of their rules, in order.
@@ -68,19 +74,22 @@ impl<A: index::Key> Table<A> {
         let [by_source, by_destination, by_port] = &hung;
         let mut sets = SetsBuilder::new(layout.groups.len(), memory_limit);
         let placed = &layout.placed;
-        let table = Self {
+        let mut table = Self {
             sources: Column::new(placed, by_source, SOURCE, &mut sets)?,
             destinations: Column::new(placed, by_destination, DESTINATION, &mut sets)?,
             destination_ports: Column::new(placed, by_port, DESTINATION_PORT, &mut sets)?,
             endpoints: Column::new(placed, &[], ENDPOINT, &mut sets)?,
             source_ports: Column::new(placed, &[], SOURCE_PORT, &mut sets)?,
             protocols: Column::new(placed, &[], PROTOCOL, &mut sets)?,
+            folded: Vec::new(),
             hulls,
-            sets: sets.finish(),
+            sets: Sets::default(),
             open: layout.open,
             groups: layout.groups,
             rules: layout.rules,
         };
+        table.fold(&mut sets)?;
+        table.sets = sets.finish();
         if table.memory() > memory_limit {
             return Err(AccessListError::TooLarge { limit: memory_limit });
         }
@@ -129,14 +138,29 @@ impl<A: index::Key> Table<A> {
         if self.groups.is_empty() {
             return;
         }
-        let sets = [
-            source.set,
-            destination.set,
-            port.set,
-            self.endpoints.interval(key.endpoint).set,
-            self.source_ports.interval(key.source_port).set,
-            self.protocols.interval(key.protocol).set,
-        ];
+        let telling = [source.set, destination.set, port.set];
+        if self.folded.is_empty() {
+            let last = [
+                self.endpoints.interval(key.endpoint).set,
+                self.source_ports.interval(key.source_port).set,
+                self.protocols.interval(key.protocol).set,
+            ];
+            let [[source, destination, port], [endpoint, source_port, protocol]] = [telling, last];
+            self.meet([source, destination, port, endpoint, source_port, protocol], limit, found);
+        } else {
+            let [source, destination, port] = telling;
+            self.meet([source, destination, port, self.folded_set(key)], limit, found);
+        }
+    }
+
+    /// Tells of the rules below `limit` whose positions are in the sets of all fields.
+    #[inline]
+    fn meet<const N: usize>(
+        &self,
+        sets: [u32; N],
+        mut limit: u32,
+        mut found: impl FnMut(u32) -> u32,
+    ) {
         for ((row, open), groups) in self.open.iter().enumerate().zip(self.groups.chunks(64)) {
             let mut candidates = sets
                 .iter()
@@ -162,6 +186,67 @@ impl<A: index::Key> Table<A> {
         }
     }
 
+    /// The positions of one block that are in the sets of all fields.
+    #[inline]
+    fn intersection(&self, sets: &[u32], number: usize, choosy: u8) -> Block {
+        let mut block = EMPTY.map(|word| !word);
+        for (field, set) in sets.iter().enumerate() {
+            if choosy >> field & 1 != 0 {
+                let Some(other) = self.sets.block(*set, number) else { return EMPTY };
+                block.iter_mut().zip(other).for_each(|(word, other)| *word &= other);
+            }
+        }
+        block
+    }
+
+    /// Makes one field of the last three, if they have few intervals.
+    fn fold(&mut self, sets: &mut SetsBuilder) -> Result<(), AccessListError> {
+        let lengths = [
+            self.endpoints.sets().len(),
+            self.source_ports.sets().len(),
+            self.protocols.sets().len(),
+        ];
+        if lengths.into_iter().fold(1, usize::saturating_mul) > FOLDED {
+            return Ok(());
+        }
+        let counts = |number: usize, place: usize| {
+            let choosy = self.groups.get(number).map_or(0, |group| group.choosy);
+            choosy >> ENDPOINT.saturating_add(place) & 1 != 0
+        };
+        for endpoint in self.endpoints.sets() {
+            for source_port in self.source_ports.sets() {
+                for protocol in self.protocols.sets() {
+                    let all = [endpoint, source_port, protocol];
+                    self.folded.push(sets.intersection(all, counts)?);
+                }
+            }
+        }
+        let one_for_all =
+            |choosy: u8| choosy & TELLING | u8::from(choosy & !TELLING != 0) << ENDPOINT;
+        for (number, group) in self.groups.iter_mut().enumerate() {
+            group.choosy = one_for_all(group.choosy);
+            let open = self.open.get_mut(number / 64).into_iter().flatten();
+            for (field, open) in open.enumerate() {
+                *open &= !(1 << (number % 64));
+                *open |= u64::from(group.choosy >> field & 1 == 0) << (number % 64);
+            }
+        }
+        Ok(())
+    }
+
+    /// The set of the last three fields, where they are folded.
+    #[inline]
+    fn folded_set(&self, key: &Key<A>) -> u32 {
+        let at = self
+            .endpoints
+            .place(key.endpoint)
+            .wrapping_mul(self.source_ports.sets().len())
+            .wrapping_add(self.source_ports.place(key.source_port))
+            .wrapping_mul(self.protocols.sets().len())
+            .wrapping_add(self.protocols.place(key.protocol));
+        self.folded.get(at).copied().unwrap_or_default()
+    }
+
     /// Bytes of heap.
     pub(super) fn memory(&self) -> usize {
         [
@@ -172,6 +257,7 @@ impl<A: index::Key> Table<A> {
             self.destination_ports.memory(),
             self.protocols.memory(),
             self.sets.memory(),
+            size_of_val(&self.folded[..]),
             size_of_val(&self.hulls[..]),
             size_of_val(&self.open[..]),
             size_of_val(&self.groups[..]),
@@ -184,22 +270,6 @@ impl<A: index::Key> Table<A> {
     #[cfg(test)]
     pub(super) fn rows(&self) -> usize {
         self.open.len()
-    }
-
-    /// The positions of one block that are in the sets of all fields.
-    #[inline]
-    fn intersection(&self, sets: &[u32; FIELDS], number: usize, choosy: u8) -> Block {
-        let mut block = EMPTY.map(|word| !word);
-        for (field, set) in sets.iter().enumerate() {
-            if choosy >> field & 1 != 0 {
-                let Some(other) = self.sets.block(*set, number) else { return EMPTY };
-                block.iter_mut().zip(other).for_each(|(word, other)| *word &= other);
-                if block == EMPTY {
-                    break; // mostly after two addresses
-                }
-            }
-        }
-        block
     }
 }
 

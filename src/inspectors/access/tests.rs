@@ -71,6 +71,7 @@ pub(super) fn rule(open: impl Strategy<Value = u8>) -> impl Strategy<Value = Rul
         let mut rule = Rule {
             name: None,
             action,
+            log: false,
             direction,
             endpoints,
             from,
@@ -217,6 +218,48 @@ proptest! {
             );
         }
     }
+}
+
+proptest! {
+    /// Where ports are not known: what names some is refused as if it named none, and is never allowed.
+    #[test]
+    fn unknown_ports_fail_closed(rules in vec(rule(any::<u8>()), 0..20), flows in vec(flow(), 32)) {
+        let rules = sound(rules);
+        let list = AccessList::new(Action::Drop, rules.clone()).unwrap();
+        for (endpoint, mut tuple) in flows {
+            tuple.protocol = IpProtocol::TCP;
+            tuple.ports = None;
+            let expected = rules.iter().position(|rule| {
+                let mut portless = rule.clone();
+                portless.ports.clear();
+                portless.source_ports.clear();
+                let names_ports = portless != *rule;
+                portless.takes(endpoint, &tuple) && !(names_ports && rule.action == Action::Allow)
+            });
+            prop_assert_eq!(list.decide(endpoint, &tuple).rule.map(RuleIndex::index), expected);
+            // A protocol that has no ports is another matter.
+            tuple.protocol = IpProtocol(0);
+            let found = list.decide(endpoint, &tuple).rule.and_then(|rule| list.rule(rule));
+            prop_assert!(found.is_none_or(|rule| rule.ports.is_empty() && rule.source_ports.is_empty()));
+        }
+    }
+}
+
+/// What stands for unknown ports inside is a number like others in other fields.
+#[test]
+fn networks_and_endpoints_may_have_the_number_of_unknown_ports() {
+    let number = region::UNKNOWN_PORTS;
+    let host = Ipv4Addr::from_bits(number);
+    let rule = Rule::new(Action::Allow).from(IpAddr::from(host).into()).ports(80);
+    let rule = rule.endpoint(EndpointId(number.into())).endpoint(EndpointId(1));
+    let list = AccessList::new(Action::Drop, [rule]).unwrap();
+    let tuple = FiveTuple {
+        addresses: Addresses::V4 { source: host, destination: host },
+        protocol: IpProtocol::TCP,
+        ports: Some(Ports { source: 1, destination: 80 }),
+    };
+    assert_eq!(list.decide(EndpointId(number.into()), &tuple).action, Action::Allow);
+    assert_eq!(list.decide(EndpointId(2), &tuple).action, Action::Drop);
 }
 
 /// Nested networks and ranges, everywhere different: what would make trees and cross-products explode.

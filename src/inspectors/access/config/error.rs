@@ -68,6 +68,12 @@ pub enum ConfigProblem {
         /// The key.
         key: &'static str,
     },
+    /// The table with the access list is not there.
+    #[error("expected a table `{path}`, found none")]
+    NoTable {
+        /// The keys that lead to it.
+        path: String,
+    },
     /// A value of another type.
     #[error("expected {expected}, found {found}")]
     Type {

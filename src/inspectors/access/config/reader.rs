@@ -12,8 +12,18 @@ use crate::inspectors::access::{
 use crate::packet::IpProtocol;
 
 const LIST_KEYS: [&str; 2] = ["default", "rule"];
-const RULE_KEYS: [&str; 9] =
-    ["name", "action", "direction", "endpoint", "from", "to", "ports", "source-ports", "protocol"];
+const RULE_KEYS: [&str; 10] = [
+    "name",
+    "action",
+    "log",
+    "direction",
+    "endpoint",
+    "from",
+    "to",
+    "ports",
+    "source-ports",
+    "protocol",
+];
 
 /// Reads on after an error, so that all of them are found at once.
 pub(super) struct Reader<'a> {
@@ -28,7 +38,7 @@ impl<'a> Reader<'a> {
         Self { text, errors: Vec::new() }
     }
 
-    pub(super) fn read(mut self) -> Result<AccessList, ConfigErrors> {
+    pub(super) fn read(mut self, path: Option<&str>) -> Result<AccessList, ConfigErrors> {
         let (document, syntax) = DeTable::parse_recoverable(self.text);
         for error in &syntax {
             let at = error.span().map_or(0, |span| span.start);
@@ -38,19 +48,49 @@ impl<'a> Reader<'a> {
             // What follows a mistake may be taken for something else than it is.
             return Err(self.finish());
         }
-        let (default, rules) = self.list(document.get_ref());
+        let Some((table, at)) = self.table(document.get_ref(), path) else {
+            return Err(self.finish());
+        };
+        let (default, rules) = self.list(table, at);
         if !self.errors.is_empty() {
             return Err(self.finish());
         }
-        AccessList::new(default, rules).map_err(|error| {
-            self.report(0, error.into());
+        let mut places = Places::of(self.text);
+        let (rules, lines): (Vec<_>, _) =
+            rules.into_iter().map(|(at, rule)| (rule, places.find(at).0)).unzip();
+        let list = AccessList::new(default, rules).map_err(|error| {
+            self.report(at, error.into());
             self.finish()
-        })
+        })?;
+        Ok(AccessList { lines, ..list })
     }
 
-    fn list(&mut self, table: &DeTable<'_>) -> (Action, Vec<Rule>) {
+    /// The table that a path leads to, and its place.
+    fn table<'t>(
+        &mut self,
+        document: &'t DeTable<'a>,
+        path: Option<&str>,
+    ) -> Option<(&'t DeTable<'a>, usize)> {
+        let (mut table, mut at) = (document, 0);
+        for key in path.iter().flat_map(|path| path.split('.')) {
+            let Some(value) = table.get(key) else {
+                let path = path.unwrap_or_default().into();
+                self.report(at, ConfigProblem::NoTable { path });
+                return None;
+            };
+            let Some(inner) = value.get_ref().as_table() else {
+                self.wrong_type(value, "a table");
+                return None;
+            };
+            (table, at) = (inner, value.span().start);
+        }
+        Some((table, at))
+    }
+
+    /// The default, and the rules with their places.
+    fn list(&mut self, table: &DeTable<'_>, at: usize) -> (Action, Vec<(usize, Rule)>) {
         self.keys(table, &LIST_KEYS);
-        let default = self.action(table, "default", 0);
+        let default = self.action(table, "default", at);
         let mut rules = Vec::new();
         if let Some(value) = table.get("rule") {
             let Some(array) = value.get_ref().as_array() else {
@@ -62,7 +102,8 @@ impl<'a> Reader<'a> {
                     self.wrong_type(value, "a table");
                     continue;
                 };
-                rules.push(self.rule(table, value.span().start, RuleIndex(number)));
+                let at = value.span().start;
+                rules.push((at, self.rule(table, at, RuleIndex(number))));
             }
         }
         (default, rules)
@@ -76,6 +117,12 @@ impl<'a> Reader<'a> {
             match value.get_ref().as_str() {
                 Some(name) => rule.name = Some(name.into()),
                 None => self.wrong_type(value, "a string"),
+            }
+        }
+        if let Some(value) = table.get("log") {
+            match value.get_ref().as_bool() {
+                Some(log) => rule.log = log,
+                None => self.wrong_type(value, "`true` or `false`"),
             }
         }
         if let Some(value) = table.get("direction") {
@@ -195,21 +242,38 @@ impl<'a> Reader<'a> {
 
     fn finish(mut self) -> ConfigErrors {
         self.errors.sort_by_key(|(at, _)| *at);
-        let mut errors = Vec::new();
-        let (mut line, mut line_at, mut rest) = (1_usize, 0_usize, self.text);
-        for (at, problem) in self.errors {
-            while let Some((before, after)) = rest.split_once('\n') {
-                let next = line_at.saturating_add(before.len()).saturating_add(1);
-                if at < next {
-                    break;
-                }
-                (line, line_at, rest) = (line.saturating_add(1), next, after);
+        let mut places = Places::of(self.text);
+        let errors = self.errors.into_iter().map(|(at, problem)| {
+            let (line, column) = places.find(at);
+            ConfigError { line, column, problem }
+        });
+        ConfigErrors { errors: errors.collect() }
+    }
+}
+
+/// Turns offsets, of which none is lower than those before it, into lines and columns.
+struct Places<'a> {
+    line: usize,
+    line_at: usize,
+    rest: &'a str,
+}
+
+impl<'a> Places<'a> {
+    fn of(text: &'a str) -> Self {
+        Self { line: 1, line_at: 0, rest: text }
+    }
+
+    /// Line and column, both counted from 1.
+    fn find(&mut self, at: usize) -> (usize, usize) {
+        while let Some((before, after)) = self.rest.split_once('\n') {
+            let next = self.line_at.saturating_add(before.len()).saturating_add(1);
+            if at < next {
+                break;
             }
-            let before = rest.get(..at.saturating_sub(line_at)).unwrap_or(rest);
-            let column = before.chars().count().saturating_add(1);
-            errors.push(ConfigError { line, column, problem });
+            (self.line, self.line_at, self.rest) = (self.line.saturating_add(1), next, after);
         }
-        ConfigErrors { errors }
+        let before = self.rest.get(..at.saturating_sub(self.line_at)).unwrap_or(self.rest);
+        (self.line, before.chars().count().saturating_add(1))
     }
 }
 
