@@ -1,13 +1,21 @@
-//! Access lists in TOML: what is read, and what each mistake is answered with.
+//! Access lists in TOML: what is read, and what each mistake is answered with; and access lists as inspectors.
 
 #![cfg(feature = "config")]
 #![allow(missing_docs)]
 
-use gwlb_geneve::gwlb::EndpointId;
+mod support;
+
+use std::sync::Arc;
+
+use gwlb_geneve::Timestamp;
+use gwlb_geneve::flow::PacketFlow;
+use gwlb_geneve::gwlb::{EndpointId, Envelope, Profile};
+use gwlb_geneve::inspect::{Alert, Context, Effects, Inspector, Packet, Reason, Severity, Verdict};
 use gwlb_geneve::inspectors::access::{
-    AccessList, Action, ConfigProblem, Direction, PortRange, Rule,
+    AccessInspector, AccessList, Action, ConfigProblem, Direction, PortRange, Rule,
 };
-use gwlb_geneve::packet::{Addresses, FiveTuple, IpProtocol, Ports};
+use gwlb_geneve::packet::{Addresses, FiveTuple, IpPacket, IpProtocol, Ports};
+use support::sample;
 
 /// The errors of a list that is right but for these lines of its rule, which start at line 4.
 #[track_caller]
@@ -25,6 +33,7 @@ fn every_key_is_read() {
         [[rule]]
         name = "web"
         action = "allow"
+        log = true
         direction = "both"
         endpoint = ["vpce-031e129cdc0cd8633", "vpce-1a2b3c4d"]
         from = ["10.0.0.0/8", "2001:db8::/32"]
@@ -43,6 +52,7 @@ fn every_key_is_read() {
     assert_eq!(list.default_action(), Action::Reject);
     let web = Rule::new(Action::Allow)
         .name("web")
+        .log()
         .both_ways()
         .endpoint(EndpointId(0x31e1_29cd_c0cd_8633))
         .endpoint(EndpointId(0x1a2b_3c4d))
@@ -112,6 +122,10 @@ fn words() {
         "line 4, column 13: expected `to-server` or `both`, found `bath`; did you mean `both`?"
     );
     assert_eq!(errors("direction = true"), "line 4, column 13: expected a string, found a boolean");
+    assert_eq!(
+        errors("log = \"yes\""),
+        "line 4, column 7: expected `true` or `false`, found a string"
+    );
     assert_eq!(errors("name = 1"), "line 4, column 8: expected a string, found an integer");
     assert_eq!(
         errors("protocol = [\"tcp\", \"udpp\"]"),
@@ -208,4 +222,122 @@ fn columns_count_characters() {
         errors.to_string(),
         "line 2, column 32: expected `allow`, `drop` or `reject`, found `dorp`; did you mean `drop`?"
     );
+}
+
+const DOCUMENT: &str = r#"workers = 2
+
+[access]
+default = "allow"
+
+[[access.rule]] # line 6
+action = "drop"
+to = "10.0.0.0/8"
+
+[[access.rule]] # line 10
+name = "too late"
+action = "allow"
+to = "10.1.0.0/16"
+ports = 22
+"#;
+
+#[test]
+fn a_table_of_a_larger_document() {
+    let list = AccessList::from_toml_table(DOCUMENT, "access").unwrap();
+    let lines: Vec<_> = list
+        .shadowed()
+        .iter()
+        .map(|it| (list.line(it.rule).unwrap(), list.line(it.by).unwrap()))
+        .collect();
+    assert_eq!(lines, [(10, 6)]);
+
+    let deeper = DOCUMENT.replace("access", "inspectors.access");
+    let list = AccessList::from_toml_table(&deeper, "inspectors.access").unwrap();
+    assert_eq!(list.rules().len(), 2);
+}
+
+#[test]
+fn mistakes_in_a_larger_document_keep_their_places() {
+    let error =
+        |document: &str, path| AccessList::from_toml_table(document, path).unwrap_err().to_string();
+    assert_eq!(
+        error(&DOCUMENT.replace("ports = 22", "prots = 22"), "access"),
+        "line 14, column 1: expected one of `name`, `action`, `log`, `direction`, `endpoint`, `from`, `to`, \
+         `ports`, `source-ports` or `protocol`, found `prots`; did you mean `ports`?"
+    );
+    assert_eq!(
+        error(&DOCUMENT.replace("default = \"allow\"", ""), "access"),
+        "line 3, column 1: expected `default` here, found none"
+    );
+    assert_eq!(error(DOCUMENT, "acces"), "line 1, column 1: expected a table `acces`, found none");
+    assert_eq!(error(DOCUMENT, "workers"), "line 1, column 11: expected a table, found an integer");
+    assert_eq!(
+        error("[access]\ndefault = 'drop'\nrule = 'none'\n", "access"),
+        "line 3, column 8: expected `[[rule]]` tables, found a string"
+    );
+}
+
+/// What an inspector does with the flow of a datagram: its state, and the alerts.
+fn opened(inspector: &mut AccessInspector, datagram: &[u8]) -> (Option<[Verdict; 2]>, Vec<Alert>) {
+    let envelope = Envelope::parse(datagram, &Profile::AWS).unwrap();
+    let ip = IpPacket::parse(envelope.inner()).unwrap();
+    let flow = PacketFlow::of(envelope.endpoint(), &ip).unwrap();
+    let packet = Packet::new(&envelope, flow, flow.direction, ip).unwrap();
+    let mut effects = Effects::default();
+    let mut cx = Context::new(Timestamp::from_nanos(7), &mut effects);
+    let state = inspector.open(&packet, &mut cx);
+    let verdicts =
+        state.map(|mut state| [(); 2].map(|()| inspector.packet(&mut state, &packet, &mut cx)));
+    (verdicts, effects.alerts)
+}
+
+/// The samples go from 10.1.2.3 port 40000 to 10.9.8.7, TCP to port 443 and UDP to port 53.
+#[test]
+fn flows_are_judged_once() {
+    let list = Arc::new(
+        AccessList::from_toml(
+            r#"
+            default = "allow"
+            [[rule]]
+            action = "drop"
+            ports = 53
+            [[rule]]
+            name = "web"
+            action = "reject"
+            log = true
+            from = "10.1.0.0/16"
+            ports = 443
+            "#,
+        )
+        .unwrap(),
+    );
+    let mut inspector = AccessInspector::new(Arc::clone(&list));
+    let mut other_worker = inspector.clone();
+    assert_eq!(Arc::strong_count(&list), 3);
+
+    let reason = Reason::new("access-list");
+    let dropped = Verdict::drop(reason).for_flow();
+    assert_eq!(opened(&mut inspector, &sample::ipv4_udp()), (Some([dropped; 2]), vec![]));
+    let (verdicts, alerts) = opened(&mut other_worker, &sample::ipv4_tcp());
+    assert_eq!(verdicts, Some([Verdict::reject(reason); 2]));
+    let [alert] = &alerts[..] else { panic!("expected one alert, found {alerts:?}") };
+    assert_eq!((alert.name.as_ref(), alert.severity), ("access-list", Severity::Notice));
+    assert!(
+        alert.message.starts_with("rule 2 (web) rejected vpce-")
+            && alert.message.ends_with("10.1.2.3:40000 -> 10.9.8.7:443"),
+        "{}",
+        alert.message
+    );
+    assert_eq!(opened(&mut inspector, &sample::ipv6_tcp()), (None, vec![]));
+}
+
+/// The samples are the flow's first packets, or an answer in a flow that is adopted midstream.
+#[test]
+fn who_opens_a_flow_is_who_is_seen_first() {
+    let rule = || Rule::new(Action::Allow).from("10.9.8.7".parse().unwrap());
+    let judge = |rule: Rule| {
+        let list = AccessList::new(Action::Drop, [rule.source_ports(443)]).unwrap();
+        opened(&mut AccessInspector::new(list), &sample::ipv4_tcp()).0.is_none()
+    };
+    assert!(!judge(rule()));
+    assert!(judge(rule().both_ways()));
 }
