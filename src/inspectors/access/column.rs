@@ -117,15 +117,8 @@ fn edges(placed: &[Placed<'_>], hung: &[(u32, &Region)], field: usize) -> Vec<(u
             edges.push((0, member));
         }
     };
-    for Placed { position, region, choosy } in placed {
-        // Who takes every value is only looked for in a block that it shares with some that do not.
-        if choosy >> field & 1 != 0 {
-            region
-                .fields
-                .get(field)
-                .into_iter()
-                .for_each(|it| add(it, Member::Position(*position)));
-        }
+    for Placed { position, region } in placed {
+        region.fields.get(field).into_iter().for_each(|it| add(it, Member::Position(*position)));
     }
     for (place, region) in hung {
         region.fields.get(field).into_iter().for_each(|it| add(it, Member::Hung(*place)));

@@ -8,13 +8,13 @@ use super::sets::BLOCK_BITS;
 /// Which region is at which position.
 ///
 /// Those that are choosy in the same of the three [`TELLING`] fields, and choosiest in the same one, stand together
-/// from the beginning of a block, in the order of what they take there. So a field in which they take everything
-/// need not be looked at, and a flow finds few blocks in which the choosiest field lets it in. Those that would not
+/// from the beginning of a block, in the order of what they take there. So a flow finds few blocks in which the
+/// choosiest field lets it in. Those that would not
 /// fill a block stand together in the order of their rules, and so do those within a block.
 pub(super) struct Layout<'a> {
     pub(super) placed: Vec<Placed<'a>>,
-    pub(super) open: Vec<[u64; FIELDS]>,
-    pub(super) groups: Vec<Group>,
+    /// The first rule of each block.
+    pub(super) first_rules: Vec<u32>,
     pub(super) rules: Vec<u32>,
 }
 
@@ -22,17 +22,6 @@ pub(super) struct Layout<'a> {
 pub(super) struct Placed<'a> {
     pub(super) position: u32,
     pub(super) region: &'a Region,
-    /// The fields that are looked at for this position.
-    pub(super) choosy: u8,
-}
-
-/// What the regions of a block have in common.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Group {
-    /// The first rule of the block; they are in order.
-    pub(super) first_rule: u32,
-    /// Bit by bit, the fields in which any of these regions is choosy. In the others all take every value.
-    pub(super) choosy: u8,
 }
 
 pub(super) const NO_RULE: u32 = u32::MAX;
@@ -40,7 +29,7 @@ pub(super) const NO_RULE: u32 = u32::MAX;
 pub(super) const BLOCK: usize = BLOCK_BITS as usize;
 
 /// The fields that keep regions apart: more of them would leave many blocks nearly empty, each of which costs a look.
-pub(super) const TELLING: u8 = 1 << SOURCE | 1 << DESTINATION | 1 << DESTINATION_PORT;
+const TELLING: u8 = 1 << SOURCE | 1 << DESTINATION | 1 << DESTINATION_PORT;
 
 impl<'a> Layout<'a> {
     pub(super) fn of(regions: &[(u32, &'a Region)], address_bits: usize) -> Self {
@@ -50,8 +39,7 @@ impl<'a> Layout<'a> {
             .collect();
         sorted.sort_by_key(|(neighbourhood, rule, _)| (*neighbourhood, *rule));
 
-        let mut layout =
-            Self { placed: Vec::new(), open: Vec::new(), groups: Vec::new(), rules: Vec::new() };
+        let mut layout = Self { placed: Vec::new(), first_rules: Vec::new(), rules: Vec::new() };
         let mut few = Vec::new();
         for alike in sorted.chunk_by_mut(|a, b| (a.0.shape, a.0.field) == (b.0.shape, b.0.field)) {
             if alike.len() < BLOCK {
@@ -70,19 +58,11 @@ impl<'a> Layout<'a> {
 
     fn add(&mut self, block: &[(Neighbourhood, u32, &'a Region)]) {
         let Some((_, first_rule, _)) = block.first() else { return };
-        let choosy = block.iter().fold(0, |fields, (_, _, region)| fields | choosy(region));
-        let number = self.groups.len() % 64;
-        if number == 0 {
-            self.open.push([0; FIELDS]);
-        }
-        for (field, open) in self.open.iter_mut().next_back().into_iter().flatten().enumerate() {
-            *open |= u64::from(choosy >> field & 1 == 0) << number;
-        }
-        self.groups.push(Group { first_rule: *first_rule, choosy });
+        self.first_rules.push(*first_rule);
         let mut rules = vec![NO_RULE; BLOCK];
         for ((at, (_, rule, region)), place) in block.iter().enumerate().zip(&mut rules) {
             let position = u32::try_from(self.rules.len().saturating_add(at)).unwrap_or(u32::MAX);
-            self.placed.push(Placed { position, region, choosy });
+            self.placed.push(Placed { position, region });
             *place = *rule;
         }
         self.rules.append(&mut rules);

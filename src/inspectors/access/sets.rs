@@ -98,23 +98,16 @@ impl SetsBuilder {
         Ok(set)
     }
 
-    /// The set of those positions that are in all of the sets, of which each counts in some blocks only: `counts`
-    /// says for a block and the place of a set whether it does. Blocks in which none counts stay empty.
-    pub(super) fn intersection(
-        &mut self,
-        sets: [u32; 3],
-        counts: impl Fn(usize, usize) -> bool,
-    ) -> Result<u32, AccessListError> {
+    /// The set of those positions that are in all of the sets.
+    pub(super) fn intersection(&mut self, sets: [u32; 3]) -> Result<u32, AccessListError> {
         let mut blocks = Vec::new();
         for (at, number) in (0..self.sets.blocks_per_set).zip(0..u32::MAX) {
             let mut block = EMPTY.map(|word| !word);
-            let mut open = true;
-            for (_, set) in sets.iter().enumerate().filter(|(place, _)| counts(at, *place)) {
-                let other = self.sets.block(*set, at).copied().unwrap_or_default();
+            for set in sets {
+                let other = self.sets.block(set, at).copied().unwrap_or_default();
                 block.iter_mut().zip(other).for_each(|(word, other)| *word &= other);
-                open = false;
             }
-            if !open && block != EMPTY {
+            if block != EMPTY {
                 blocks.push((number, self.block(block)?));
             }
         }

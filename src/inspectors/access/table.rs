@@ -4,10 +4,9 @@ use super::AccessListError;
 use super::column::Column;
 use super::hang::{self, HOOKS, Hull};
 use super::index;
-use super::layout::{BLOCK, Group, Layout, NO_RULE, TELLING};
+use super::layout::{BLOCK, Layout, NO_RULE};
 use super::region::{
-    DESTINATION, DESTINATION_PORT, ENDPOINT, FIELDS, PROTOCOL, Region, SOURCE, SOURCE_PORT,
-    UNKNOWN_PORTS,
+    DESTINATION, DESTINATION_PORT, ENDPOINT, PROTOCOL, Region, SOURCE, SOURCE_PORT, UNKNOWN_PORTS,
 };
 use super::sets::{Block, EMPTY, Sets, SetsBuilder};
 
@@ -27,9 +26,8 @@ pub(super) struct Table<A> {
     hulls: Vec<Hull<A>>,
     /// Of the others.
     sets: Sets,
-    /// For each 64 blocks and field, those whose regions all take every value of the field.
-    open: Vec<[u64; FIELDS]>,
-    groups: Vec<Group>,
+    /// The first rule of each block of positions; within a block they are in order.
+    first_rules: Vec<u32>,
     /// The rule of each position, or [`NO_RULE`].
     rules: Vec<u32>,
 }
@@ -72,7 +70,7 @@ impl<A: index::Key> Table<A> {
         }
         let layout = Layout::of(&others, address_bits);
         let [by_source, by_destination, by_port] = &hung;
-        let mut sets = SetsBuilder::new(layout.groups.len(), memory_limit);
+        let mut sets = SetsBuilder::new(layout.first_rules.len(), memory_limit);
         let placed = &layout.placed;
         let mut table = Self {
             sources: Column::new(placed, by_source, SOURCE, &mut sets)?,
@@ -84,8 +82,7 @@ impl<A: index::Key> Table<A> {
             folded: Vec::new(),
             hulls,
             sets: Sets::default(),
-            open: layout.open,
-            groups: layout.groups,
+            first_rules: layout.first_rules,
             rules: layout.rules,
         };
         table.fold(&mut sets)?;
@@ -135,7 +132,7 @@ impl<A: index::Key> Table<A> {
                 }
             }
         }
-        if self.groups.is_empty() {
+        if self.first_rules.is_empty() {
             return;
         }
         let telling = [source.set, destination.set, port.set];
@@ -161,20 +158,17 @@ impl<A: index::Key> Table<A> {
         mut limit: u32,
         mut found: impl FnMut(u32) -> u32,
     ) {
-        for ((row, open), groups) in self.open.iter().enumerate().zip(self.groups.chunks(64)) {
-            let mut candidates = sets
-                .iter()
-                .zip(open)
-                .fold(u64::MAX, |all, (set, open)| all & (self.sets.occupied(*set, row) | open));
+        for (row, first_rules) in self.first_rules.chunks(64).enumerate() {
+            let mut candidates =
+                sets.iter().fold(u64::MAX, |all, set| all & self.sets.occupied(*set, row));
             while candidates != 0 {
                 let number = candidates.trailing_zeros() as usize;
                 candidates &= candidates.wrapping_sub(1);
-                let Some(group) = groups.get(number).filter(|group| group.first_rule < limit)
-                else {
+                if first_rules.get(number).is_none_or(|first| *first >= limit) {
                     continue;
-                };
+                }
                 let number = row.wrapping_mul(64).wrapping_add(number);
-                let block = self.intersection(&sets, number, group.choosy);
+                let block = self.intersection(sets, number);
                 let position = number.wrapping_mul(BLOCK);
                 for position in ones(block).map(|bit| position.wrapping_add(bit)) {
                     match self.rules.get(position) {
@@ -188,13 +182,11 @@ impl<A: index::Key> Table<A> {
 
     /// The positions of one block that are in the sets of all fields.
     #[inline]
-    fn intersection(&self, sets: &[u32], number: usize, choosy: u8) -> Block {
+    fn intersection<const N: usize>(&self, sets: [u32; N], number: usize) -> Block {
         let mut block = EMPTY.map(|word| !word);
-        for (field, set) in sets.iter().enumerate() {
-            if choosy >> field & 1 != 0 {
-                let Some(other) = self.sets.block(*set, number) else { return EMPTY };
-                block.iter_mut().zip(other).for_each(|(word, other)| *word &= other);
-            }
+        for set in sets {
+            let Some(other) = self.sets.block(set, number) else { return EMPTY };
+            block.iter_mut().zip(other).for_each(|(word, other)| *word &= other);
         }
         block
     }
@@ -209,26 +201,11 @@ impl<A: index::Key> Table<A> {
         if lengths.into_iter().fold(1, usize::saturating_mul) > FOLDED {
             return Ok(());
         }
-        let counts = |number: usize, place: usize| {
-            let choosy = self.groups.get(number).map_or(0, |group| group.choosy);
-            choosy >> ENDPOINT.saturating_add(place) & 1 != 0
-        };
         for endpoint in self.endpoints.sets() {
             for source_port in self.source_ports.sets() {
                 for protocol in self.protocols.sets() {
-                    let all = [endpoint, source_port, protocol];
-                    self.folded.push(sets.intersection(all, counts)?);
+                    self.folded.push(sets.intersection([endpoint, source_port, protocol])?);
                 }
-            }
-        }
-        let one_for_all =
-            |choosy: u8| choosy & TELLING | u8::from(choosy & !TELLING != 0) << ENDPOINT;
-        for (number, group) in self.groups.iter_mut().enumerate() {
-            group.choosy = one_for_all(group.choosy);
-            let open = self.open.get_mut(number / 64).into_iter().flatten();
-            for (field, open) in open.enumerate() {
-                *open &= !(1 << (number % 64));
-                *open |= u64::from(group.choosy >> field & 1 == 0) << (number % 64);
             }
         }
         Ok(())
@@ -259,8 +236,7 @@ impl<A: index::Key> Table<A> {
             self.sets.memory(),
             size_of_val(&self.folded[..]),
             size_of_val(&self.hulls[..]),
-            size_of_val(&self.open[..]),
-            size_of_val(&self.groups[..]),
+            size_of_val(&self.first_rules[..]),
             size_of_val(&self.rules[..]),
         ]
         .into_iter()
@@ -269,7 +245,7 @@ impl<A: index::Key> Table<A> {
 
     #[cfg(test)]
     pub(super) fn rows(&self) -> usize {
-        self.open.len()
+        self.first_rules.len().div_ceil(64)
     }
 }
 
