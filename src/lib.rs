@@ -43,10 +43,13 @@
 //!   capture/   pcap and pcapng files, in and out
 //!   flow/      who talks to whom: key, hashes, bounded expiring table
 //!   inspect/   the Inspector trait, Verdict, Context, composition
+//!   inspectors/
+//!              ready-made inspectors: access list
 //! ```
 //!
 //! [`geneve`] and [`packet`] stand on the ground; [`gwlb`] stands on both, `capture` on [`packet`], [`flow`] on
-//! [`packet`] and [`gwlb`], `inspect` on [`flow`]. No import runs upward.
+//! [`packet`] and [`gwlb`], `inspect` on [`flow`], `inspectors` on `inspect`. No import runs
+//! upward.
 //!
 //! # What holds everywhere
 //!
@@ -65,6 +68,7 @@
 //! | `alloc` | building into [`bytes::BufMut`], packets that own their buffer, flow tables, inspectors | a global allocator |
 //! | `capture` | `capture`: reading and writing pcap and pcapng files | `std` |
 //! | `community-id` | the Community ID of flows | |
+//! | `config` | access lists from TOML, with errors that say line and column | `std` |
 //! | `full` | all of it | |
 //!
 //! Without default features [`geneve`], [`gwlb`], [`packet`] and the keys and hashes of [`flow`] are `no_std` and need
@@ -107,4 +111,6 @@ pub mod geneve;
 pub mod gwlb;
 #[cfg(feature = "alloc")]
 pub mod inspect;
+#[cfg(feature = "alloc")]
+pub mod inspectors;
 pub mod packet;
