@@ -65,7 +65,9 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             }
         }
         self.panel.votes = Some(Vec::new());
+        let asked_otherwise = core::mem::replace(&mut self.asks_otherwise, true);
         self.process(core::slice::from_mut(datagram), output);
+        self.asks_otherwise = asked_otherwise;
         Explanation {
             outcome: output.outcomes().first().copied().unwrap_or(Outcome::FORWARD),
             flow: understood.map(|flow| (flow.key, flow.direction, flow.relation)),

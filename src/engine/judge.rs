@@ -50,6 +50,16 @@ pub(super) struct Facts {
     pub(super) is_replacement: bool,
 }
 
+/// Whether something may have to be changed in a packet: the first segments of a connection announce a size.
+#[inline]
+fn wants_plan<R: Rewriter>(packet: &ParsedPacket<'_>) -> bool {
+    let is_syn = match &packet.transport {
+        Transport::Tcp(segment) => segment.flags().intersects(TcpFlags::SYN),
+        _ => false,
+    };
+    R::ACTIVE || is_syn
+}
+
 /// Flags that begin or end a connection.
 const CONTROL: TcpFlags = TcpFlags(TcpFlags::SYN.0 | TcpFlags::FIN.0 | TcpFlags::RST.0);
 
@@ -159,7 +169,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             Some(state) => {
                 let outcome =
                     Outcome { capture: state.bits.has(Bits::CAPTURE), ..Outcome::FORWARD };
-                self.pass(turn, packet, id);
+                self.pass(turn, packet, id, output);
                 outcome
             }
             None => Outcome::FORWARD,
@@ -179,50 +189,73 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let Some(state) = self.table.state_mut(id) else { return Outcome::FORWARD };
         let Inspection::Open(flow) = &mut state.inspection else { return Outcome::FORWARD };
         let view = Packet::new(packet, state.bits.opener(), state.bits.beginning());
-        let effects = &mut self.panel.effects;
-        effects.marks = state.marks;
         let mut verdict = Verdict::PASS;
         let mut is_late = false;
+        self.panel.effects.marks = state.marks;
         if I::INTEREST.contains(Interest::PACKETS) {
-            if let Some(inspector) = self.panel.generations.get_mut(state.generation) {
-                let began = self.settings.budget.map(|budget| (budget.clock)());
+            if !self.asks_otherwise {
+                if let Some(inspector) = self.panel.generations.get_mut(state.generation) {
+                    let mut cx = Context::new(turn.now(), &mut self.panel.effects);
+                    verdict = inspector.packet(flow, &view, &mut cx);
+                }
+            } else {
                 #[cfg(feature = "faults")]
                 let delay = self.faults.strike();
-                let mut cx = Context::new(turn.now(), effects);
-                verdict = match &mut self.panel.votes {
-                    None => inspector.packet(flow, &view, &mut cx),
-                    Some(votes) => {
-                        inspector.explain(flow, &view, &mut cx, votes);
-                        super::explain::verdict_of(votes)
-                    }
-                };
-                if let (Some(budget), Some(began)) = (self.settings.budget, began) {
-                    let took = (budget.clock)().saturating_sub(began);
-                    #[cfg(feature = "faults")]
-                    let took = took.saturating_add(delay);
+                #[cfg(not(feature = "faults"))]
+                let delay = core::time::Duration::ZERO;
+                let budget = self.settings.budget;
+                let began = budget.map(|budget| (budget.clock)());
+                verdict = self.panel.ask_otherwise(state.generation, flow, &view, turn.now());
+                if let (Some(budget), Some(began)) = (budget, began) {
+                    let took = (budget.clock)().saturating_sub(began).saturating_add(delay);
                     is_late = took > budget.limit;
                 }
             }
         }
-        let quiet = effects.alerts.is_empty() && effects.injections.is_empty();
+        let effects = &self.panel.effects;
+        let is_quiet =
+            !effects.capture && effects.alerts.is_empty() && effects.injections.is_empty();
+        let is_plain = verdict.is_pass() && verdict.scope() == Scope::Packet;
+        if !(is_plain && is_quiet) || is_late {
+            return self.conclude(turn, packet, id, (verdict, is_late), output);
+        }
         state.marks = effects.marks;
-        if effects.capture {
-            state.bits.set(Bits::CAPTURE, true);
-        }
         let capture = state.bits.has(Bits::CAPTURE);
-        if !quiet || effects.capture {
-            self.spread_effects(turn, packet, id, output);
+        if let Transport::Tcp(segment) = &packet.transport {
+            state.follow(packet.flow.direction, segment);
         }
+        if wants_plan::<R>(packet) {
+            self.plan(turn, packet, id, output);
+        }
+        Outcome { capture, ..Outcome::FORWARD }
+    }
+
+    /// Settles a packet whose inspectors did more than to let it pass.
+    #[cold]
+    fn conclude(
+        &mut self,
+        turn: &Turn<'_, '_>,
+        packet: &ParsedPacket<'_>,
+        id: FlowId,
+        (verdict, is_late): (Verdict, bool),
+        output: &mut Output,
+    ) -> Outcome {
+        let mut capture = false;
+        if let Some(state) = self.table.state_mut(id) {
+            state.marks = self.panel.effects.marks;
+            capture = state.bits.has(Bits::CAPTURE) || self.panel.effects.capture;
+            state.bits.set(Bits::CAPTURE, capture);
+        }
+        self.spread_effects(turn, packet, id, output);
         let outcome = match (verdict.action(), verdict.scope()) {
             _ if is_late => self.late(turn, packet, id, verdict, output),
             (Action::Pass, Scope::Packet) => {
-                self.pass(turn, packet, id);
+                self.pass(turn, packet, id, output);
                 Outcome::FORWARD
             }
             (Action::Pass, Scope::Flow) => {
                 self.settle_flow(turn.now(), id, Inspection::Bypassed, CloseReason::Done, output);
-                self.stage = Stage::Known(id);
-                self.pass(turn, packet, id);
+                self.pass(turn, packet, id, output);
                 Outcome::FORWARD
             }
             (Action::Drop | Action::Reject, _) => {
@@ -235,19 +268,45 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
 
     /// Follows a packet that is forwarded, and plans what is to be changed in it.
     #[inline]
-    pub(super) fn pass(&mut self, turn: &Turn<'_, '_>, packet: &ParsedPacket<'_>, id: FlowId) {
-        let Some(state) = self.table.state_mut(id) else { return };
-        if let Transport::Tcp(segment) = &packet.transport {
+    pub(super) fn pass(
+        &mut self,
+        turn: &Turn<'_, '_>,
+        packet: &ParsedPacket<'_>,
+        id: FlowId,
+        output: &mut Output,
+    ) {
+        if let (Transport::Tcp(segment), Some(state)) =
+            (&packet.transport, self.table.state_mut(id))
+        {
             state.follow(packet.flow.direction, segment);
         }
+        if wants_plan::<R>(packet) {
+            self.plan(turn, packet, id, output);
+        }
+    }
+
+    /// Plans what is to be changed in a packet.
+    #[inline(never)]
+    fn plan(
+        &mut self,
+        turn: &Turn<'_, '_>,
+        packet: &ParsedPacket<'_>,
+        id: FlowId,
+        output: &mut Output,
+    ) {
+        let Some(state) = self.table.state_mut(id).filter(|_| is_rewritable(packet)) else {
+            return;
+        };
         let view = Packet::new(packet, state.bits.opener(), state.bits.beginning());
         let clamp = self.settings.mss.and_then(|mss| mss.limit(&view));
-        let clamp = clamp.filter(|_| is_rewritable(packet));
         let mut plan = None;
-        if R::ACTIVE && is_rewritable(packet) {
+        if R::ACTIVE {
             self.stage = Stage::Known(id);
+            self.panel.effects.marks = state.marks;
             let mut cx = Context::new(turn.now(), &mut self.panel.effects);
             plan = self.rewriter.plan(&view, &mut cx);
+            state.marks = self.panel.effects.marks;
+            self.spread_effects(turn, packet, id, output);
         }
         if plan.is_some() || clamp.is_some() {
             self.edits.push(Edit { number: turn.number, id, clamp, plan });
@@ -271,6 +330,9 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             what: EventKind::Alert(alert),
         }));
         effects.capture = false;
+        if effects.injections.is_empty() {
+            return;
+        }
         for injection in core::mem::take(&mut effects.injections) {
             let write = |buffer: &mut [u8]| {
                 buffer.get_mut(..injection.packet.len())?.copy_from_slice(&injection.packet);

@@ -104,6 +104,8 @@ pub struct Engine<I: Inspector, R: Rewriter = ()> {
     panel: Panel<I>,
     rewriter: R,
     overloaded: bool,
+    /// Whether there is more to asking the inspectors than asking them: a budget, votes, faults.
+    asks_otherwise: bool,
     reasons: ReasonBook,
     answers: RateLimit,
     icmp_errors: RateLimit,
@@ -164,6 +166,7 @@ impl<I: Inspector> Engine<I> {
             panel,
             rewriter: (),
             overloaded: false,
+            asks_otherwise: settings.budget.is_some(),
             reasons: ReasonBook::default(),
             answers: RateLimit::new(settings.answers_per_second),
             icmp_errors: RateLimit::new(settings.icmp_errors_per_second),
@@ -192,6 +195,7 @@ impl<I: Inspector> Engine<I> {
             panel: self.panel,
             rewriter,
             overloaded: self.overloaded,
+            asks_otherwise: self.asks_otherwise,
             reasons: self.reasons,
             answers: self.answers,
             icmp_errors: self.icmp_errors,
@@ -332,6 +336,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     #[cfg(feature = "faults")]
     pub const fn set_faults(&mut self, faults: Faults) {
         self.faults = faults;
+        self.asks_otherwise = true;
     }
 
     /// Judges at most [`BURST`] datagrams, the first of them the burst's number `start`.

@@ -9,7 +9,7 @@ use super::output::{Event, EventKind};
 use super::state::{Inspection, State};
 use crate::Timestamp;
 use crate::flow::{EndReason, EndedFlow, FlowKey};
-use crate::inspect::{CloseReason, Context, Effects, Inspector, Interest, Vote};
+use crate::inspect::{CloseReason, Context, Effects, Inspector, Interest, Packet, Verdict, Vote};
 
 /// The inspectors, and what they do beside their verdicts. A panic of theirs ends here.
 pub(super) struct Panel<I: Inspector> {
@@ -32,6 +32,26 @@ impl<I: Inspector> Panel<I> {
             votes: None,
             panics: 0,
             injections_lost: 0,
+        }
+    }
+
+    /// Asks the inspectors about a packet, each of them where that is wanted.
+    #[cold]
+    pub(super) fn ask_otherwise(
+        &mut self,
+        generation: u8,
+        flow: &mut I::Flow,
+        packet: &Packet<'_>,
+        now: Timestamp,
+    ) -> Verdict {
+        let Some(inspector) = self.generations.get_mut(generation) else { return Verdict::PASS };
+        let mut cx = Context::new(now, &mut self.effects);
+        match &mut self.votes {
+            None => inspector.packet(flow, packet, &mut cx),
+            Some(votes) => {
+                inspector.explain(flow, packet, &mut cx, votes);
+                super::explain::verdict_of(votes)
+            }
         }
     }
 
