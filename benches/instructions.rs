@@ -34,7 +34,7 @@ const CASES: &[Case] = &[
     ("5-tuple alone, IPv4 TCP", None, inner_only, sample::ipv4_tcp),
     ("5-tuple alone, IPv6 TCP", None, inner_only, sample::ipv6_tcp),
     ("5-tuple alone, IPv4 UDP", None, inner_only, sample::ipv4_udp),
-    ("UDP payload to flow hash, IPv4 TCP", Some(110), flow_hash, sample::ipv4_tcp),
+    ("UDP payload to flow hash, IPv4 TCP", Some(112), flow_hash, sample::ipv4_tcp),
     ("UDP payload to flow hash, IPv6 TCP", Some(145), flow_hash, sample::ipv6_tcp),
     ("key and hash of a 5-tuple, IPv4", None, |_| key_and_hash(&IPV4), sample::ipv4_tcp),
     ("key and hash of a 5-tuple, IPv6", None, |_| key_and_hash(&IPV6), sample::ipv6_tcp),
@@ -84,8 +84,8 @@ fn five_tuple(bytes: &[u8]) -> bool {
 fn flow_hash(bytes: &[u8]) -> bool {
     let Ok(envelope) = Envelope::parse(bytes, &Profile::AWS) else { return false };
     black_box((envelope.endpoint(), envelope.attachment(), envelope.cookie()));
-    let Ok(tuple) = FiveTuple::parse(envelope.inner()) else { return false };
-    let (key, direction) = FlowKey::new(envelope.endpoint(), &tuple);
+    let parsed = FlowKey::parse(envelope.endpoint(), envelope.inner());
+    let Ok((key, direction)) = parsed else { return false };
     black_box((black_box(&SEED).hash(&key), direction));
     true
 }

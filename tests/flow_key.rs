@@ -262,3 +262,37 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #[test]
+    fn the_short_way_to_a_key_is_the_long_way(bytes in support::generate::inner()) {
+        let long = IpPacket::parse(&bytes).and_then(|packet| PacketFlow::of(ENDPOINT, &packet));
+        let short = FlowKey::parse(ENDPOINT, &bytes);
+        match (short, long) {
+            (Ok((key, direction)), Ok(flow)) => {
+                prop_assert_eq!((key, direction), (flow.key, flow.direction));
+            }
+            (Err(short), Err(long)) => prop_assert_eq!(short, long),
+            (short, long) => prop_assert!(false, "{short:?}, {long:?}"),
+        }
+    }
+
+    /// Both ends alike but for their ports, or not even that, and addresses that differ late.
+    #[test]
+    fn the_short_way_orders_ends_as_the_long_way_does(
+        v6: bool, tcp: bool, low in 0..3_u8, high in 0..3_u8, ports in any::<[bool; 2]>(),
+    ) {
+        let protocol = if tcp { 6 } else { 17 };
+        let mut upper = if tcp { sample::tcp(b"") } else { sample::udp(&[0; 12]) };
+        upper[..4].copy_from_slice(&[0, ports[0].into(), 0, ports[1].into()]);
+        let mut bytes = if v6 { sample::ipv6(protocol, &upper) } else { sample::ipv4(protocol, &upper) };
+        let (source, destination) = if v6 { (8..24, 24..40) } else { (12..16, 16..20) };
+        bytes[source.clone()].fill(9);
+        bytes[destination.clone()].fill(9);
+        bytes[source.start + 1] = low;
+        bytes[destination.start + 1] = high;
+        bytes[destination.end - 1] = 8 + low;
+        let flow = of(&bytes);
+        prop_assert_eq!(FlowKey::parse(ENDPOINT, &bytes).unwrap(), (flow.key, flow.direction));
+    }
+}

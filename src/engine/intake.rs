@@ -3,7 +3,7 @@ use super::{Checksums, Datagram};
 use crate::flow::FlowKey;
 use crate::gwlb::{EndpointId, Envelope};
 use crate::inspect::{Exception, ParsedPacket, Reason};
-use crate::packet::{ChecksumStatus, FiveTuple, IpPacket, Tunnel};
+use crate::packet::{ChecksumStatus, IpPacket, Tunnel};
 
 /// A datagram, as far as it could be understood.
 #[derive(Clone, Copy)]
@@ -38,9 +38,8 @@ impl<'a> Intake<'a> {
     #[inline]
     pub(super) fn usual_key(datagram: &Datagram<'_>, settings: &Settings) -> Option<FlowKey> {
         let envelope = Envelope::parse_usual(datagram.payload(), &settings.profile)?;
-        let tuple = FiveTuple::straight(envelope.inner())?;
-        let (key, _) = FlowKey::new(settings.groups.resolve(envelope.endpoint()), &tuple);
-        Some(key)
+        let endpoint = settings.groups.resolve(envelope.endpoint());
+        FlowKey::straight(endpoint, envelope.inner()).map(|(key, _)| key)
     }
 
     /// Any datagram.

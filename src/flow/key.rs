@@ -2,8 +2,12 @@ use core::fmt;
 use core::hash::{Hash, Hasher};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::PacketFlow;
 use crate::gwlb::EndpointId;
-use crate::packet::{Addresses, FiveTuple, IpProtocol, Ports};
+use crate::packet::{
+    Addresses, FiveTuple, IpPacket, IpProtocol, ParseError, Ports, cut, straight_head_ipv4,
+    straight_head_ipv6,
+};
 
 /// Whose flow: the endpoint it came through (or the group of endpoints), and the two ends that talk.
 ///
@@ -69,6 +73,63 @@ impl FlowKey {
         let shape = if tuple.ports.is_some() { Shape::Ports } else { Shape::Bare };
         let ports = tuple.ports.unwrap_or(Ports { source: 0, destination: 0 });
         Self::shaped(endpoint, tuple.addresses, tuple.protocol, shape, ports)
+    }
+
+    /// The key of the flow of a whole packet, and its direction: [`PacketFlow::of`](super::PacketFlow::of) in short. TCP
+    /// and UDP in the usual shape go straight from the bytes of the headers to the words of the key.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`IpPacket::parse`] and [`IpPacket::transport`](crate::packet::IpPacket::transport).
+    #[inline]
+    pub fn parse(endpoint: EndpointId, ip: &[u8]) -> Result<(Self, Direction), ParseError> {
+        match Self::straight(endpoint, ip) {
+            Some(found) => Ok(found),
+            None => Self::parse_any(endpoint, ip),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn parse_any(endpoint: EndpointId, ip: &[u8]) -> Result<(Self, Direction), ParseError> {
+        let flow = PacketFlow::of(endpoint, &IpPacket::parse(ip)?)?;
+        Ok((flow.key, flow.direction))
+    }
+
+    /// `None` says nothing about packets that are not of the usual shape.
+    #[inline(always)]
+    pub(crate) fn straight(endpoint: EndpointId, ip: &[u8]) -> Option<(Self, Direction)> {
+        if let Some(head) = straight_head_ipv4(ip) {
+            let addresses = u64::from_be_bytes(cut::<12, 8>(head)?);
+            let ports = u32::from_be_bytes(cut::<20, 4>(head)?);
+            let turned = addresses.rotate_left(32);
+            let in_order = if addresses == turned {
+                ports >> 16 <= ports & 0xffff
+            } else {
+                addresses < turned
+            };
+            let addresses = if in_order { addresses } else { turned };
+            let ports = ports.rotate_left(u32::from(!in_order) << 4);
+            let tail = tail_of(ports, head[9], 4);
+            let key = Self { words: [endpoint.0, tail, addresses, 0, 0, 0] };
+            return Some((key, Direction::of(in_order)));
+        }
+        let head = straight_head_ipv6(ip)?;
+        let [a, b] = halves(u128::from_be_bytes(cut::<8, 16>(head)?));
+        let [c, d] = halves(u128::from_be_bytes(cut::<24, 16>(head)?));
+        let ports = u32::from_be_bytes(cut::<40, 4>(head)?);
+        let in_order = match (a == c, b == d) {
+            (true, true) => ports >> 16 <= ports & 0xffff,
+            (true, false) => b < d,
+            (false, _) => a < c,
+        };
+        // Without a branch: which end is the lower one is anyone's guess.
+        let mask = u64::from(in_order).wrapping_sub(1);
+        let (x, y) = ((a ^ c) & mask, (b ^ d) & mask);
+        let ports = if in_order { ports } else { ports.rotate_left(16) };
+        let tail = tail_of(ports, head[6], 6);
+        let key = Self { words: [endpoint.0, tail, a ^ x, b ^ y, c ^ x, d ^ y] };
+        Some((key, Direction::of(in_order)))
     }
 
     /// The key of ICMP echo requests and replies with this identifier.
@@ -205,6 +266,12 @@ impl Hash for FlowKey {
     }
 }
 
+/// See [`FlowKey::tail`]; of a key with ports.
+#[inline(always)]
+const fn tail_of(ports: u32, protocol: u8, version: u64) -> u64 {
+    (ports as u64) << 32 | (protocol as u64) << 16 | (Shape::Ports as u64) << 8 | version
+}
+
 #[inline(always)]
 fn in_order<T: PartialOrd>(from: T, to: T) -> (T, T, Direction) {
     if from <= to { (from, to, Direction::Forward) } else { (to, from, Direction::Reverse) }
@@ -254,6 +321,12 @@ impl fmt::Debug for FlowKey {
 }
 
 impl Direction {
+    /// Whether the ends of a packet stand in the order of the key.
+    #[inline(always)]
+    const fn of(in_order: bool) -> Self {
+        if in_order { Self::Forward } else { Self::Reverse }
+    }
+
     /// The other one.
     #[must_use]
     pub const fn reversed(self) -> Self {

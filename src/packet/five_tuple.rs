@@ -37,13 +37,6 @@ impl FiveTuple {
         Self::parse_any(ip)
     }
 
-    /// The same of a usual packet; `None` says nothing about others.
-    #[cfg(feature = "alloc")]
-    #[inline(always)]
-    pub(crate) fn straight(ip: &[u8]) -> Option<Self> {
-        Self::straight_ipv4(ip).or_else(|| Self::straight_ipv6(ip))
-    }
-
     /// Source address.
     pub const fn source(&self) -> IpAddr {
         match self.addresses {
@@ -89,52 +82,58 @@ impl FiveTuple {
 impl FiveTuple {
     #[inline(always)]
     pub(super) fn straight_ipv4(ip: &[u8]) -> Option<Self> {
-        const HEADERS: usize = 40;
-
-        let head = ip.first_chunk::<HEADERS>()?;
-        let beyond = usize::from(be16::<2>(head)?).wrapping_sub(HEADERS);
-        if head[0] != 0x45 || beyond > ip.len().wrapping_sub(HEADERS) {
-            return None;
-        }
-        if be16::<6>(head)? & 0x3fff != 0 {
-            return None;
-        }
-        let protocol = IpProtocol(head[9]);
-        if !transport_fits(protocol, head[32], be16::<24>(head)?, beyond) {
-            return None;
-        }
+        let head = straight_head_ipv4(ip)?;
         Some(Self {
             addresses: Addresses::V4 {
                 source: Ipv4Addr::from(cut::<12, 4>(head)?),
                 destination: Ipv4Addr::from(cut::<16, 4>(head)?),
             },
-            protocol,
+            protocol: IpProtocol(head[9]),
             ports: Some(Ports { source: be16::<20>(head)?, destination: be16::<22>(head)? }),
         })
     }
 
     #[inline(always)]
     pub(super) fn straight_ipv6(ip: &[u8]) -> Option<Self> {
-        const HEADERS: usize = 60;
-
-        let head = ip.first_chunk::<HEADERS>()?;
-        let beyond = usize::from(be16::<4>(head)?).wrapping_sub(20);
-        if head[0] >> 4 != 6 || beyond > ip.len().wrapping_sub(HEADERS) {
-            return None;
-        }
-        let protocol = IpProtocol(head[6]);
-        if !transport_fits(protocol, head[52], be16::<44>(head)?, beyond) {
-            return None;
-        }
+        let head = straight_head_ipv6(ip)?;
         Some(Self {
             addresses: Addresses::V6 {
                 source: Ipv6Addr::from(cut::<8, 16>(head)?),
                 destination: Ipv6Addr::from(cut::<24, 16>(head)?),
             },
-            protocol,
+            protocol: IpProtocol(head[6]),
             ports: Some(Ports { source: be16::<40>(head)?, destination: be16::<42>(head)? }),
         })
     }
+}
+
+/// The headers of a packet that goes straight: IPv4 without options, no fragment, and TCP or UDP.
+#[inline(always)]
+pub(crate) fn straight_head_ipv4(ip: &[u8]) -> Option<&[u8; 40]> {
+    const HEADERS: usize = 40;
+
+    let head = ip.first_chunk::<HEADERS>()?;
+    let beyond = usize::from(be16::<2>(head)?).wrapping_sub(HEADERS);
+    if head[0] != 0x45 || beyond > ip.len().wrapping_sub(HEADERS) {
+        return None;
+    }
+    if be16::<6>(head)? & 0x3fff != 0 {
+        return None;
+    }
+    transport_fits(IpProtocol(head[9]), head[32], be16::<24>(head)?, beyond).then_some(head)
+}
+
+/// The same of IPv6 without extension headers.
+#[inline(always)]
+pub(crate) fn straight_head_ipv6(ip: &[u8]) -> Option<&[u8; 60]> {
+    const HEADERS: usize = 60;
+
+    let head = ip.first_chunk::<HEADERS>()?;
+    let beyond = usize::from(be16::<4>(head)?).wrapping_sub(20);
+    if head[0] >> 4 != 6 || beyond > ip.len().wrapping_sub(HEADERS) {
+        return None;
+    }
+    transport_fits(IpProtocol(head[6]), head[52], be16::<44>(head)?, beyond).then_some(head)
 }
 
 /// Whether the transport header of a packet that goes on for `beyond` bytes after 20 bytes of it is right, by TCP's
@@ -151,7 +150,7 @@ fn transport_fits(protocol: IpProtocol, data_offset: u8, udp_length: u16, beyond
 
 /// The bytes from `AT`, which the compiler proves to be there. Cut as one array they are loaded as one word.
 #[inline(always)]
-fn cut<const AT: usize, const N: usize>(head: &[u8]) -> Option<[u8; N]> {
+pub(crate) fn cut<const AT: usize, const N: usize>(head: &[u8]) -> Option<[u8; N]> {
     head.split_at_checked(AT)?.1.first_chunk().copied()
 }
 

@@ -58,6 +58,7 @@ pub use edit::{EditError, PacketMut};
 pub use error::{Layer, ParseError};
 pub use ethernet::{EthernetFrame, MAX_VLAN_TAGS, VlanTag, VlanTags};
 pub use five_tuple::{Addresses, FiveTuple, Ports};
+pub(crate) use five_tuple::{cut, straight_head_ipv4, straight_head_ipv6};
 pub use fragment::Fragment;
 pub use icmp::{Echo, IcmpMessage, IcmpVersion};
 pub use ip::IpPacket;
