@@ -483,22 +483,32 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     /// Ends flows whose time is over before a packet is judged, so that it does not matter when else that is done.
     #[inline]
     fn sweep(&mut self, now: Timestamp, output: &mut Output) {
-        // The unit of the table's time-outs.
-        let tick = now.as_nanos() >> 24;
-        if tick != self.swept {
-            self.sweep_until(now, tick, output);
+        if Some(self.step_of(now)) != self.swept && !self.table.is_empty() {
+            self.sweep_until(now, output);
         }
     }
 
     #[cold]
-    fn sweep_until(&mut self, now: Timestamp, tick: u64, output: &mut Output) {
+    fn sweep_until(&mut self, now: Timestamp, output: &mut Output) {
         let Self { table, panel, .. } = self;
         let events = &mut output.events;
         let looked_at = table.expire(now, SWEEP, &mut |flow| panel.ended(flow, now, events));
         // Where there is more, the next packet goes on: no packet waits for a whole flood to be swept.
+        self.swept = None;
         if looked_at < SWEEP {
-            self.swept = tick;
+            // The table counts from its first packet on, and anew from a clock that was set back: deadlines tell where
+            // its steps begin.
+            if let Some(deadline) = self.table.next_deadline() {
+                self.phase = deadline.as_nanos();
+                self.swept = Some(self.step_of(now));
+            }
         }
+    }
+
+    /// A number for the step of the table's time-outs, 2^24 ns, that a moment is in.
+    #[inline]
+    const fn step_of(&self, now: Timestamp) -> u64 {
+        now.as_nanos().wrapping_sub(self.phase) >> 24
     }
 
     /// Which side opened a flow whose first packet this is.

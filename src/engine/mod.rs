@@ -110,8 +110,10 @@ pub struct Engine<I: Inspector, R: Rewriter = ()> {
     answers: RateLimit,
     icmp_errors: RateLimit,
     counters: Counters,
-    /// The tick, by time stamp, until which flows were swept.
-    swept: u64,
+    /// The step of the table's time until which flows were swept; `None` where that is not known.
+    swept: Option<u64>,
+    /// Where in a time stamp's steps those of the table begin, in nanoseconds.
+    phase: u64,
     stage: Stage<I::Flow>,
     probes: Vec<Probe>,
     edits: Vec<Edit<R::Plan>>,
@@ -166,7 +168,8 @@ impl<I: Inspector> Engine<I> {
             answers: RateLimit::new(settings.answers_per_second),
             icmp_errors: RateLimit::new(settings.icmp_errors_per_second),
             counters: Counters::default(),
-            swept: 0,
+            swept: None,
+            phase: 0,
             stage: Stage::Idle,
             probes: Vec::with_capacity(BURST),
             edits: Vec::with_capacity(BURST),
@@ -195,6 +198,7 @@ impl<I: Inspector> Engine<I> {
             icmp_errors: self.icmp_errors,
             counters: self.counters,
             swept: self.swept,
+            phase: self.phase,
             stage: Stage::Idle,
             probes: self.probes,
             edits: Vec::with_capacity(BURST),
@@ -232,7 +236,12 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         output.clear();
         let Self { table, panel, .. } = self;
         let events = &mut output.events;
+        if table.is_empty() {
+            // Nor does its time begin with this call.
+            return;
+        }
         while table.expire(now, SWEEP, &mut |flow| panel.ended(flow, now, events)) >= SWEEP {}
+        self.swept = None;
         self.account(output);
     }
 

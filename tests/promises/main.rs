@@ -1,0 +1,10 @@
+//! What the crate promises, each in a module that tries to break it.
+#![cfg(feature = "std")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod common;
+mod determinism;
+mod order;
+mod untouched;
