@@ -71,8 +71,6 @@ mod state;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
-use core::panic::AssertUnwindSafe;
-use std::panic::catch_unwind;
 
 use smallvec::SmallVec;
 
@@ -93,7 +91,7 @@ use generations::Generations;
 use intake::Intake;
 use judge::{Stage, Turn};
 use limit::RateLimit;
-use panel::Panel;
+use panel::{Panel, contained};
 use state::{ReasonBook, State};
 
 /// Judges the datagrams of a gateway load balancer. See the [module](self).
@@ -359,7 +357,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let mut at = 0_usize;
         // A panic ends the inner loop; what it hit is settled, and the loop goes on behind it.
         while at < datagrams.len() {
-            let run = catch_unwind(AssertUnwindSafe(|| {
+            let run = contained(|| {
                 while let (Some(datagram), Some(intake)) = (datagrams.get(at), intakes.get_mut(at))
                 {
                     let turn = Turn { number: start.saturating_add(at), datagram };
@@ -373,8 +371,8 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
                     };
                     output.outcomes.push(outcome);
                 }
-            }));
-            if run.is_err() {
+            });
+            if run.is_none() {
                 let behind = at.saturating_sub(1);
                 if let (Some(datagram), Some(Intake::Understood(packet))) =
                     (datagrams.get(behind), intakes.get_mut(behind))

@@ -7,4 +7,5 @@ mod support;
 mod common;
 mod determinism;
 mod order;
+mod panics;
 mod untouched;
