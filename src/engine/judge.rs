@@ -339,6 +339,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let endpoint = packet.envelope.endpoint();
         let treatment = self.exception(CLASS, Some(endpoint));
         self.tell(turn, packet, CLASS, treatment, output);
+        self.panel.effects.clear();
         let generation = match &self.stage {
             Stage::Known(id) => self.table.state_mut(*id).map(|state| state.generation),
             Stage::Opening { generation } | Stage::Stateless { generation, .. } => {

@@ -124,7 +124,6 @@ impl<I: Inspector> Panel<I> {
     /// Puts a new inspector in the place of one that panicked. Should it not let itself be made, the old one goes on.
     pub(super) fn rebuild(&mut self, generation: u8) {
         self.panics = self.panics.saturating_add(1);
-        self.effects.clear();
         let rebuilt = contained(|| {
             if let Some((make, inspector)) = self.generations.maker(generation) {
                 inspector.recover(make());

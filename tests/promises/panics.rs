@@ -14,7 +14,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use crate::common::{POLICIES, censor, says, small, tuple, with_policy};
+use crate::common::{POLICIES, alert, censor, says, small, tuple, with_policy};
 use crate::support::generate::{aws_datagram, geneve, inner};
 use crate::support::traffic::*;
 
@@ -203,6 +203,40 @@ fn an_engine_whose_inspectors_panic_is_unhealthy() {
         send(&mut engine, at(0), &client, &client.udp(b"boom")).assert_forwarded();
     }
     assert!(!engine.is_healthy());
+}
+
+/// What an inspector said of its own flow is not forgotten because another one, that makes room for it, ends badly.
+#[test]
+fn the_end_of_one_flow_silences_no_other() {
+    struct Herald;
+
+    impl Inspector for Herald {
+        type Flow = ();
+        const INTEREST: Interest = Interest::PACKETS.and(Interest::END);
+
+        fn name(&self) -> &str {
+            "herald"
+        }
+
+        fn open(&mut self, _first: &Packet<'_>, cx: &mut Context<'_>) -> Option<()> {
+            cx.alert(alert("opened".into()));
+            Some(())
+        }
+
+        fn close(&mut self, (): (), _why: CloseReason, _cx: &mut Context<'_>) {
+            boom();
+        }
+    }
+
+    let flows = FlowLimits { flows: 1, ..small().flows };
+    let mut engine = Engine::new(Settings { flows, ..small() }, || Herald).unwrap();
+    for port in 1..5 {
+        let client = pair().0.with_port(port);
+        let sent = send(&mut engine, at(0), &client, &client.udp(b""));
+        sent.assert_forwarded();
+        assert_eq!(sent.events.len(), 1, "{:?}", sent.events);
+    }
+    assert_eq!(engine.counters().panics, 3);
 }
 
 /// A rewriter that panics when it plans, or when it has half edited.
