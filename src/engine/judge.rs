@@ -35,8 +35,10 @@ pub(super) enum Stage<F> {
     Opening { generation: u8 },
     /// An inspector's of this generation, for a packet of a flow that found no room.
     Stateless { generation: u8, flow: F },
-    /// An inspector's or the rewriter's, for a flow in the table.
+    /// An inspector's, for a flow in the table.
     Known(FlowId),
+    /// The rewriter's, for a flow in the table.
+    Planning(FlowId),
 }
 
 /// What is known of a packet before its flow is looked for.
@@ -225,7 +227,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let clamp = self.settings.mss.and_then(|mss| mss.limit(&view));
         let mut plan = None;
         if R::ACTIVE && is_rewritable(packet) {
-            self.stage = Stage::Known(id);
+            self.stage = Stage::Planning(id);
             let mut cx = Context::new(turn.now(), &mut self.panel.effects);
             plan = self.rewriter.plan(&view, &mut cx);
         }
@@ -345,14 +347,15 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             Stage::Opening { generation } | Stage::Stateless { generation, .. } => {
                 Some(*generation)
             }
-            Stage::Idle => None,
+            Stage::Planning(_) | Stage::Idle => None,
         };
-        if let Some(generation) = generation {
-            self.panel.rebuild(generation);
+        match generation {
+            Some(generation) => self.panel.rebuild(generation),
+            None => self.panel.panics = self.panel.panics.saturating_add(1),
         }
         let now = turn.now();
         match core::mem::replace(&mut self.stage, Stage::Idle) {
-            Stage::Known(id) => {
+            Stage::Known(id) | Stage::Planning(id) => {
                 let outcome = self.fail(turn, packet, id, CLASS, treatment, output);
                 return Outcome { exception: Some(CLASS), ..outcome };
             }

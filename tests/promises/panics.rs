@@ -1,6 +1,8 @@
 //! 5. No input panics, and a panic of an inspector or a rewriter costs the flow that it happened in: nobody else's.
 
 use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use gwlb_geneve::Timestamp;
 use gwlb_geneve::engine::{Datagram, Disposition, Engine, EventKind, Output, Settings};
@@ -258,6 +260,37 @@ impl Rewriter for Clumsy {
         packet.set_udp_payload(b"half of it")?;
         packet.set_hop_limit(1);
         boom()
+    }
+}
+
+#[test]
+fn a_rewriter_that_panics_costs_one_flow_and_no_inspector() {
+    for plans in [true, false] {
+        for policy in POLICIES {
+            let made = Arc::new(AtomicU64::new(0));
+            let make = {
+                let made = made.clone();
+                move || {
+                    made.fetch_add(1, Relaxed);
+                    packet_fn("pass", |_, _| Verdict::PASS)
+                }
+            };
+            let mut engine =
+                Engine::new(with_policy(policy), make).unwrap().with_rewriter(Clumsy { plans });
+            let (client, other) = (pair().0, pair().0.with_port(9));
+            let boom = client.udp(b"boom");
+            let sent = send(&mut engine, at(0), &client, &boom);
+            let is_strict = policy == ExceptionPolicy::STRICT;
+            assert_eq!(sent.is_forwarded(), !is_strict);
+            assert_eq!(sent.outcome.exception, Some(Exception::InspectorPanic));
+            assert_ne!(sent.outcome.disposition, Disposition::ForwardEdited);
+            assert_eq!(sent.inner(), boom, "an edit half done is undone");
+            let after = send(&mut engine, at(0), &client, &client.udp(b"after"));
+            assert_eq!(after.is_forwarded(), !is_strict);
+            send(&mut engine, at(0), &other, &other.udp(b"calm")).assert_forwarded();
+            assert_eq!(engine.counters().panics, 1);
+            assert_eq!(made.load(Relaxed), 1, "the inspector has done nothing wrong");
+        }
     }
 }
 
