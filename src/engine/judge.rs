@@ -142,7 +142,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             Some(state) => {
                 let outcome =
                     Outcome { capture: state.bits.has(Bits::CAPTURE), ..Outcome::FORWARD };
-                self.pass(turn, packet, id);
+                self.pass(turn, packet, id, output);
                 outcome
             }
             None => Outcome::FORWARD,
@@ -199,13 +199,13 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let outcome = match (verdict.action(), verdict.scope()) {
             _ if is_late => self.late(turn, packet, id, verdict, output),
             (Action::Pass, Scope::Packet) => {
-                self.pass(turn, packet, id);
+                self.pass(turn, packet, id, output);
                 Outcome::FORWARD
             }
             (Action::Pass, Scope::Flow) => {
                 self.settle_flow(turn.now(), id, Inspection::Bypassed, CloseReason::Done, output);
                 self.stage = Stage::Known(id);
-                self.pass(turn, packet, id);
+                self.pass(turn, packet, id, output);
                 Outcome::FORWARD
             }
             (Action::Drop | Action::Reject, _) => {
@@ -218,7 +218,13 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
 
     /// Follows a packet that is forwarded, and plans what is to be changed in it.
     #[inline]
-    pub(super) fn pass(&mut self, turn: &Turn<'_, '_>, packet: &ParsedPacket<'_>, id: FlowId) {
+    pub(super) fn pass(
+        &mut self,
+        turn: &Turn<'_, '_>,
+        packet: &ParsedPacket<'_>,
+        id: FlowId,
+        output: &mut Output,
+    ) {
         let Some(state) = self.table.state_mut(id) else { return };
         if let Transport::Tcp(segment) = &packet.transport {
             state.follow(packet.flow.direction, segment);
@@ -228,8 +234,15 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let mut plan = None;
         if R::ACTIVE && is_rewritable(packet) {
             self.stage = Stage::Planning(id);
-            let mut cx = Context::new(turn.now(), &mut self.panel.effects);
-            plan = self.rewriter.plan(&view, &mut cx);
+            let effects = &mut self.panel.effects;
+            effects.marks = state.marks;
+            plan = self.rewriter.plan(&view, &mut Context::new(turn.now(), effects));
+            self.stage = Stage::Idle;
+            state.marks = effects.marks;
+            state.bits.set(Bits::CAPTURE, state.bits.has(Bits::CAPTURE) || effects.capture);
+            if effects.capture || !effects.alerts.is_empty() || !effects.injections.is_empty() {
+                self.spread_effects(turn, packet, id, output);
+            }
         }
         if plan.is_some() || clamp.is_some() {
             self.edits.push(Edit { number: turn.number, id, clamp, plan });

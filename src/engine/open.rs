@@ -152,7 +152,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
                 if !quiet || capture {
                     self.spread_effects(turn, packet, id, output);
                 }
-                self.pass(turn, packet, id);
+                self.pass(turn, packet, id, output);
                 Outcome { capture, ..Outcome::FORWARD }
             }
             None => Outcome::FORWARD,

@@ -31,7 +31,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let outcome = self.or_would(outcome, Some(packet.envelope.endpoint()));
         if outcome.disposition.is_forward() {
             if let Some(id) = id {
-                self.pass(turn, packet, id);
+                self.pass(turn, packet, id, output);
             }
             return outcome;
         }
@@ -63,7 +63,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let outcome = Outcome::refused(disposition, reason);
         let outcome = self.or_would(outcome, Some(packet.envelope.endpoint()));
         if outcome.disposition.is_forward() {
-            self.pass(turn, packet, id);
+            self.pass(turn, packet, id, output);
             return outcome;
         }
         self.poison(turn, packet);

@@ -294,6 +294,49 @@ fn a_rewriter_that_panics_costs_one_flow_and_no_inspector() {
     }
 }
 
+/// Has an opinion in its plan.
+struct Talker;
+
+impl Rewriter for Talker {
+    type Plan = ();
+
+    fn plan(&mut self, packet: &Packet<'_>, cx: &mut Context<'_>) -> Option<()> {
+        if says(packet, "boom") {
+            cx.alert(alert("planned".into()));
+            cx.capture();
+            cx.mark(8);
+        }
+        None
+    }
+
+    fn rewrite(&mut self, (): (), _packet: &mut PacketMut<'_>) -> Result<(), EditError> {
+        Ok(())
+    }
+}
+
+/// What a rewriter says is about the packet at hand, not about the next one that somebody looks at.
+#[test]
+fn what_a_rewriter_says_is_of_its_own_flow() {
+    let make = || {
+        packet_fn("marks", |packet, cx| {
+            assert!(!says(packet, "marked") || cx.marks() == 8);
+            assert!(!says(packet, "calm") || cx.marks() == 0);
+            Verdict::PASS
+        })
+    };
+    let settings = with_policy(ExceptionPolicy::STRICT);
+    let mut engine = Engine::new(settings, make).unwrap().with_rewriter(Talker);
+    let (client, other) = (pair().0, pair().0.with_port(9));
+    let sent = send(&mut engine, at(0), &client, &client.udp(b"boom"));
+    assert_eq!(sent.events.len(), 1);
+    let sent = send(&mut engine, at(0), &other, &other.udp(b"calm"));
+    sent.assert_forwarded();
+    assert!(sent.events.is_empty() && !sent.outcome.capture, "{sent:?}");
+    let sent = send(&mut engine, at(0), &client, &client.udp(b"marked"));
+    sent.assert_forwarded();
+    assert!(sent.outcome.capture);
+}
+
 /// Packets in order and not, and mere bytes, at any times.
 fn anything() -> impl Strategy<Value = Vec<Arrival>> {
     let payload = prop_oneof![
