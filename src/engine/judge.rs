@@ -107,10 +107,14 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let (table, panel) = (&mut self.table, &mut self.panel);
         let events = &mut output.events;
         let found = table.observe(probe, &seen, now, &mut |flow| panel.ended(flow, now, events));
-        match found {
+        let outcome = match found {
             Some(id) => self.known(turn, packet, id, facts.is_checked, output),
             None => self.unknown(turn, packet, probe, &facts, output),
+        };
+        if packet.flow.part != Part::Whole && !outcome.disposition.is_forward() {
+            self.poison(turn, packet);
         }
+        outcome
     }
 
     /// The outcome for a packet of a flow in the table.
