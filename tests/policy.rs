@@ -20,13 +20,14 @@ use support::traffic::*;
 const SPECIAL: u64 = 1;
 const OTHER: u64 = 2;
 
-const ROWS: [Exception; 10] = [
+const ROWS: [Exception; 11] = [
     Exception::MalformedEnvelope,
     Exception::UnknownEndpoint,
     Exception::MalformedPacket,
     Exception::BadChecksum,
     Exception::Midstream,
     Exception::FlowTableFull,
+    Exception::FragmentBeforeFirst,
     Exception::UnknownIcmpError,
     Exception::InspectorPanic,
     Exception::OverBudget,
@@ -214,6 +215,16 @@ fn a_monitor_forwards_and_says_what_would_have_been() {
         assert!(first.is_forwarded() && second.is_forwarded(), "{class}");
         assert!(first.injected.is_empty() && second.injected.is_empty(), "{class}");
     }
+}
+
+/// Also where it is an override that refuses.
+#[test]
+fn a_monitor_says_what_would_have_become_of_a_fragment() {
+    let policy =
+        ExceptionPolicy::STRICT.with(Exception::FragmentBeforeFirst, Treatment::Drop).unwrap();
+    let mut engine = engine(Settings { policy, monitor: true, ..base() });
+    let [first, _] = provoke(&mut engine, Exception::FragmentBeforeFirst, SPECIAL);
+    assert_eq!(first.outcome.would, Some(Action::Drop));
 }
 
 /// Four of the classes are not to be had otherwise than as they are.

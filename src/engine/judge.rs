@@ -80,9 +80,11 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     ) -> Outcome {
         let now = turn.now();
         self.sweep(now, output);
+        let mut noted = None;
         if packet.flow.part != Part::Whole {
-            if let Some(outcome) = self.resolve_fragment(now, packet, probe) {
-                return outcome;
+            match self.resolve_fragment(now, packet, probe) {
+                Ok(exception) => noted = exception,
+                Err(outcome) => return outcome,
             }
         }
         let flags = match packet.transport {
@@ -114,7 +116,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         if packet.flow.part != Part::Whole && !outcome.disposition.is_forward() {
             self.poison(turn, packet);
         }
-        outcome
+        Outcome { exception: outcome.exception.or(noted), ..outcome }
     }
 
     /// The outcome for a packet of a flow in the table.
@@ -472,31 +474,32 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         self.settle(Exception::BadChecksum, treatment, Reason::new(reason), endpoint)
     }
 
-    /// Finds the flow that a fragment belongs to, or refuses it.
+    /// Finds the flow that a fragment belongs to, or settles it. It may be an exception all the same.
     #[cold]
     fn resolve_fragment(
         &mut self,
         now: Timestamp,
         packet: &mut ParsedPacket<'_>,
         probe: &mut Probe,
-    ) -> Option<Outcome> {
+    ) -> Result<Option<Exception>, Outcome> {
         let endpoint = Some(packet.envelope.endpoint());
         match self.fragments.resolve(packet.flow, now) {
             Resolved::Flow(flow) => {
                 packet.flow = flow;
                 *probe = self.table.probe(&flow.key);
-                None
+                Ok(None)
             }
             Resolved::Unknown(_) => {
                 const CLASS: Exception = Exception::FragmentBeforeFirst;
                 let treatment = self.exception(CLASS, endpoint);
                 let reason = Reason::new(CLASS.name());
                 let outcome = self.settle(CLASS, treatment, reason, endpoint);
-                (!outcome.disposition.is_forward()).then_some(outcome)
+                let is_refused = !outcome.disposition.is_forward() || outcome.would.is_some();
+                if is_refused { Err(outcome) } else { Ok(Some(CLASS)) }
             }
             Resolved::Poisoned => {
                 let reason = Reason::new("fragment-of-refused");
-                Some(self.or_would(Outcome::refused(Disposition::Drop, reason), endpoint))
+                Err(self.or_would(Outcome::refused(Disposition::Drop, reason), endpoint))
             }
         }
     }
