@@ -6,6 +6,10 @@ mod support;
 
 mod common;
 mod determinism;
+mod flood;
+mod memory;
 mod order;
 mod panics;
+mod quota;
+mod reload;
 mod untouched;
