@@ -1,5 +1,5 @@
-//! 9. Nothing but packets counts: the same ones with the same time stamps come to the same, however they are cut into
-//! bursts and whenever the ends of flows are looked for.
+//! Promise 9: nothing but packets counts. The same ones with the same time stamps come to the same, however they are
+//! cut into bursts and whenever the ends of flows are looked for.
 
 use std::time::Duration;
 

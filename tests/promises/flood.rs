@@ -1,4 +1,4 @@
-//! 4. Established flows survive a flood: they pass, and inspectors remember them.
+//! Promise 4: established flows survive a flood: they pass, and inspectors remember them.
 
 use gwlb_geneve::engine::{Engine, Settings};
 use gwlb_geneve::flow::FlowLimits;

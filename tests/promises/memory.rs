@@ -1,4 +1,4 @@
-//! 3. Memory has a hard cap: an engine takes what it says when it is made, and nothing on top, whatever comes.
+//! Promise 3: memory has a hard cap: an engine takes what it says when it is made, and nothing on top, whatever comes.
 //!
 //! Allocations are counted thread by thread. With debug assertions the floods are shorter: 300,000 flows instead of
 //! ten million.

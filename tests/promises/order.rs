@@ -1,4 +1,4 @@
-//! 2. The order of packets is kept: inspectors see them as they arrive, and outcomes are in that order.
+//! Promise 2: the order of packets is kept: inspectors see them as they arrive, and outcomes are in that order.
 
 use std::sync::{Arc, Mutex};
 

@@ -1,4 +1,4 @@
-//! 5. No input panics, and a panic of an inspector or a rewriter costs the flow that it happened in: nobody else's.
+//! Promise 5: no input panics, and a panic of an inspector or a rewriter costs the flow that it happened in: nobody else's.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;

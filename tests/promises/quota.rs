@@ -1,4 +1,4 @@
-//! 8. One endpoint cannot use up another's quota, nor make it give up flows while it has any of its own to give up.
+//! Promise 8: one endpoint cannot use up another's quota, nor make it give up flows while it has any of its own to give up.
 
 use gwlb_geneve::engine::{Engine, Settings};
 use gwlb_geneve::flow::FlowLimits;

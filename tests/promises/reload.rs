@@ -1,4 +1,4 @@
-//! 6. A reload changes no flow that there is, unless that is asked for, and one that fails changes nothing.
+//! Promise 6: a reload changes no flow that there is, unless that is asked for, and one that fails changes nothing.
 
 use std::sync::{Arc, Mutex};
 

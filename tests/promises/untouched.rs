@@ -1,4 +1,4 @@
-//! 1. What passes is untouched: GENEVE header and inner packet come out as they came in, byte for byte.
+//! Promise 1: what passes is untouched: GENEVE header and inner packet come out as they came in, byte for byte.
 
 use gwlb_geneve::engine::{Checksums, Datagram, Disposition, Engine, Output, Settings};
 use gwlb_geneve::gwlb::{Envelope, Profile, ReplyPolicy};
