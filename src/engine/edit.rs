@@ -1,6 +1,4 @@
-use core::panic::AssertUnwindSafe;
-use std::panic::catch_unwind;
-
+use super::panel::contained;
 use super::state::{Inspection, Refused};
 use super::{Datagram, Disposition, Engine, Outcome, Output};
 use crate::flow::{FlowId, Part, Relation};
@@ -70,7 +68,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         self.before.extend_from_slice(datagram.payload());
         let (rewriter, before) = (&mut self.rewriter, &self.before);
         let (buffer, len) = datagram.edit();
-        let edited = catch_unwind(AssertUnwindSafe(|| {
+        let edited = contained(|| {
             let Some(inner) = buffer.get_mut(start..) else { return Edited::Impossible };
             let Ok(mut packet) = PacketMut::parse(inner) else { return Edited::Impossible };
             let had = packet.bytes().len();
@@ -89,7 +87,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             }
             let is_changed = buffer.get(..*len) != Some(before.as_slice());
             if is_changed { Edited::Changed } else { Edited::Unchanged }
-        }))
+        })
         .unwrap_or(Edited::Panicked);
         if !matches!(edited, Edited::Changed) {
             *len = before.len();

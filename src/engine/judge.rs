@@ -35,8 +35,10 @@ pub(super) enum Stage<F> {
     Opening { generation: u8 },
     /// An inspector's of this generation, for a packet of a flow that found no room.
     Stateless { generation: u8, flow: F },
-    /// An inspector's or the rewriter's, for a flow in the table.
+    /// An inspector's, for a flow in the table.
     Known(FlowId),
+    /// The rewriter's, for a flow in the table.
+    Planning(FlowId),
 }
 
 /// What is known of a packet before its flow is looked for.
@@ -102,14 +104,17 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             _ => self.table.probe(&packet.flow.key),
         };
         let probe = &mut probe;
+        let mut noted = None;
         if packet.flow.part != Part::Whole {
-            if let Some(outcome) = self.resolve_fragment(now, packet, probe) {
-                return outcome;
+            match self.resolve_fragment(now, packet, probe) {
+                Ok(exception) => noted = exception,
+                Err(outcome) => return outcome,
             }
         }
         if packet.opaque.is_some() {
-            if let Some(outcome) = self.opaque(turn, packet, output) {
-                return outcome;
+            match self.opaque(turn, packet, output) {
+                Ok(exception) => noted = exception,
+                Err(outcome) => return outcome,
             }
         }
         let flags = match packet.transport {
@@ -134,10 +139,14 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let (table, panel) = (&mut self.table, &mut self.panel);
         let events = &mut output.events;
         let found = table.observe(probe, &seen, now, &mut |flow| panel.ended(flow, now, events));
-        match found {
+        let outcome = match found {
             Some(id) => self.known(turn, packet, id, facts.is_checked, output),
             None => self.unknown(turn, packet, probe, &facts, output),
+        };
+        if packet.flow.part != Part::Whole && !outcome.disposition.is_forward() {
+            self.poison(turn, packet);
         }
+        Outcome { exception: outcome.exception.or(noted), ..outcome }
     }
 
     /// The outcome for a packet of a flow in the table.
@@ -301,12 +310,16 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let clamp = self.settings.mss.and_then(|mss| mss.limit(&view));
         let mut plan = None;
         if R::ACTIVE {
-            self.stage = Stage::Known(id);
-            self.panel.effects.marks = state.marks;
-            let mut cx = Context::new(turn.now(), &mut self.panel.effects);
-            plan = self.rewriter.plan(&view, &mut cx);
-            state.marks = self.panel.effects.marks;
-            self.spread_effects(turn, packet, id, output);
+            self.stage = Stage::Planning(id);
+            let effects = &mut self.panel.effects;
+            effects.marks = state.marks;
+            plan = self.rewriter.plan(&view, &mut Context::new(turn.now(), effects));
+            self.stage = Stage::Idle;
+            state.marks = effects.marks;
+            state.bits.set(Bits::CAPTURE, state.bits.has(Bits::CAPTURE) || effects.capture);
+            if effects.capture || !effects.alerts.is_empty() || !effects.injections.is_empty() {
+                self.spread_effects(turn, packet, id, output);
+            }
         }
         if plan.is_some() || clamp.is_some() {
             self.edits.push(Edit { number: turn.number, id, clamp, plan });
@@ -419,19 +432,21 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let endpoint = packet.envelope.endpoint();
         let treatment = self.exception(CLASS, Some(endpoint));
         self.tell(turn, packet, CLASS, treatment, output);
+        self.panel.effects.clear();
         let generation = match &self.stage {
             Stage::Known(id) => self.table.state_mut(*id).map(|state| state.generation),
             Stage::Opening { generation } | Stage::Stateless { generation, .. } => {
                 Some(*generation)
             }
-            Stage::Idle => None,
+            Stage::Planning(_) | Stage::Idle => None,
         };
-        if let Some(generation) = generation {
-            self.panel.rebuild(generation);
+        match generation {
+            Some(generation) => self.panel.rebuild(generation),
+            None => self.panel.panics = self.panel.panics.saturating_add(1),
         }
         let now = turn.now();
         match core::mem::replace(&mut self.stage, Stage::Idle) {
-            Stage::Known(id) => {
+            Stage::Known(id) | Stage::Planning(id) => {
                 let outcome = self.fail(turn, packet, id, CLASS, treatment, output);
                 return Outcome { exception: Some(CLASS), ..outcome };
             }
@@ -531,14 +546,14 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         self.settle(Exception::BadChecksum, treatment, Reason::new(reason), endpoint)
     }
 
-    /// Finds the flow that a fragment belongs to, or refuses it.
+    /// Finds the flow that a fragment belongs to, or settles it. It may be an exception all the same.
     #[cold]
     fn resolve_fragment(
         &mut self,
         now: Timestamp,
         packet: &mut ParsedPacket<'_>,
         probe: &mut Probe,
-    ) -> Option<Outcome> {
+    ) -> Result<Option<Exception>, Outcome> {
         let endpoint = Some(packet.envelope.endpoint());
         let resolved = match self.fragments.resolve(packet.flow, now) {
             #[cfg(feature = "faults")]
@@ -549,32 +564,37 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             Resolved::Flow(flow) => {
                 packet.flow = flow;
                 *probe = self.table.probe(&flow.key);
-                None
+                Ok(None)
             }
             // Passed, it is judged as what it is.
             Resolved::Unknown(_) => self.unless_passed(Exception::FragmentBeforeFirst, packet),
             Resolved::NoRoom(_) => self.unless_passed(Exception::FragmentMemoryFull, packet),
             Resolved::Poisoned => {
                 let reason = Reason::new("fragment-of-refused");
-                Some(self.or_would(Outcome::refused(Disposition::Drop, reason), endpoint))
+                Err(self.or_would(Outcome::refused(Disposition::Drop, reason), endpoint))
             }
         }
     }
 
-    /// The outcome for an exception, unless the packet is to be judged all the same.
-    fn unless_passed(&mut self, class: Exception, packet: &ParsedPacket<'_>) -> Option<Outcome> {
+    /// The exception, if the packet is to be judged all the same, else its outcome.
+    fn unless_passed(
+        &mut self,
+        class: Exception,
+        packet: &ParsedPacket<'_>,
+    ) -> Result<Option<Exception>, Outcome> {
         let outcome = self.exceptional(class, packet);
-        (!outcome.disposition.is_forward() || outcome.would.is_some()).then_some(outcome)
+        let is_refused = !outcome.disposition.is_forward() || outcome.would.is_some();
+        if is_refused { Err(outcome) } else { Ok(Some(class)) }
     }
 
-    /// The outcome for a packet that hides another, unless it is to be judged as it is.
+    /// The exception of a packet that hides another, if it is to be judged as it is, else its outcome.
     #[cold]
     fn opaque(
         &mut self,
         turn: &Turn<'_, '_>,
         packet: &ParsedPacket<'_>,
         output: &mut Output,
-    ) -> Option<Outcome> {
+    ) -> Result<Option<Exception>, Outcome> {
         const CLASS: Exception = Exception::OpaqueTunnel;
         let outcome = self.unless_passed(CLASS, packet);
         let treatment = self.settings.policy_of(Some(packet.envelope.endpoint())).treatment(CLASS);
@@ -585,22 +605,32 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     /// Ends flows whose time is over before a packet is judged, so that it does not matter when else that is done.
     #[inline]
     fn sweep(&mut self, now: Timestamp, output: &mut Output) {
-        // The unit of the table's time-outs.
-        let tick = now.as_nanos() >> 24;
-        if tick != self.swept {
-            self.sweep_until(now, tick, output);
+        if Some(self.step_of(now)) != self.swept && !self.table.is_empty() {
+            self.sweep_until(now, output);
         }
     }
 
     #[cold]
-    fn sweep_until(&mut self, now: Timestamp, tick: u64, output: &mut Output) {
+    fn sweep_until(&mut self, now: Timestamp, output: &mut Output) {
         let Self { table, panel, .. } = self;
         let events = &mut output.events;
         let looked_at = table.expire(now, SWEEP, &mut |flow| panel.ended(flow, now, events));
         // Where there is more, the next packet goes on: no packet waits for a whole flood to be swept.
+        self.swept = None;
         if looked_at < SWEEP {
-            self.swept = tick;
+            // The table counts from its first packet on, and anew from a clock that was set back: deadlines tell where
+            // its steps begin.
+            if let Some(deadline) = self.table.next_deadline() {
+                self.phase = deadline.as_nanos();
+                self.swept = Some(self.step_of(now));
+            }
         }
+    }
+
+    /// A number for the step of the table's time-outs, 2^24 ns, that a moment is in.
+    #[inline]
+    const fn step_of(&self, now: Timestamp) -> u64 {
+        now.as_nanos().wrapping_sub(self.phase) >> 24
     }
 
     /// Which side opened a flow whose first packet this is.

@@ -71,8 +71,6 @@ mod state;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
-use core::panic::AssertUnwindSafe;
-use std::panic::catch_unwind;
 
 pub use counters::Counters;
 pub use datagram::Datagram;
@@ -91,7 +89,7 @@ use generations::Generations;
 use intake::Intake;
 use judge::{Stage, Turn};
 use limit::RateLimit;
-use panel::Panel;
+use panel::{Panel, contained};
 use state::{ReasonBook, State};
 
 /// Judges the datagrams of a gateway load balancer. See the [module](self).
@@ -110,8 +108,10 @@ pub struct Engine<I: Inspector, R: Rewriter = ()> {
     answers: RateLimit,
     icmp_errors: RateLimit,
     counters: Counters,
-    /// The tick, by time stamp, until which flows were swept.
-    swept: u64,
+    /// The step of the table's time until which flows were swept; `None` where that is not known.
+    swept: Option<u64>,
+    /// Where in a time stamp's steps those of the table begin, in nanoseconds.
+    phase: u64,
     stage: Stage<I::Flow>,
     probes: Vec<Probe>,
     edits: Vec<Edit<R::Plan>>,
@@ -171,7 +171,8 @@ impl<I: Inspector> Engine<I> {
             answers: RateLimit::new(settings.answers_per_second),
             icmp_errors: RateLimit::new(settings.icmp_errors_per_second),
             counters: Counters::default(),
-            swept: 0,
+            swept: None,
+            phase: 0,
             stage: Stage::Idle,
             probes: Vec::with_capacity(BURST),
             edits: Vec::with_capacity(BURST),
@@ -201,6 +202,7 @@ impl<I: Inspector> Engine<I> {
             icmp_errors: self.icmp_errors,
             counters: self.counters,
             swept: self.swept,
+            phase: self.phase,
             stage: Stage::Idle,
             probes: self.probes,
             edits: Vec::with_capacity(BURST),
@@ -238,7 +240,12 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         output.clear();
         let Self { table, panel, .. } = self;
         let events = &mut output.events;
+        if table.is_empty() {
+            // Nor does its time begin with this call.
+            return;
+        }
         while table.expire(now, SWEEP, &mut |flow| panel.ended(flow, now, events)) >= SWEEP {}
+        self.swept = None;
         self.account(output);
     }
 
@@ -346,7 +353,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let mut at = 0_usize;
         // A panic ends the inner loop; what it hit is settled, and the loop goes on behind it.
         while at < datagrams.len() {
-            let run = catch_unwind(AssertUnwindSafe(|| {
+            let run = contained(|| {
                 while let Some(datagram) = datagrams.get(at) {
                     let turn = Turn { number: start.saturating_add(at), datagram };
                     let probe = probes.get(at);
@@ -357,8 +364,8 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
                     };
                     output.outcomes.push(outcome);
                 }
-            }));
-            if let (Err(_), Some(datagram)) = (run, datagrams.get(at.saturating_sub(1))) {
+            });
+            if let (None, Some(datagram)) = (run, datagrams.get(at.saturating_sub(1))) {
                 let turn = Turn { number: start.saturating_add(at).saturating_sub(1), datagram };
                 let outcome = self.contain(&turn, output);
                 output.outcomes.push(outcome);

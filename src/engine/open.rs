@@ -1,12 +1,12 @@
 use super::judge::{Facts, Stage, Turn};
 use super::state::{Bits, Inspection, Refused, Sequence, State};
 use super::{Engine, Outcome, Output};
-use crate::flow::{Direction, FlowId, Observation, Probe, Refusal, Relation};
+use crate::flow::{Direction, FlowId, Observation, PacketFlow, Part, Probe, Refusal, Relation};
 use crate::inspect::{
     CloseReason, Context, Exception, Inspector, Interest, Packet, ParsedPacket, Reason, Rewriter,
     Treatment, Verdict,
 };
-use crate::packet::{TcpFlags, Transport};
+use crate::packet::{IpProtocol, TcpFlags, Transport};
 
 impl<I: Inspector, R: Rewriter> Engine<I, R> {
     /// The outcome for a packet whose flow is not in the table.
@@ -310,6 +310,12 @@ fn is_midstream(packet: &ParsedPacket<'_>) -> bool {
             let flags = segment.flags();
             !flags.intersects(TcpFlags::SYN) || flags.intersects(TcpFlags::ACK)
         }
-        _ => false,
+        // Its first fragment was seen, and opened nothing.
+        _ => {
+            let PacketFlow { key, direction, part, .. } = &packet.flow;
+            key.protocol() == IpProtocol::TCP
+                && matches!(part, Part::Later(_))
+                && key.five_tuple(*direction).ports.is_some()
+        }
     }
 }

@@ -11,6 +11,21 @@ use crate::Timestamp;
 use crate::flow::{EndReason, EndedFlow, FlowKey};
 use crate::inspect::{CloseReason, Context, Effects, Inspector, Interest, Packet, Verdict, Vote};
 
+/// Runs code of others; `None` where it panics. What the panic brings along may panic when it is let go: that is
+/// caught too, and what comes of it is forgotten.
+#[inline]
+pub(super) fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(done) => Some(done),
+        Err(brought) => {
+            if let Err(again) = catch_unwind(AssertUnwindSafe(move || drop(brought))) {
+                core::mem::forget(again);
+            }
+            None
+        }
+    }
+}
+
 /// The inspectors, and what they do beside their verdicts. A panic of theirs ends here.
 pub(super) struct Panel<I: Inspector> {
     pub(super) generations: Generations<I>,
@@ -105,14 +120,14 @@ impl<I: Inspector> Panel<I> {
         let Self { generations, effects, .. } = self;
         // What an inspector did with the packet at hand is none of this flow's business.
         let others = core::mem::take(effects);
-        let told = catch_unwind(AssertUnwindSafe(|| match generations.get_mut(generation) {
+        let told = contained(|| match generations.get_mut(generation) {
             Some(inspector) if I::INTEREST.contains(Interest::END) => {
                 inspector.close(flow, why, &mut Context::new(now, effects));
             }
             _ => drop(flow),
-        }));
+        });
         let effects = core::mem::replace(effects, others);
-        if told.is_err() {
+        if told.is_none() {
             self.rebuild(generation);
             return;
         }
@@ -129,13 +144,12 @@ impl<I: Inspector> Panel<I> {
     /// Puts a new inspector in the place of one that panicked. Should it not let itself be made, the old one goes on.
     pub(super) fn rebuild(&mut self, generation: u8) {
         self.panics = self.panics.saturating_add(1);
-        self.effects.clear();
-        let rebuilt = catch_unwind(AssertUnwindSafe(|| {
+        let rebuilt = contained(|| {
             if let Some((make, inspector)) = self.generations.maker(generation) {
                 inspector.recover(make());
             }
-        }));
-        if rebuilt.is_err() {
+        });
+        if rebuilt.is_none() {
             self.panics = self.panics.saturating_add(1);
         }
     }

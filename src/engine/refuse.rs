@@ -35,7 +35,6 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             }
             return outcome;
         }
-        self.poison(turn, packet);
         if is_reject {
             if let Some(id) = id {
                 self.answer_receiver(turn, packet, id, output);
@@ -66,7 +65,6 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             self.pass(turn, packet, id, output);
             return outcome;
         }
-        self.poison(turn, packet);
         if is_reject && is_answerable(packet) {
             let Some(State { inspection: Inspection::Refused(refused), .. }) =
                 self.table.state_mut(id)
@@ -83,7 +81,8 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     }
 
     /// Refuses the rest of a datagram, too, of which one fragment is refused.
-    fn poison(&mut self, turn: &Turn<'_, '_>, packet: &ParsedPacket<'_>) {
+    #[cold]
+    pub(super) fn poison(&mut self, turn: &Turn<'_, '_>, packet: &ParsedPacket<'_>) {
         if let Part::First(name) | Part::Later(name) = &packet.flow.part {
             self.fragments.poison(name, turn.now());
         }

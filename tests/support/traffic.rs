@@ -1,6 +1,7 @@
 //! Conversations: packets with right checksums between two ends, in the envelopes of a load balancer, and an engine
 //! to send them through.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use gwlb_geneve::EtherType;
@@ -10,6 +11,8 @@ use gwlb_geneve::flow::FlowSeed;
 use gwlb_geneve::gwlb::{Envelope, Outer, Profile};
 use gwlb_geneve::inspect::{Inspector, Rewriter};
 use gwlb_geneve::packet::{Checksum, IpPacket, TcpFlags, TcpSegment, Transport};
+use proptest::collection::vec;
+use proptest::prelude::*;
 
 use super::generate::{aws_options, datagram};
 
@@ -292,5 +295,268 @@ pub fn segment(packet: &[u8]) -> TcpSegment<'_> {
     match packet.transport().unwrap() {
         Transport::Tcp(segment) => segment,
         other => panic!("{other:?}"),
+    }
+}
+
+/// A datagram that is to come.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Arrival {
+    pub time: Timestamp,
+    pub outer: Outer,
+    pub payload: Vec<u8>,
+}
+
+impl fmt::Debug for Arrival {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.time.as_nanos().wrapping_sub(START))?;
+        self.payload.iter().skip(40).try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl Side {
+    pub fn arrival(&self, time: Timestamp, inner: &[u8]) -> Arrival {
+        Arrival { time, outer: self.outer(), payload: self.envelope(inner) }
+    }
+}
+
+/// What came of many packets, however they were cut into bursts.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Course {
+    pub outcomes: Vec<Outcome>,
+    /// The UDP payloads afterwards.
+    pub payloads: Vec<Vec<u8>>,
+    pub injected: Vec<(Outer, Vec<u8>, Vec<u8>)>,
+    /// Their datagrams are counted from the first arrival on.
+    pub events: Vec<Event>,
+}
+
+impl Course {
+    pub fn add(&mut self, output: &Output) {
+        let before = self.payloads.len();
+        self.outcomes.extend(output.outcomes());
+        self.injected.extend(
+            output.injected().map(|packet| {
+                (*packet.outer(), packet.geneve().to_vec(), packet.packet().to_vec())
+            }),
+        );
+        self.events.extend(output.events().iter().cloned().map(|mut event| {
+            event.datagram = event.datagram.map(|datagram| datagram + before);
+            event
+        }));
+    }
+}
+
+/// Sends packets through an engine in bursts of so many, tells it that everything was sent, and hands the engine and
+/// the next burst to `before` ahead of it.
+pub fn run_with<I: Inspector, R: Rewriter>(
+    engine: &mut Engine<I, R>,
+    arrivals: &[Arrival],
+    burst: usize,
+    mut before: impl FnMut(&mut Engine<I, R>, &[Arrival], &mut Course),
+) -> Course {
+    let (mut course, mut output) = (Course::default(), Output::new());
+    for arrivals in arrivals.chunks(burst) {
+        before(engine, arrivals, &mut course);
+        let mut payloads: Vec<_> = arrivals.iter().map(|arrival| arrival.payload.clone()).collect();
+        let mut burst: Vec<_> = arrivals
+            .iter()
+            .zip(&mut payloads)
+            .map(|(arrival, payload)| Datagram::new(arrival.time, arrival.outer, payload))
+            .collect();
+        engine.process(&mut burst, &mut output);
+        assert_eq!(output.outcomes().len(), arrivals.len());
+        course.add(&output);
+        course.payloads.extend(burst.iter().map(|datagram| datagram.payload().to_vec()));
+        let forwarded = output.outcomes().iter().filter(|outcome| outcome.disposition.is_forward());
+        engine.sent((forwarded.count() + output.injected().len()) as u64);
+        assert!(engine.counters().is_balanced(), "{:?}", engine.counters());
+    }
+    course
+}
+
+/// The same without more ado.
+pub fn run<I: Inspector, R: Rewriter>(
+    engine: &mut Engine<I, R>,
+    arrivals: &[Arrival],
+    burst: usize,
+) -> Course {
+    run_with(engine, arrivals, burst, |_, _, _| {})
+}
+
+/// What the packets of random [`conversations`] say.
+pub const WORDS: [&str; 6] = ["hello", "bad", "ugly", "never", "done", "boom"];
+
+/// Random traffic between eight pairs of ends behind three endpoints: connections that come about and end, data, UDP,
+/// pings, errors, fragments in and out of order, damage, nonsense. No two packets are the same, see [`number`].
+pub fn conversations(most: usize) -> impl Strategy<Value = Vec<Arrival>> {
+    const MILLI: i64 = 1_000_000;
+    let pause = prop_oneof![
+        8 => Just(0),
+        8 => 0..20 * MILLI,
+        2 => 0..5_000 * MILLI,
+        1 => 0..400_000 * MILLI,
+        1 => -5 * MILLI..0,
+    ];
+    let word = prop_oneof![8 => Just(0), 1 => 0..WORDS.len()];
+    vec((0..8_usize, 0..24_u8, pause, word, any::<u16>()), 1..most).prop_map(|steps| {
+        let mut talks: Vec<_> = (0..8).map(Talk::new).collect();
+        let (mut arrivals, mut time) = (Vec::new(), START);
+        for (pair, what, pause, word, any) in steps {
+            time = time.saturating_add_signed(pause);
+            let word = WORDS[word].as_bytes();
+            for (side, mut inner) in talks[pair].packets(what, word, any) {
+                set_number(&mut inner, arrivals.len() as u16);
+                let mut arrival = side.arrival(Timestamp::from_nanos(time), &inner);
+                match what {
+                    // A damaged packet, one that is cut off, one of some other load balancer.
+                    20 => *arrival.payload.last_mut().unwrap() ^= 1,
+                    21 => arrival.payload.truncate(usize::from(any) % 80),
+                    22 => arrival.payload[usize::from(any) % 40] ^= (any >> 8) as u8,
+                    _ => {}
+                }
+                arrivals.push(arrival);
+            }
+        }
+        arrivals
+    })
+}
+
+/// The number of a packet among [`conversations`].
+pub fn number(inner: &[u8]) -> u16 {
+    match inner[0] >> 4 {
+        4 => u16::from_be_bytes([inner[1], inner[8]]),
+        _ => u16::from_be_bytes([inner[3], inner[7]]),
+    }
+}
+
+/// Writes it where it means nothing to anybody: TOS and TTL, flow label and hop limit.
+fn set_number(inner: &mut [u8], number: u16) {
+    let [a, b] = number.to_be_bytes();
+    if inner[0] >> 4 == 4 {
+        (inner[1], inner[8]) = (a, b);
+        inner[10..12].fill(0);
+        let sum = Checksum::of(&inner[..20]);
+        inner[10..12].copy_from_slice(&sum.to_be_bytes());
+    } else {
+        (inner[3], inner[7]) = (a, b);
+    }
+}
+
+/// How far a pair of ends is.
+struct Talk {
+    client: Side,
+    server: Side,
+    /// Packets of the handshake so far.
+    greeted: u8,
+    /// The numbers of their next bytes.
+    next: [u32; 2],
+    /// Fragments still to come.
+    fragments: Vec<Vec<u8>>,
+}
+
+impl Talk {
+    fn new(n: usize) -> Self {
+        let (client, server) = if n % 4 == 3 { pair_v6() } else { pair() };
+        let client = client.through(1 + n as u64 % 3).with_port(40_000 + n as u16 / 2);
+        let server = Side { from: server.from, to: client.from, ..client };
+        Self { client, server, greeted: 0, next: [1_000, 5_000], fragments: Vec::new() }
+    }
+
+    fn packets(&mut self, what: u8, word: &[u8], any: u16) -> Vec<(Side, Vec<u8>)> {
+        let (client, server, [ours, theirs]) = (self.client, self.server, self.next);
+        let is_ipv4 = client.from.is_ipv4();
+        let one = |side: Side, inner| vec![(side, inner)];
+        match what {
+            0..=5 if self.greeted < 3 => {
+                self.greeted += 1;
+                match self.greeted {
+                    1 => {
+                        self.next = [ours.wrapping_add(u32::from(any)), theirs];
+                        let mss = [2, 4, 0x23, 0x28];
+                        one(client, client.tcp_with(SYN, self.next[0] - 1, 0, &mss, b""))
+                    }
+                    2 => one(server, server.tcp(SYN | ACK, theirs - 1, ours, b"")),
+                    _ => one(client, client.tcp(ACK, ours, theirs, b"")),
+                }
+            }
+            0..=6 => {
+                self.next[0] = ours.wrapping_add(word.len() as u32);
+                one(client, client.tcp(ACK | PSH, ours, theirs, word))
+            }
+            7 | 8 => {
+                self.next[1] = theirs.wrapping_add(word.len() as u32);
+                one(server, server.tcp(ACK | PSH, theirs, ours, word))
+            }
+            9 => one(client, client.tcp(FIN | ACK, ours, theirs, b"")),
+            10 => one(server, server.tcp(FIN | ACK, theirs, ours, b"")),
+            11 => {
+                self.greeted = 0;
+                one(server, server.tcp(RST | ACK, theirs, ours, b""))
+            }
+            12 => one(client, client.tcp(RST, ours.wrapping_add(any.into()), 0, b"")),
+            13 => one(client, client.tcp(SYN, any.into(), 0, b"")),
+            14 => one(server, server.tcp(SYN | ACK, 9, 1 + u32::from(any), b"")),
+            15 => one(client, client.udp(word)),
+            16 => one(server, server.udp(word)),
+            17 if is_ipv4 => one(client, client.ping(any)),
+            18 if is_ipv4 => one(server, server.unreachable(&client.tcp(ACK, ours, theirs, word))),
+            19 if is_ipv4 => {
+                let mut fragments = fragments(&client.udp(&word.repeat(8)), any, 16);
+                fragments.rotate_left(usize::from(any) % 2);
+                let rest = fragments.split_off(1 + usize::from(any) % 2);
+                self.fragments.extend(rest);
+                fragments.into_iter().map(|fragment| (client, fragment)).collect()
+            }
+            23 => self.fragments.pop().map(|fragment| (client, fragment)).into_iter().collect(),
+            _ => one(server, server.with_cookie(any.into()).tcp(ACK, theirs, ours, word)),
+        }
+    }
+}
+
+/// The `n`th of so many flows that nobody ever heard of: a SYN, whose checksums are right at no cost, since what is
+/// added in one place is taken away in another.
+pub struct Strangers {
+    template: Arrival,
+}
+
+impl Strangers {
+    /// Between ends of IPv4; the packet is of TCP or UDP.
+    pub fn new(side: &Side, inner: &[u8]) -> Self {
+        let mut inner = inner.to_vec();
+        // Words that add up to nothing, instead of those that were there.
+        for (words, at) in [([10_u8, 1, 0xf5, 0xfe], 12), ([0, 0, 0xff, 0xff], 20)] {
+            inner[at..at + 4].copy_from_slice(&words);
+        }
+        let (source, _) = inner[12..].split_first_chunk::<4>().unwrap();
+        let mut side = *side;
+        side.from = (*source, 0).into();
+        side.to.set_port(0xffff);
+        let (protocol, checksum_at) = match inner[9] {
+            6 => (6, 16),
+            other => (other, 6),
+        };
+        let mut upper = inner[20..].to_vec();
+        upper[checksum_at..checksum_at + 2].fill(0);
+        let inner = side.ip(protocol, upper, Some(checksum_at));
+        Self { template: side.arrival(at(0), &inner) }
+    }
+
+    /// The payload of the `n`th.
+    pub fn payload(&self, n: u32) -> Vec<u8> {
+        let mut payload = self.template.payload.clone();
+        Self::write(&mut payload, n);
+        payload
+    }
+
+    /// Makes a payload that of the `n`th.
+    pub fn write(payload: &mut [u8], n: u32) {
+        let [a, b, c, d] = n.to_be_bytes();
+        let inner = &mut payload[40..];
+        inner[12..16].copy_from_slice(&[a, b, !a, !b]);
+        inner[20..24].copy_from_slice(&[c, d, !c, !d]);
+    }
+
+    pub fn outer(&self) -> Outer {
+        self.template.outer
     }
 }
