@@ -137,12 +137,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             Some(State { epoch: of, .. }) if *of != epoch => {
                 self.reopen(turn, packet, id, is_checked, output)
             }
-            Some(state) => {
-                let outcome =
-                    Outcome { capture: state.bits.has(Bits::CAPTURE), ..Outcome::FORWARD };
-                self.pass(turn, packet, id);
-                outcome
-            }
+            Some(_) => self.pass(turn, packet, id, output),
             None => Outcome::FORWARD,
         }
     }
@@ -192,55 +187,70 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         }
         let capture = state.bits.has(Bits::CAPTURE);
         if !quiet || effects.capture {
-            self.spread_effects(turn, packet, id, output);
+            self.spread_effects(turn, packet, Some(id), output);
         }
         let outcome = match (verdict.action(), verdict.scope()) {
             _ if is_late => self.late(turn, packet, id, verdict, output),
-            (Action::Pass, Scope::Packet) => {
-                self.pass(turn, packet, id);
-                Outcome::FORWARD
-            }
+            (Action::Pass, Scope::Packet) => self.pass(turn, packet, id, output),
             (Action::Pass, Scope::Flow) => {
                 self.settle_flow(turn.now(), id, Inspection::Bypassed, CloseReason::Done, output);
                 self.stage = Stage::Known(id);
-                self.pass(turn, packet, id);
-                Outcome::FORWARD
+                self.pass(turn, packet, id, output)
             }
             (Action::Drop | Action::Reject, _) => {
                 self.refuse(turn, packet, Some(id), verdict, output)
             }
         };
         self.stage = Stage::Idle;
-        Outcome { capture, ..outcome }
+        Outcome { capture: capture || outcome.capture, ..outcome }
     }
 
     /// Follows a packet that is forwarded, and plans what is to be changed in it.
     #[inline]
-    pub(super) fn pass(&mut self, turn: &Turn<'_, '_>, packet: &ParsedPacket<'_>, id: FlowId) {
-        let Some(state) = self.table.state_mut(id) else { return };
+    pub(super) fn pass(
+        &mut self,
+        turn: &Turn<'_, '_>,
+        packet: &ParsedPacket<'_>,
+        id: FlowId,
+        output: &mut Output,
+    ) -> Outcome {
+        let Some(state) = self.table.state_mut(id) else { return Outcome::FORWARD };
         if let Transport::Tcp(segment) = &packet.transport {
             state.follow(packet.flow.direction, segment);
         }
         let view = Packet::new(packet, state.bits.opener(), state.bits.beginning());
         let clamp = self.settings.mss.and_then(|mss| mss.limit(&view));
         let mut plan = None;
+        let mut quiet = true;
         if R::ACTIVE && is_rewritable(packet) {
             self.stage = Stage::Known(id);
-            let mut cx = Context::new(turn.now(), &mut self.panel.effects);
-            plan = self.rewriter.plan(&view, &mut cx);
+            let effects = &mut self.panel.effects;
+            effects.marks = state.marks;
+            plan = self.rewriter.plan(&view, &mut Context::new(turn.now(), effects));
+            state.marks = effects.marks;
+            if effects.capture {
+                state.bits.set(Bits::CAPTURE, true);
+            }
+            let nothing = effects.alerts.is_empty() && effects.injections.is_empty();
+            quiet = nothing && !effects.capture;
         }
+        let capture = state.bits.has(Bits::CAPTURE);
         if plan.is_some() || clamp.is_some() {
             self.edits.push(Edit { number: turn.number, id, clamp, plan });
         }
+        if !quiet {
+            self.spread_effects(turn, packet, Some(id), output);
+        }
+        Outcome { capture, ..Outcome::FORWARD }
     }
 
-    /// Hands on what inspectors did beside their verdict.
+    /// Hands on what inspectors, and the rewriter, did beside what they were asked for.
     #[cold]
     pub(super) fn spread_effects(
         &mut self,
         turn: &Turn<'_, '_>,
         packet: &ParsedPacket<'_>,
-        id: FlowId,
+        id: Option<FlowId>,
         output: &mut Output,
     ) {
         let effects = &mut self.panel.effects;
@@ -256,7 +266,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
                 buffer.get_mut(..injection.packet.len())?.copy_from_slice(&injection.packet);
                 Some(injection.packet.len())
             };
-            let way = Way::of(&self.table, turn, packet, Some(id), injection.direction);
+            let way = Way::of(&self.table, turn, packet, id, injection.direction);
             output.inject(&way, injection.packet.len(), write);
         }
     }

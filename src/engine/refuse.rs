@@ -30,10 +30,8 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let outcome = Outcome::refused(disposition, verdict.reason());
         let outcome = self.or_would(outcome, Some(packet.envelope.endpoint()));
         if outcome.disposition.is_forward() {
-            if let Some(id) = id {
-                self.pass(turn, packet, id);
-            }
-            return outcome;
+            let passed = id.map(|id| self.pass(turn, packet, id, output));
+            return Outcome { capture: passed.is_some_and(|passed| passed.capture), ..outcome };
         }
         self.poison(turn, packet);
         if is_reject {
@@ -63,8 +61,8 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let outcome = Outcome::refused(disposition, reason);
         let outcome = self.or_would(outcome, Some(packet.envelope.endpoint()));
         if outcome.disposition.is_forward() {
-            self.pass(turn, packet, id);
-            return outcome;
+            let passed = self.pass(turn, packet, id, output);
+            return Outcome { capture: passed.capture, ..outcome };
         }
         self.poison(turn, packet);
         if is_reject && is_answerable(packet) {
