@@ -5,3 +5,12 @@
 pub mod check;
 #[path = "../../tests/support/oracle.rs"]
 pub mod oracle;
+#[path = "../../tests/support/engine_check/mod.rs"]
+pub mod engine_check;
+#[path = "../../tests/support/envelopes.rs"]
+pub mod envelopes;
+#[path = "../../tests/support/traffic.rs"]
+pub mod traffic;
+
+/// By the name that the library's own tests have for it.
+pub use envelopes as generate;

@@ -4,6 +4,9 @@
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
 pub mod check;
+#[cfg(feature = "std")]
+pub mod engine_check;
+pub mod envelopes;
 #[cfg(feature = "capture")]
 pub mod fixtures;
 pub mod generate;
