@@ -39,7 +39,8 @@ fn may_run() -> bool {
     let Some(why) = missing() else { return true };
     let required = std::env::var("KERNEL_TESTS").is_ok_and(|value| value == "required");
     assert!(!required, "{why}");
-    writeln!(std::io::stderr(), "SKIPPED: tests with a real kernel need root: {why}").unwrap();
+    let mut stderr = std::io::stderr();
+    writeln!(stderr, "SKIPPED: tests with a real kernel need root: {why}").unwrap();
     false
 }
 

@@ -16,6 +16,7 @@ use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, setsockopt, socket, sockopt,
 };
+use nix::sys::time::{TimeVal, TimeValLike};
 
 /// An end of the conversation.
 pub(crate) struct Host {
@@ -118,7 +119,7 @@ fn attach(file: &File, name: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// A socket that is connected from a given port, which may have been used before.
+/// A socket that is connected from a given port, which may have been used before. Nobody waits for ever.
 pub(crate) fn connect_from(
     from: SocketAddr,
     to: SocketAddr,
@@ -127,6 +128,7 @@ pub(crate) fn connect_from(
     let family = if from.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let socket = socket(family, kind, SockFlag::SOCK_CLOEXEC, None)?;
     setsockopt(&socket, sockopt::ReuseAddr, &true)?;
+    setsockopt(&socket, sockopt::SendTimeout, &TimeVal::seconds(20))?;
     bind(socket.as_raw_fd(), &SockaddrStorage::from(from))?;
     connect(socket.as_raw_fd(), &SockaddrStorage::from(to))?;
     Ok(socket)

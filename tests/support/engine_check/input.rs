@@ -111,7 +111,7 @@ impl<'a> Input<'a> {
             policy,
             monitor: flags & 0xe0 == 0xe0,
             checksums: if flags & 0xc0 == 0x40 { Checksums::Ignore } else { Checksums::Verify },
-            mss: (flags & 32 == 0).then(|| MssClamp { ipv4: 1_000, ipv6: 900 }),
+            mss: (flags & 32 == 0).then_some(MssClamp { ipv4: 1_000, ipv6: 900 }),
             answers_per_second: answers,
             icmp_answers: flags & 0xc0 != 0x80,
             icmp_errors_per_second: answers,
