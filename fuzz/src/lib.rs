@@ -3,12 +3,12 @@
 
 #[path = "../../tests/support/check.rs"]
 pub mod check;
-#[path = "../../tests/support/oracle.rs"]
-pub mod oracle;
 #[path = "../../tests/support/engine_check/mod.rs"]
 pub mod engine_check;
 #[path = "../../tests/support/envelopes.rs"]
 pub mod envelopes;
+#[path = "../../tests/support/oracle.rs"]
+pub mod oracle;
 #[path = "../../tests/support/traffic.rs"]
 pub mod traffic;
 
