@@ -8,13 +8,15 @@ mod support;
 use std::sync::Arc;
 
 use gwlb_geneve::Timestamp;
-use gwlb_geneve::flow::PacketFlow;
+use gwlb_geneve::flow::EndpointGroups;
 use gwlb_geneve::gwlb::{EndpointId, Envelope, Profile};
-use gwlb_geneve::inspect::{Alert, Context, Effects, Inspector, Packet, Reason, Severity, Verdict};
+use gwlb_geneve::inspect::{
+    Alert, Beginning, Context, Effects, Inspector, Packet, ParsedPacket, Reason, Severity, Verdict,
+};
 use gwlb_geneve::inspectors::access::{
     AccessInspector, AccessList, Action, ConfigProblem, Direction, PortRange, Rule,
 };
-use gwlb_geneve::packet::{Addresses, FiveTuple, IpPacket, IpProtocol, Ports};
+use gwlb_geneve::packet::{Addresses, FiveTuple, IpProtocol, Ports};
 use support::sample;
 
 /// The errors of a list that is right but for these lines of its rule, which start at line 4.
@@ -279,9 +281,8 @@ fn mistakes_in_a_larger_document_keep_their_places() {
 /// What an inspector does with the flow of a datagram: its state, and the alerts.
 fn opened(inspector: &mut AccessInspector, datagram: &[u8]) -> (Option<[Verdict; 2]>, Vec<Alert>) {
     let envelope = Envelope::parse(datagram, &Profile::AWS).unwrap();
-    let ip = IpPacket::parse(envelope.inner()).unwrap();
-    let flow = PacketFlow::of(envelope.endpoint(), &ip).unwrap();
-    let packet = Packet::new(&envelope, flow, flow.direction, ip).unwrap();
+    let parsed = ParsedPacket::of(envelope, &EndpointGroups::default()).unwrap();
+    let packet = Packet::new(&parsed, parsed.flow().direction, Beginning::Seen);
     let mut effects = Effects::default();
     let mut cx = Context::new(Timestamp::from_nanos(7), &mut effects);
     let state = inspector.open(&packet, &mut cx);

@@ -328,3 +328,86 @@ fn an_explanation_has_every_vote() {
     assert_eq!(again.standing, Standing::Refused(BAD));
     assert!(again.votes.is_empty());
 }
+
+/// What a rewriter does beside its plan belongs to the packet that it planned for, not to the next one that comes.
+#[test]
+fn effects_of_a_rewriter_belong_to_its_own_packet() {
+    struct Talker;
+
+    impl Rewriter for Talker {
+        type Plan = ();
+
+        fn plan(&mut self, packet: &Packet<'_>, cx: &mut Context<'_>) -> Option<()> {
+            if packet.payload() == b"go" {
+                cx.mark(2);
+                cx.capture();
+                cx.alert(Alert {
+                    name: "planned".into(),
+                    message: format!("marks {}", cx.marks()).into(),
+                    severity: Severity::Notice,
+                });
+                cx.inject(packet.direction(), packet.ip().bytes().to_vec());
+            }
+            None
+        }
+
+        fn rewrite(
+            &mut self,
+            (): (),
+            _packet: &mut gwlb_geneve::packet::PacketMut<'_>,
+        ) -> Result<(), gwlb_geneve::packet::EditError> {
+            Ok(())
+        }
+    }
+
+    let mark = || {
+        packet_fn("marks", |packet, cx| {
+            if packet.payload() == b"mark" {
+                cx.mark(4);
+            }
+            Verdict::PASS
+        })
+    };
+    let mut engine = Engine::new(settings(), mark).unwrap().with_rewriter(Talker);
+    let (one, _) = sides("10.1.0.10:40000", "10.2.0.20:53");
+    let (other, _) = sides("10.1.0.11:40000", "10.2.0.20:53");
+    send(&mut engine, at(0), &one, &one.udp(b"mark"));
+    let go = other.udp(b"go");
+    let sent = send(&mut engine, at(0), &other, &go);
+    assert!(sent.outcome.capture);
+    assert_eq!(sent.injected[0].2, go);
+    let [Event { what: EventKind::Alert(alert), .. }] = &sent.events[..] else {
+        panic!("{:?}", sent.events)
+    };
+    assert_eq!(alert.message, "marks 2");
+    let next = send(&mut engine, at(0), &one, &one.udp(b"next"));
+    assert!(next.events.is_empty() && next.injected.is_empty() && !next.outcome.capture);
+    assert!(send(&mut engine, at(0), &other, &other.udp(b"more")).outcome.capture);
+}
+
+/// Passed, a packet that finds no room is judged, and what the inspectors say of it is heard.
+#[test]
+fn effects_of_a_packet_without_room_are_not_lost() {
+    let make = || {
+        packet_fn("talker", |packet, cx| {
+            if packet.payload() == b"go" {
+                cx.capture();
+                cx.alert(Alert {
+                    name: "said-go".into(),
+                    message: "go".into(),
+                    severity: Severity::Notice,
+                });
+                cx.inject(packet.direction(), packet.ip().bytes().to_vec());
+            }
+            Verdict::PASS
+        })
+    };
+    let flows = gwlb_geneve::flow::FlowLimits { flows: 1, ..Default::default() };
+    let mut engine = Engine::new(Settings { flows, ..settings() }, make).unwrap();
+    handshake(&mut engine, at(0), &pair());
+    let (client, _) = sides("10.1.0.11:40000", "10.2.0.20:53");
+    let sent = send(&mut engine, at(0), &client, &client.udp(b"go"));
+    assert_eq!(sent.outcome.exception, Some(Exception::FlowTableFull));
+    assert!(sent.outcome.capture);
+    assert_eq!((sent.events.len(), sent.injected.len()), (1, 1));
+}

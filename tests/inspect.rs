@@ -293,3 +293,55 @@ fn verdicts_are_small() {
     assert!(size_of::<Verdict>() <= size_of::<[usize; 3]>());
     assert_eq!(size_of::<<(Chain,) as Inspector>::Flow>(), 8);
 }
+
+/// Panics where a flow begins and where it ends, after others have remembered something of it.
+#[test]
+fn a_chain_loses_no_memory_to_panics() {
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+    struct Member(Arc<()>, bool);
+
+    impl Inspector for Member {
+        type Flow = Arc<()>;
+        const INTEREST: Interest = Interest::END;
+
+        fn name(&self) -> &str {
+            if self.1 { "second" } else { "first" }
+        }
+
+        fn open(&mut self, first: &Packet<'_>, _cx: &mut Context<'_>) -> Option<Arc<()>> {
+            if self.1 && first.payload() == b"open" {
+                resume_unwind(Box::new("at the beginning"));
+            }
+            Some(Arc::clone(&self.0))
+        }
+
+        fn close(&mut self, _flow: Arc<()>, _why: CloseReason, _cx: &mut Context<'_>) {
+            if !self.1 {
+                resume_unwind(Box::new("at the end"));
+            }
+        }
+    }
+
+    let states = Arc::new(());
+    let mut chain = Chain::new();
+    chain.push(Member(Arc::clone(&states), false)).unwrap();
+    chain.push(Member(Arc::clone(&states), true)).unwrap();
+    let mut effects = Effects::default();
+    let mut cx = Context::new(Timestamp::EPOCH, &mut effects);
+    for data in [b"open", b"shut"] {
+        let inner = sample::ipv4(17, &sample::udp(data));
+        let payload = support::generate::aws_datagram(&inner);
+        let envelope = Envelope::parse(&payload, &Profile::AWS).unwrap();
+        let parsed = ParsedPacket::of(envelope, &EndpointGroups::default()).unwrap();
+        let first = Packet::new(&parsed, Direction::Forward, Beginning::Seen);
+        for _ in 0..100 {
+            let _ = catch_unwind(AssertUnwindSafe(|| {
+                let row = chain.open(&first, &mut cx).unwrap();
+                chain.close(row, CloseReason::Idle, &mut cx);
+            }));
+        }
+    }
+    // The two inspectors, the one here, and no more states than one flow has.
+    assert!(Arc::strong_count(&states) <= 3 + 2, "{}", Arc::strong_count(&states));
+}

@@ -11,3 +11,12 @@ pub mod edits;
 pub mod oracle;
 #[path = "../../tests/support/tunnels.rs"]
 pub mod tunnels;
+#[path = "../../tests/support/engine_check/mod.rs"]
+pub mod engine_check;
+#[path = "../../tests/support/envelopes.rs"]
+pub mod envelopes;
+#[path = "../../tests/support/traffic.rs"]
+pub mod traffic;
+
+/// By the name that the library's own tests have for it.
+pub use envelopes as generate;

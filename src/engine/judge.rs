@@ -175,12 +175,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             Some(State { epoch: of, .. }) if *of != epoch => {
                 self.reopen(turn, packet, id, is_checked, output)
             }
-            Some(state) => {
-                let outcome =
-                    Outcome { capture: state.bits.has(Bits::CAPTURE), ..Outcome::FORWARD };
-                self.pass(turn, packet, id, output);
-                outcome
-            }
+            Some(_) => self.pass(turn, packet, id, output),
             None => Outcome::FORWARD,
         }
     }
@@ -229,12 +224,12 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             return self.conclude(turn, packet, id, (verdict, is_late), output);
         }
         state.marks = effects.marks;
-        let capture = state.bits.has(Bits::CAPTURE);
+        let mut capture = state.bits.has(Bits::CAPTURE);
         if let Transport::Tcp(segment) = &packet.transport {
             state.follow(packet.flow.direction, segment);
         }
         if wants_plan::<R>(packet) {
-            self.plan(turn, packet, id, output);
+            capture |= self.plan(turn, packet, id, output);
         }
         Outcome { capture, ..Outcome::FORWARD }
     }
@@ -255,24 +250,20 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             capture = state.bits.has(Bits::CAPTURE) || self.panel.effects.capture;
             state.bits.set(Bits::CAPTURE, capture);
         }
-        self.spread_effects(turn, packet, id, output);
+        self.spread_effects(turn, packet, Some(id), output);
         let outcome = match (verdict.action(), verdict.scope()) {
             _ if is_late => self.late(turn, packet, id, verdict, output),
-            (Action::Pass, Scope::Packet) => {
-                self.pass(turn, packet, id, output);
-                Outcome::FORWARD
-            }
+            (Action::Pass, Scope::Packet) => self.pass(turn, packet, id, output),
             (Action::Pass, Scope::Flow) => {
                 self.settle_flow(turn.now(), id, Inspection::Bypassed, CloseReason::Done, output);
-                self.pass(turn, packet, id, output);
-                Outcome::FORWARD
+                self.pass(turn, packet, id, output)
             }
             (Action::Drop | Action::Reject, _) => {
                 self.refuse(turn, packet, Some(id), verdict, output)
             }
         };
         self.stage = Stage::Idle;
-        Outcome { capture, ..outcome }
+        Outcome { capture: capture || outcome.capture, ..outcome }
     }
 
     /// Follows a packet that is forwarded, and plans what is to be changed in it.
@@ -283,18 +274,19 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         packet: &ParsedPacket<'_>,
         id: FlowId,
         output: &mut Output,
-    ) {
-        if let (Transport::Tcp(segment), Some(state)) =
-            (&packet.transport, self.table.state_mut(id))
-        {
+    ) -> Outcome {
+        let Some(state) = self.table.state_mut(id) else { return Outcome::FORWARD };
+        let mut capture = state.bits.has(Bits::CAPTURE);
+        if let Transport::Tcp(segment) = &packet.transport {
             state.follow(packet.flow.direction, segment);
         }
         if wants_plan::<R>(packet) {
-            self.plan(turn, packet, id, output);
+            capture |= self.plan(turn, packet, id, output);
         }
+        Outcome { capture, ..Outcome::FORWARD }
     }
 
-    /// Plans what is to be changed in a packet.
+    /// Plans what is to be changed in a packet. Says whether the rewriter wants evidence.
     #[inline(never)]
     fn plan(
         &mut self,
@@ -302,13 +294,14 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         packet: &ParsedPacket<'_>,
         id: FlowId,
         output: &mut Output,
-    ) {
+    ) -> bool {
         let Some(state) = self.table.state_mut(id).filter(|_| is_rewritable(packet)) else {
-            return;
+            return false;
         };
         let view = Packet::new(packet, state.bits.opener(), state.bits.beginning());
         let clamp = self.settings.mss.and_then(|mss| mss.limit(&view));
         let mut plan = None;
+        let mut capture = false;
         if R::ACTIVE {
             self.stage = Stage::Planning(id);
             let effects = &mut self.panel.effects;
@@ -316,23 +309,25 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             plan = self.rewriter.plan(&view, &mut Context::new(turn.now(), effects));
             self.stage = Stage::Idle;
             state.marks = effects.marks;
-            state.bits.set(Bits::CAPTURE, state.bits.has(Bits::CAPTURE) || effects.capture);
-            if effects.capture || !effects.alerts.is_empty() || !effects.injections.is_empty() {
-                self.spread_effects(turn, packet, id, output);
+            capture = effects.capture;
+            state.bits.set(Bits::CAPTURE, state.bits.has(Bits::CAPTURE) || capture);
+            if capture || !effects.alerts.is_empty() || !effects.injections.is_empty() {
+                self.spread_effects(turn, packet, Some(id), output);
             }
         }
         if plan.is_some() || clamp.is_some() {
             self.edits.push(Edit { number: turn.number, id, clamp, plan });
         }
+        capture
     }
 
-    /// Hands on what inspectors did beside their verdict.
+    /// Hands on what inspectors, and the rewriter, did beside what they were asked for.
     #[cold]
     pub(super) fn spread_effects(
         &mut self,
         turn: &Turn<'_, '_>,
         packet: &ParsedPacket<'_>,
-        id: FlowId,
+        id: Option<FlowId>,
         output: &mut Output,
     ) {
         let effects = &mut self.panel.effects;
@@ -351,7 +346,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
                 buffer.get_mut(..injection.packet.len())?.copy_from_slice(&injection.packet);
                 Some(injection.packet.len())
             };
-            let way = Way::of(&self.table, turn, packet, Some(id), injection.direction);
+            let way = Way::of(&self.table, turn, packet, id, injection.direction);
             output.inject(&way, injection.packet.len(), write);
         }
     }

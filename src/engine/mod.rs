@@ -43,7 +43,8 @@
 //!   is its own affair.
 //! * **Nothing but packets counts.** The same datagrams with the same time stamps and the same
 //!   [seed](Settings::seed) bring about the same outcomes, however they are cut into bursts; as long as no limit is
-//!   reached, and without a [`Budget`].
+//!   reached, without a [`Budget`], and as long as no [`rewrite`](crate::inspect::Rewriter::rewrite) panics, which
+//!   fails its flow only behind the packets that were judged together with it.
 //! * **A panic costs one flow.** That of an inspector or a rewriter is caught, the flow is treated as
 //!   [policy](crate::inspect::Exception::InspectorPanic) says, the inspector is made anew, and an edit half done is
 //!   undone. Not so where panics abort ([`contains_panics`]), and not with a stack that overflows or a loop without

@@ -147,13 +147,12 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             Some(state) => {
                 let effects = &self.panel.effects;
                 let quiet = effects.alerts.is_empty() && effects.injections.is_empty();
-                state.bits.set(Bits::CAPTURE, effects.capture);
                 let capture = effects.capture;
+                state.bits.set(Bits::CAPTURE, capture);
                 if !quiet || capture {
-                    self.spread_effects(turn, packet, id, output);
+                    self.spread_effects(turn, packet, Some(id), output);
                 }
-                self.pass(turn, packet, id, output);
-                Outcome { capture, ..Outcome::FORWARD }
+                self.pass(turn, packet, id, output)
             }
             None => Outcome::FORWARD,
         }
@@ -179,7 +178,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             _ => CLASS.name(),
         };
         let treatment = self.exception(CLASS, Some(endpoint));
-        let outcome = self.settle(CLASS, treatment, Reason::new(reason), Some(endpoint));
+        let mut outcome = self.settle(CLASS, treatment, Reason::new(reason), Some(endpoint));
         let State { mut inspection, generation, bits, .. } = state;
         let mut verdict = Verdict::PASS;
         if treatment == Treatment::Pass && I::INTEREST.contains(Interest::PACKETS) {
@@ -192,6 +191,8 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
                     return outcome;
                 };
                 inspection = Inspection::Open(flow);
+                outcome.capture = self.panel.effects.capture;
+                self.spread_effects(turn, packet, None, output);
             }
         }
         let (key, events) = (&packet.flow.key, &mut output.events);
@@ -200,8 +201,9 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         if verdict.is_pass() {
             return outcome;
         }
+        let Outcome { capture, .. } = outcome;
         let outcome = self.refuse(turn, packet, None, verdict, output);
-        Outcome { exception: Some(CLASS), ..outcome }
+        Outcome { exception: Some(CLASS), capture, ..outcome }
     }
 
     /// Asks the inspectors about a packet as if it were the first and last of its flow, whose state is in the stage.

@@ -30,10 +30,8 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let outcome = Outcome::refused(disposition, verdict.reason());
         let outcome = self.or_would(outcome, Some(packet.envelope.endpoint()));
         if outcome.disposition.is_forward() {
-            if let Some(id) = id {
-                self.pass(turn, packet, id, output);
-            }
-            return outcome;
+            let passed = id.map(|id| self.pass(turn, packet, id, output));
+            return Outcome { capture: passed.is_some_and(|passed| passed.capture), ..outcome };
         }
         if is_reject {
             if let Some(id) = id {
@@ -62,8 +60,8 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let outcome = Outcome::refused(disposition, reason);
         let outcome = self.or_would(outcome, Some(packet.envelope.endpoint()));
         if outcome.disposition.is_forward() {
-            self.pass(turn, packet, id, output);
-            return outcome;
+            let passed = self.pass(turn, packet, id, output);
+            return Outcome { capture: passed.capture, ..outcome };
         }
         if is_reject && is_answerable(packet) {
             let Some(State { inspection: Inspection::Refused(refused), .. }) =

@@ -74,15 +74,13 @@ impl Chain {
         self.members.is_empty()
     }
 
-    fn take_row(&mut self) -> Option<Row> {
-        match self.free.pop() {
-            Some(row) => Some(Row(row)),
-            None => {
-                let row = u32::try_from(self.rows.len()).ok()?;
-                self.rows.push(0);
-                Some(Row(row))
-            }
+    /// A row that is free. It stays so until a flow has begun in it: should a member panic before, it is not lost.
+    fn free_row(&mut self) -> Option<Row> {
+        if self.free.is_empty() {
+            self.free.push(u32::try_from(self.rows.len()).ok()?);
+            self.rows.push(0);
         }
+        self.free.last().copied().map(Row)
     }
 
     /// The members that have a state in a row.
@@ -114,7 +112,7 @@ impl Inspector for Chain {
     }
 
     fn open(&mut self, first: &Packet<'_>, cx: &mut Context<'_>) -> Option<Row> {
-        let row = self.take_row()?;
+        let row = self.free_row()?;
         let mut active = 0;
         for (index, member) in self.members.iter_mut().enumerate() {
             if member.open(row.index(), first, cx) {
@@ -125,9 +123,9 @@ impl Inspector for Chain {
             *place = active;
         }
         if active == 0 {
-            self.free.push(row.0);
             return None;
         }
+        self.free.pop();
         Some(row)
     }
 
@@ -156,12 +154,13 @@ impl Inspector for Chain {
 
     fn close(&mut self, row: Row, why: CloseReason, cx: &mut Context<'_>) {
         let active = self.active(row.copy()).map(core::mem::take).unwrap_or_default();
+        // Free before a member can panic. What others remember then goes when the row is used again.
+        self.free.push(row.0);
         for (index, member) in self.members.iter_mut().enumerate() {
             if active & bit(index) != 0 {
                 member.close(row.index(), why, cx);
             }
         }
-        self.free.push(row.0);
     }
 
     /// Keeps what the members remember of flows. A member that was made otherwise than the one in its place begins with

@@ -6,6 +6,9 @@
 pub mod check;
 pub mod crafted;
 pub mod edits;
+#[cfg(feature = "std")]
+pub mod engine_check;
+pub mod envelopes;
 #[cfg(feature = "capture")]
 pub mod fixtures;
 pub mod generate;
