@@ -48,14 +48,16 @@
 //!   capture/   pcap and pcapng files, in and out
 //!   flow/      who talks to whom: key, hashes, bounded expiring table
 //!   inspect/   the Inspector trait, Verdict, Context, composition, exception policy
+//!   inspectors/
+//!              ready-made inspectors: access list
 //!   engine/    sans-IO heart: datagrams in, dispositions and injected packets out. Owns flow table and policy,
 //!              counts everything
 //!   runtime/   an engine at work: a capture through it, judged or explained
 //! ```
 //!
 //! [`geneve`] and [`packet`] stand on the ground; [`gwlb`] stands on both, `capture` on [`packet`], [`flow`] on
-//! [`packet`] and [`gwlb`], `inspect` on [`flow`], `engine` on all of these but `capture`; `runtime` puts them together.
-//! No import runs upward.
+//! [`packet`] and [`gwlb`], `inspect` on [`flow`], `inspectors` on `inspect`, `engine` on all of these but `capture` and
+//! `inspectors`; `runtime` puts them together. No import runs upward.
 //!
 //! # What holds everywhere
 //!
@@ -74,6 +76,7 @@
 //! | `alloc` | building into [`bytes::BufMut`], packets that own their buffer, flow tables, inspectors | a global allocator |
 //! | `capture` | `capture`: reading and writing pcap and pcapng files | `std` |
 //! | `community-id` | the Community ID of flows | |
+//! | `config` | access lists from TOML, with errors that say line and column | `std` |
 //! | `full` | all of it | |
 //!
 //! Without default features [`geneve`], [`gwlb`], [`packet`] and the keys and hashes of [`flow`] are `no_std` and need
@@ -116,6 +119,8 @@ pub mod geneve;
 pub mod gwlb;
 #[cfg(feature = "alloc")]
 pub mod inspect;
+#[cfg(feature = "alloc")]
+pub mod inspectors;
 pub mod packet;
 #[cfg(feature = "capture")]
 pub mod runtime;
