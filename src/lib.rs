@@ -52,12 +52,13 @@
 //!              ready-made inspectors: access list
 //!   engine/    sans-IO heart: datagrams in, dispositions and injected packets out. Owns flow table and policy,
 //!              counts everything
+//!   config/    the TOML form of all this
 //!   runtime/   an engine at work: a capture through it, judged or explained
 //! ```
 //!
 //! [`geneve`] and [`packet`] stand on the ground; [`gwlb`] stands on both, `capture` on [`packet`], [`flow`] on
 //! [`packet`] and [`gwlb`], `inspect` on [`flow`], `inspectors` on `inspect`, `engine` on all of these but `capture` and
-//! `inspectors`; `runtime` puts them together. No import runs upward.
+//! `inspectors`; `config` and `runtime` put them together. No import runs upward.
 //!
 //! # What holds everywhere
 //!
@@ -112,6 +113,8 @@ pub use time::Timestamp;
 
 #[cfg(feature = "capture")]
 pub mod capture;
+#[cfg(feature = "config")]
+pub mod config;
 #[cfg(feature = "std")]
 pub mod engine;
 pub mod flow;
