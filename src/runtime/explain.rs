@@ -7,7 +7,7 @@ use super::replay::{Run, refused};
 use super::{Frame, JudgedPacket, Replay, ReplayError};
 use crate::Timestamp;
 use crate::capture::Writer;
-use crate::engine::{Engine, Event, EventKind, Explanation};
+use crate::engine::{Engine, Event, EventKind, Explanation, Outcome};
 use crate::gwlb::OuterError;
 use crate::inspect::{Inspector, Rewriter};
 
@@ -23,6 +23,16 @@ pub struct ExplainedPacket {
     pub explanation: Result<Explanation, OuterError>,
     /// What happened on the packet's account: alerts, exceptions that people should know of.
     pub events: Vec<Event>,
+}
+
+impl ExplainedPacket {
+    /// What becomes of the packet.
+    pub fn outcome(&self) -> Outcome {
+        match &self.explanation {
+            Ok(explanation) => explanation.outcome,
+            Err(error) => refused(*error),
+        }
+    }
 }
 
 impl<R: Read, W: Write> Replay<R, W> {
@@ -120,7 +130,7 @@ impl fmt::Display for ExplainedPacket {
         }
         match &self.explanation {
             Ok(explanation) => explanation.fmt(f),
-            Err(error) => write!(f, "outside    {error}\noutcome    {}", refused(*error)),
+            Err(error) => write!(f, "outside    {error}\noutcome    {}", self.outcome()),
         }
     }
 }

@@ -159,7 +159,8 @@ impl<R: Read> Frames<R> {
         &self.problems
     }
 
-    pub(super) fn into_problems(self) -> Vec<FrameError> {
+    /// The same, to keep.
+    pub fn into_problems(self) -> Vec<FrameError> {
         self.problems
     }
 }
