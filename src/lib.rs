@@ -67,18 +67,22 @@
 //! * **Nothing is copied, nothing is allocated** to parse, to build into a slice, or to answer.
 //! * **What is not understood is kept.** Unknown options, their order and reserved bits come back in a reply
 //!   byte for byte.
+//! * **One packet, one outcome.** What the engine forwards unedited has not a byte changed; what it does not forward
+//!   has a reason, and all of it is counted. The same packets with the same time stamps bring about the same outcomes.
+//! * **Memory has a cap**, reserved when an engine is made; but for what inspectors keep for themselves.
 //! * **No unsafe code**, no index and no arithmetic that could panic on what the network sends.
 //!
 //! # Features
 //!
 //! | feature | what it adds | needs |
 //! |---|---|---|
-//! | `std` (default) | what needs an operating system; `alloc` | |
+//! | `std` (default) | `engine`, and what else needs an operating system; `alloc` | |
 //! | `alloc` | building into [`bytes::BufMut`], packets that own their buffer, flow tables, inspectors | a global allocator |
-//! | `capture` | `capture`: reading and writing pcap and pcapng files | `std` |
+//! | `capture` | `capture`: reading and writing pcap and pcapng files; `runtime`: replaying them | `std` |
 //! | `community-id` | the Community ID of flows | |
-//! | `config` | access lists from TOML, with errors that say line and column | `std` |
+//! | `config` | `config`: configurations and access lists from TOML, with errors that say line and column | `std` |
 //! | `full` | all of it | |
+//! | `faults` | faults on request in the engine, for tests; not part of `full` | `std` |
 //!
 //! Without default features [`geneve`], [`gwlb`], [`packet`] and the keys and hashes of [`flow`] are `no_std` and need
 //! no allocator.
