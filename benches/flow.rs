@@ -1,5 +1,5 @@
-//! Hashes of flow keys against each other, and look-ups of flows in bursts of 32, at random, with the key made of a
-//! 5-tuple and the entry touched, against hashbrown with foldhash.
+//! Hashes of flow keys against each other; packets of flows in bursts of 32, at random, with the key made of a 5-tuple
+//! and counted to the flow, against hashbrown with foldhash and entries of the same size; flows that come and go.
 //!
 //! `FLOW_BENCH_LARGE=1` adds four million flows, for which it needs 2.5 GB.
 
@@ -12,8 +12,8 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use gwlb_geneve::Timestamp;
 use gwlb_geneve::flow::{
-    Direction, FlowKey, FlowLimits, FlowSeed, FlowTable, FlowTimeouts, Observation, Relation,
-    Toeplitz, source_port,
+    Direction, FlowKey, FlowLimits, FlowPhase, FlowSeed, FlowTable, FlowTimeouts, Observation,
+    Relation, Toeplitz, source_port,
 };
 use gwlb_geneve::gwlb::{EndpointId, Envelope, Outer, Profile};
 use gwlb_geneve::packet::{Addresses, FiveTuple, IpProtocol, Ports, TcpFlags};
@@ -61,24 +61,100 @@ fn hashes(c: &mut Criterion) {
 
 const BURST: usize = 32;
 
-/// As large as an entry of the flow table.
+/// What an engine keeps of a flow that no inspector looks into.
+type State = [u32; 7];
+
+/// An entry of the rival: as large as one of the flow table, with all that `observe` writes. The rival has no rings and
+/// keeps less of the envelope, and is given the bytes that this saves.
 struct Plain {
     key: FlowKey,
-    count: u64,
-    _rest: [u64; 15],
+    last_seen: u64,
+    packets: [u64; 2],
+    bytes: [u64; 2],
+    latest: [Latest; 2],
+    phase: FlowPhase,
+    state: State,
+    _rest: [u64; 3],
 }
 
-/// The keys of a burst, chosen at random among `flows`.
-fn burst(random: &mut u64, flows: u32, v6: bool) -> [FlowKey; BURST] {
-    std::array::from_fn(|_| {
-        *random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        let n = ((*random >> 32) * u64::from(flows)) >> 32;
-        key(n as u32, v6)
-    })
+const _: () = assert!(size_of::<Plain>() == 168);
+
+#[derive(Clone, Copy, Default, PartialEq)]
+struct Latest {
+    source: u32,
+    cookie: u32,
+    source_port: u16,
+    tos: u8,
+    ttl: u8,
+}
+
+impl Plain {
+    fn new(key: FlowKey, now: Timestamp) -> Self {
+        Self {
+            key,
+            last_seen: now.as_nanos(),
+            packets: [1; 2],
+            bytes: [100; 2],
+            latest: [Latest::default(); 2],
+            phase: FlowPhase::Established,
+            state: [0; 7],
+            _rest: [0; 3],
+        }
+    }
+
+    /// What `observe` does, without what has to do with expiry lists and with envelopes that are out of the ordinary.
+    #[inline]
+    fn observe(&mut self, seen: &Observation<'_>, now: Timestamp) -> bool {
+        let now = now.as_nanos();
+        let timeout = if self.phase == FlowPhase::Established { 350 } else { 30 };
+        if now.saturating_sub(self.last_seen) > timeout * 1_000_000_000 {
+            return false;
+        }
+        let way = seen.direction as usize;
+        self.last_seen = now;
+        self.packets[way] += 1;
+        self.bytes[way] += seen.length as u64;
+        if let Some(flags) = seen.flags {
+            if flags.intersects(TcpFlags::RST) {
+                self.phase = FlowPhase::Closed;
+            } else if flags.intersects(TcpFlags::FIN) {
+                self.phase = FlowPhase::Closing;
+            }
+        }
+        self.latest[way] = Latest {
+            source: seen.outer.source.into(),
+            cookie: seen.envelope.cookie().0,
+            source_port: seen.outer.source_port,
+            tos: seen.outer.tos,
+            ttl: seen.outer.ttl,
+        };
+        true
+    }
 }
 
 fn key(n: u32, v6: bool) -> FlowKey {
     FlowKey::new(EndpointId(1), &tuple(n, v6)).0
+}
+
+/// Packets of flows chosen at random, a million a second.
+struct Traffic {
+    random: u64,
+    nanos: u64,
+    flows: u32,
+    v6: bool,
+}
+
+impl Traffic {
+    fn key(&mut self) -> FlowKey {
+        self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let n = ((self.random >> 32) * u64::from(self.flows)) >> 32;
+        key(n as u32, self.v6)
+    }
+
+    fn now(&mut self) -> Timestamp {
+        self.nanos += BURST as u64 * 1_000;
+        Timestamp::from_nanos(self.nanos)
+    }
 }
 
 fn header() -> Vec<u8> {
@@ -88,16 +164,22 @@ fn header() -> Vec<u8> {
     bytes
 }
 
+fn table(flows: usize) -> FlowTable<State> {
+    let limits = FlowLimits { flows, bytes: 4 << 30, ..FlowLimits::default() };
+    let timeouts = FlowTimeouts::default();
+    FlowTable::new(&limits, &timeouts, &Profile::AWS, FlowSeed::random()).expect("a table")
+}
+
 fn look_ups(c: &mut Criterion) {
     let bytes = header();
     let envelope = Envelope::parse(&bytes, &Profile::AWS).expect("an envelope");
     let outer = Outer::new(([10, 0, 0, 1].into(), 50_000), ([10, 0, 0, 2].into(), 6081));
-    let now = Timestamp::from_nanos(1_700_000_000_000_000_000);
-    let seen = |direction, flags| Observation {
+    let start = Timestamp::from_nanos(1_700_000_000_000_000_000);
+    let seen = |direction| Observation {
         direction,
         relation: Relation::Own,
         length: 100,
-        flags: Some(flags),
+        flags: Some(TcpFlags::ACK),
         outer: &outer,
         envelope: &envelope,
     };
@@ -109,76 +191,72 @@ fn look_ups(c: &mut Criterion) {
         for flows in sizes.iter().copied() {
             let mut group = c.benchmark_group(format!("burst of 32/{version}/{flows}"));
             group.throughput(criterion::Throughput::Elements(BURST as u64));
-            let mut random = 1;
+            let traffic = || Traffic { random: 1, nanos: start.as_nanos(), flows, v6 };
 
-            let limits =
-                FlowLimits { flows: flows as usize, bytes: 4 << 30, ..FlowLimits::default() };
-            let timeouts = FlowTimeouts::default();
-            let mut table =
-                FlowTable::<u64>::new(&limits, &timeouts, &Profile::AWS, FlowSeed::random())
-                    .expect("a table");
+            let (mut table, mut packets) = (table(flows as usize), traffic());
             for n in 0..flows {
                 let probe = table.probe(&key(n, v6));
-                let first = seen(Direction::Forward, TcpFlags::ACK);
-                table.insert(&probe, &first, now, 0, &mut |_| ()).expect("room");
-                table.observe(&probe, &seen(Direction::Reverse, TcpFlags::ACK), now, &mut |_| ());
+                let first = seen(Direction::Forward);
+                table.insert(&probe, &first, start, [0; 7], &mut |_| ()).expect("room");
+                table.observe(&probe, &seen(Direction::Reverse), start, &mut |_| ());
             }
             group.bench_function("table", |b| {
                 b.iter(|| {
-                    let mut probes = burst(&mut random, flows, v6).map(|key| table.probe(&key));
+                    let packet = black_box(seen(Direction::Forward));
+                    let now = packets.now();
+                    let mut probes: [_; BURST] =
+                        std::array::from_fn(|_| table.probe(&packets.key()));
                     table.fetch(&mut probes);
                     for probe in &probes {
-                        let id = table.get(probe, now).expect("a flow");
-                        *table.state_mut(id).expect("its state") += 1;
-                    }
-                });
-            });
-            group.bench_function("table, observed", |b| {
-                b.iter(|| {
-                    let mut probes = burst(&mut random, flows, v6).map(|key| table.probe(&key));
-                    table.fetch(&mut probes);
-                    for probe in &probes {
-                        let packet = seen(Direction::Forward, TcpFlags::ACK);
                         let id = table.observe(probe, &packet, now, &mut |_| ()).expect("a flow");
-                        *table.state_mut(id).expect("its state") += 1;
+                        table.state_mut(id).expect("its state")[0] += 1;
                     }
                 });
             });
             drop(table);
 
             let foldhash = foldhash::fast::FixedState::with_seed(7);
+            let mut packets = traffic();
+            let mut inline = HashTable::<Plain>::with_capacity(flows as usize);
+            for n in 0..flows {
+                let key = key(n, v6);
+                inline.insert_unique(foldhash.hash_one(key), Plain::new(key, start), |_| 0);
+            }
+            group.bench_function("hashbrown of entries", |b| {
+                b.iter(|| {
+                    let packet = black_box(seen(Direction::Forward));
+                    let now = packets.now();
+                    let keys: [_; BURST] = std::array::from_fn(|_| packets.key());
+                    let hashes = keys.map(|key| foldhash.hash_one(key));
+                    for (key, hash) in keys.iter().zip(hashes) {
+                        let found = inline.find_mut(hash, |plain| plain.key == *key);
+                        let found = found.expect("a flow");
+                        assert!(found.observe(&packet, now));
+                        found.state[0] += 1;
+                    }
+                });
+            });
+            drop(inline);
+
+            let mut packets = traffic();
             let mut entries = Vec::with_capacity(flows as usize);
             let mut index = HashTable::<u32>::with_capacity(flows as usize);
             for n in 0..flows {
                 let key = key(n, v6);
-                entries.push(Plain { key, count: 0, _rest: [0; 15] });
+                entries.push(Plain::new(key, start));
                 index.insert_unique(foldhash.hash_one(key), n, |_| 0);
             }
             group.bench_function("hashbrown of indices", |b| {
                 b.iter(|| {
-                    let keys = burst(&mut random, flows, v6);
+                    let packet = black_box(seen(Direction::Forward));
+                    let now = packets.now();
+                    let keys: [_; BURST] = std::array::from_fn(|_| packets.key());
                     let hashes = keys.map(|key| foldhash.hash_one(key));
                     for (key, hash) in keys.iter().zip(hashes) {
                         let slot = index.find(hash, |slot| entries[*slot as usize].key == *key);
-                        entries[*slot.expect("a flow") as usize].count += 1;
-                    }
-                });
-            });
-            drop((entries, index));
-
-            let mut inline = HashTable::<Plain>::with_capacity(flows as usize);
-            for n in 0..flows {
-                let key = key(n, v6);
-                let plain = Plain { key, count: 0, _rest: [0; 15] };
-                inline.insert_unique(foldhash.hash_one(key), plain, |_| 0);
-            }
-            group.bench_function("hashbrown of entries", |b| {
-                b.iter(|| {
-                    let keys = burst(&mut random, flows, v6);
-                    let hashes = keys.map(|key| foldhash.hash_one(key));
-                    for (key, hash) in keys.iter().zip(hashes) {
-                        let found = inline.find_mut(hash, |plain| plain.key == *key);
-                        found.expect("a flow").count += 1;
+                        let found = &mut entries[*slot.expect("a flow") as usize];
+                        assert!(found.observe(&packet, now));
+                        found.state[0] += 1;
                     }
                 });
             });
@@ -187,7 +265,7 @@ fn look_ups(c: &mut Criterion) {
     }
 }
 
-/// A flow that comes and goes: half-open ones pushing each other out of a full table.
+/// Flows that come and go, each with a key of its own, in a table of a million that has reached its balance.
 fn turnover(c: &mut Criterion) {
     let bytes = header();
     let envelope = Envelope::parse(&bytes, &Profile::AWS).expect("an envelope");
@@ -200,26 +278,30 @@ fn turnover(c: &mut Criterion) {
         outer: &outer,
         envelope: &envelope,
     };
-    let mut group = c.benchmark_group("new flow");
-    for (name, flows, pause) in
-        [("that expires", 1_000_000, 100_000), ("that evicts another", 100_000, 1_000)]
-    {
-        let limits = FlowLimits { flows, ..FlowLimits::default() };
-        let timeouts = FlowTimeouts::default();
-        let mut table =
-            FlowTable::<u64>::new(&limits, &timeouts, &Profile::AWS, FlowSeed::random())
-                .expect("a table");
+    let mut group = c.benchmark_group("burst of 32 new flows");
+    group.throughput(criterion::Throughput::Elements(BURST as u64));
+    // Half-open ones last 30 s: 900,000 at a time, or more than there is room for.
+    for (name, pause) in [("that expire", 33_333), ("that evict others", 10_000)] {
+        let mut table = table(1_000_000);
         let (mut n, mut nanos) = (0_u32, 0);
-        group.bench_function(name, |b| {
-            b.iter(|| {
-                (n, nanos) = (n.wrapping_add(1), nanos + pause);
-                let now = Timestamp::from_nanos(nanos);
-                let probe = table.probe(&key(n, false));
-                assert!(table.observe(&probe, &seen, now, &mut |_| ()).is_none());
-                table.insert(&probe, &seen, now, 0, &mut |_| ()).expect("room");
-                table.expire(now, 4, &mut |_| ());
+        let mut next = || {
+            nanos += pause * BURST as u64;
+            let now = Timestamp::from_nanos(nanos);
+            let mut probes: [_; BURST] = std::array::from_fn(|_| {
+                n = n.wrapping_add(1);
+                table.probe(&key(n, false))
             });
-        });
+            table.fetch(&mut probes);
+            for probe in &probes {
+                assert!(table.observe(probe, &seen, now, &mut |_| ()).is_none());
+                table.insert(probe, &seen, now, [0; 7], &mut |_| ()).expect("room");
+            }
+            table.expire(now, 4 * BURST, &mut |flow| {
+                black_box(flow);
+            });
+        };
+        (0..50_000).for_each(|_| next());
+        group.bench_function(name, |b| b.iter(&mut next));
     }
     group.finish();
 }

@@ -10,11 +10,14 @@
 mod support;
 
 use std::hint::black_box;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::OnceLock;
 
+use gwlb_geneve::flow::{FlowKey, FlowSeed};
 use gwlb_geneve::geneve::{HeaderBuf, Packet};
-use gwlb_geneve::gwlb::{Envelope, Outer, Profile, ReplyPolicy};
-use gwlb_geneve::packet::FiveTuple;
+use gwlb_geneve::gwlb::{EndpointId, Envelope, Outer, Profile, ReplyPolicy};
+use gwlb_geneve::packet::{Addresses, FiveTuple, IpProtocol, Ports};
 use support::sample;
 
 /// A name, what may at most be spent, and the work for one packet.
@@ -31,8 +34,35 @@ const CASES: &[Case] = &[
     ("5-tuple alone, IPv4 TCP", None, inner_only, sample::ipv4_tcp),
     ("5-tuple alone, IPv6 TCP", None, inner_only, sample::ipv6_tcp),
     ("5-tuple alone, IPv4 UDP", None, inner_only, sample::ipv4_udp),
+    ("UDP payload to flow hash, IPv4 TCP", Some(110), flow_hash, sample::ipv4_tcp),
+    ("UDP payload to flow hash, IPv6 TCP", Some(145), flow_hash, sample::ipv6_tcp),
+    ("key and hash of a 5-tuple, IPv4", None, |_| key_and_hash(&IPV4), sample::ipv4_tcp),
+    ("key and hash of a 5-tuple, IPv6", None, |_| key_and_hash(&IPV6), sample::ipv6_tcp),
+    ("hash of a key, IPv4", None, hash_alone, sample::ipv4_tcp),
+    ("hash of a key, IPv6", None, hash_alone, sample::ipv6_tcp),
     ("envelope and reply headers", None, reply, sample::ipv4_tcp),
 ];
+
+static KEY: OnceLock<FlowKey> = OnceLock::new();
+static SEED: FlowSeed = FlowSeed::from_bytes([7; 32]);
+
+static IPV4: FiveTuple = FiveTuple {
+    addresses: Addresses::V4 {
+        source: Ipv4Addr::new(10, 0, 0, 9),
+        destination: Ipv4Addr::new(10, 0, 0, 1),
+    },
+    protocol: IpProtocol::TCP,
+    ports: Some(Ports { source: 49_152, destination: 443 }),
+};
+
+static IPV6: FiveTuple = FiveTuple {
+    addresses: Addresses::V6 {
+        source: Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 9),
+        destination: Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1),
+    },
+    protocol: IpProtocol::TCP,
+    ports: Some(Ports { source: 49_152, destination: 443 }),
+};
 
 fn geneve(bytes: &[u8]) -> bool {
     black_box(&Packet::parse(bytes)).is_ok()
@@ -49,6 +79,29 @@ fn five_tuple(bytes: &[u8]) -> bool {
     let Ok(envelope) = Envelope::parse(bytes, &Profile::AWS) else { return false };
     black_box((envelope.endpoint(), envelope.attachment(), envelope.cookie()));
     black_box(&FiveTuple::parse(envelope.inner())).is_ok()
+}
+
+fn flow_hash(bytes: &[u8]) -> bool {
+    let Ok(envelope) = Envelope::parse(bytes, &Profile::AWS) else { return false };
+    black_box((envelope.endpoint(), envelope.attachment(), envelope.cookie()));
+    let Ok(tuple) = FiveTuple::parse(envelope.inner()) else { return false };
+    let (key, direction) = FlowKey::new(envelope.endpoint(), &tuple);
+    black_box((black_box(&SEED).hash(&key), direction));
+    true
+}
+
+fn key_and_hash(tuple: &FiveTuple) -> bool {
+    let (key, direction) = FlowKey::new(EndpointId(1), black_box(tuple));
+    black_box((black_box(&SEED).hash(&key), direction));
+    true
+}
+
+/// The key is made before the rounds.
+fn hash_alone(_: &[u8]) -> bool {
+    KEY.get().is_some_and(|key| {
+        black_box(black_box(&SEED).hash(black_box(key)));
+        true
+    })
 }
 
 fn inner_only(bytes: &[u8]) -> bool {
@@ -75,6 +128,8 @@ fn run(case: &str, rounds: u64) {
     let (_, _, work, sample) = CASES.iter().find(|(name, ..)| *name == case).expect("a known case");
     let bytes = sample();
     black_box(HeaderBuf::from(&Packet::parse(&bytes).expect("a packet in order")));
+    let tuple = if case.contains("IPv6") { &IPV6 } else { &IPV4 };
+    KEY.get_or_init(|| FlowKey::new(EndpointId(1), tuple).0);
     for _ in 0..rounds {
         assert_eq!(work(black_box(&bytes)), *case != *"empty loop");
     }

@@ -1,5 +1,6 @@
 //! Writes the corpora to start from, out of `tests/captures`: outer packets for `outer`, UDP payloads for
-//! `header` and `envelope`, inner packets for `inner`, whole files for `capture`.
+//! `header` and `envelope`, inner packets for `inner`, the same in tunnels for `tunnel` and `craft` and behind some
+//! edits for `edit`, whole files for `capture`.
 
 use std::fs;
 use std::io;
@@ -8,6 +9,7 @@ use std::path::Path;
 use gwlb_geneve::capture::Reader;
 use gwlb_geneve::geneve;
 use gwlb_geneve::gwlb::Outer;
+use gwlb_geneve_fuzz::tunnels;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -35,7 +37,23 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             seed("header", payload)?;
             seed("envelope", payload)?;
             if let Ok(geneve) = geneve::Packet::parse(payload) {
-                seed("inner", geneve.payload())?;
+                let inner = geneve.payload();
+                seed("inner", inner)?;
+                seed("craft", inner)?;
+                for how in 0..tunnels::PACKINGS {
+                    let packed = tunnels::pack(how, inner);
+                    seed("tunnel", &packed)?;
+                    // Some of these only, as what is in them is the same.
+                    if how % 3 == 0 {
+                        seed("craft", &packed)?;
+                        let twice = tunnels::pack(how + 5, &packed);
+                        seed("tunnel", &twice)?;
+                    }
+                }
+                for what in 0..11 {
+                    let edit = [what, 10, 0, 0, 1, 2, 3, 4];
+                    seed("edit", &[&[1], &edit[..], inner].concat())?;
+                }
             }
         }
     }

@@ -10,9 +10,9 @@ use std::net::Ipv4Addr;
 use gwlb_geneve::EtherType;
 use gwlb_geneve::geneve::{BuildError, Builder, MAX_HEADER_LEN, Packet, TunnelOption};
 use gwlb_geneve::gwlb::{Envelope, Outer, Profile, ReplyError, ReplyPolicy, UdpChecksum};
-use gwlb_geneve::packet::{EthernetFrame, FiveTuple, IpPacket, Transport};
+use gwlb_geneve::packet::{EthernetFrame, FiveTuple, IpPacket, Toward, Transport, Tunneled};
 use support::generate::{aws_options, datagram, option};
-use support::sample;
+use support::{sample, tunnels};
 
 #[track_caller]
 fn allocates_nothing<T>(work: impl Fn() -> T) {
@@ -175,4 +175,52 @@ fn replying_allocates_nothing() {
             assert_eq!(error, ReplyError::TooLong { found: 65_536 });
         });
     }
+}
+
+#[test]
+fn tunnels_allocate_nothing() {
+    let inner = sample::ipv4(6, &sample::tcp(b"hello"));
+    for how in 0..tunnels::PACKINGS {
+        let bytes = tunnels::pack(how + 1, &tunnels::pack(how, &inner));
+        let bent = (0..bytes.len()).map(|at| {
+            let mut bent = bytes.clone();
+            bent[at] ^= 0xff;
+            bent
+        });
+        for bytes in bent.chain([bytes.clone()]) {
+            allocates_nothing(|| {
+                let found = Tunneled::look_through(&IpPacket::parse(&bytes).ok()?).ok()?;
+                let mut buffer = [0; 512];
+                let ways = [Toward::Sender, Toward::Receiver];
+                let wrap = |toward| found.wrap(toward, found.innermost().bytes(), &mut buffer);
+                Some((found.offset(), found.tunnels().count(), ways.map(wrap)))
+            });
+        }
+    }
+}
+
+/// A map of fragments reserves all it needs, however many endpoints come and go.
+#[cfg(feature = "alloc")]
+#[test]
+fn fragments_of_ever_new_endpoints_allocate_nothing() {
+    use gwlb_geneve::Timestamp;
+    use gwlb_geneve::flow::{FlowSeed, FragmentMap, PacketFlow, Part, Resolved};
+    use gwlb_geneve::gwlb::EndpointId;
+
+    let seed = FlowSeed::from_bytes([5; 32]);
+    let mut map = FragmentMap::with_quota(4, 2, seed).unwrap();
+    let mut first = sample::ipv4(17, &sample::udp(b"12345678"));
+    first[6] = 0x20;
+    let count = allocation_counter::measure(|| {
+        for n in 0..1_000_u64 {
+            let packet = IpPacket::parse(&first).unwrap();
+            let flow = PacketFlow::of(EndpointId(n), &packet).unwrap();
+            let Part::First(name) = flow.part else { panic!("{flow:?}") };
+            // Four at a time, each for a minute.
+            let now = Timestamp::from_nanos(n * 15_000_000_000);
+            assert_eq!(map.resolve(flow, now), Resolved::Flow(flow));
+            assert!(map.poison(&name, now));
+        }
+    });
+    assert_eq!((count.count_total, count.bytes_total), (0, 0));
 }

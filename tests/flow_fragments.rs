@@ -1,8 +1,6 @@
 //! Fragments find the flow of their first.
 #![cfg(feature = "alloc")]
 
-use std::collections::VecDeque;
-
 use gwlb_geneve::Timestamp;
 use gwlb_geneve::flow::*;
 use gwlb_geneve::gwlb::EndpointId;
@@ -103,67 +101,166 @@ fn what_was_refused_stays_refused() {
     assert_eq!(map.counters().poisoned, 1);
 }
 
-#[test]
-fn a_flood_displaces_the_oldest_and_takes_no_memory() {
-    let mut map = map(100);
-    for n in 0..60_000 {
-        map.resolve(first(n), at(0));
+/// The same packet of another endpoint.
+fn of(endpoint: u64, flow: PacketFlow) -> PacketFlow {
+    let named = |mut name: FragmentKey| {
+        name.endpoint = EndpointId(endpoint);
+        name
+    };
+    let part = match flow.part {
+        Part::Whole => Part::Whole,
+        Part::First(name) => Part::First(named(name)),
+        Part::Later(name) => Part::Later(named(name)),
+    };
+    PacketFlow { part, ..flow }
+}
+
+fn name(flow: PacketFlow) -> FragmentKey {
+    match flow.part {
+        Part::First(name) | Part::Later(name) => name,
+        Part::Whole => panic!("{flow:?} is whole"),
     }
-    assert_eq!(map.resolve(later(59_899), at(0)), Resolved::Unknown(later(59_899)));
-    assert!(matches!(map.resolve(later(59_900), at(0)), Resolved::Flow(_)));
-    assert_eq!(map.counters().displaced, 59_900);
-    assert!(FragmentMap::bytes(100) < 100 * 160 + 4_096, "{}", FragmentMap::bytes(100));
-    assert!(FragmentMap::new(0, FlowSeed::from_bytes([0; 32])).is_err());
+}
+
+#[test]
+fn a_flood_displaces_nothing_and_takes_no_memory() {
+    let mut map = map(100);
+    for n in 0..100 {
+        assert_eq!(map.resolve(first(n), at(0)), Resolved::Flow(first(n)));
+    }
+    assert!(map.poison(&name(first(0)), at(59)));
+    for n in 100..60_000 {
+        assert_eq!(map.resolve(first(n), at(59)), Resolved::NoRoom(first(n)));
+        assert_eq!(map.resolve(later(n), at(59)), Resolved::Unknown(later(n)));
+        assert!(!map.poison(&name(later(n)), at(59)));
+    }
+    assert_eq!(map.counters().no_room, 2 * 59_900);
+    assert_eq!((map.counters().first, map.counters().poisoned), (100, 1));
+    for n in 1..100 {
+        assert!(matches!(map.resolve(later(n), at(59)), Resolved::Flow(_)), "{n}");
+    }
+    // In the middle of the flood each of them can still be refused, and is until its time is over.
+    for n in 1..100 {
+        assert!(map.poison(&name(later(n)), at(59)));
+    }
+    for n in 0..100 {
+        assert_eq!(map.resolve(first(n), at(118)), Resolved::Poisoned);
+    }
+    for n in 0..100 {
+        assert_eq!(map.resolve(first(n), at(119)), Resolved::Flow(first(n)));
+    }
+    assert!(FragmentMap::bytes(100) < 100 * 200 + 4_096, "{}", FragmentMap::bytes(100));
+}
+
+#[test]
+fn room_does_not_run_out_where_the_same_comes_again() {
+    let mut map = map(2);
+    map.resolve(first(1), at(0));
+    for n in 0..10_000 {
+        assert_eq!(map.resolve(first(2), at(n / 1_000)), Resolved::Flow(first(2)));
+    }
+    assert_eq!(map.resolve(first(3), at(59)), Resolved::NoRoom(first(3)));
+    assert_eq!(map.resolve(first(3), at(60)), Resolved::Flow(first(3)), "the place of the first");
+}
+
+#[test]
+fn an_endpoint_has_its_share_and_no_more() {
+    let seed = FlowSeed::from_bytes([5; 32]);
+    let mut map = FragmentMap::with_quota(10, 4, seed).unwrap();
+    for n in 0..100 {
+        let expected = if n < 4 { Resolved::Flow } else { Resolved::NoRoom };
+        let packet = of(1, first(n));
+        assert_eq!(map.resolve(packet, at(0)), expected(packet));
+    }
+    assert!(!map.poison(&name(of(1, first(9))), at(0)));
+    assert!(map.poison(&name(of(1, first(2))), at(0)), "what is known can be refused");
+    for n in 0..4 {
+        let packet = of(2, first(n));
+        assert_eq!(map.resolve(packet, at(30)), Resolved::Flow(packet));
+    }
+    // Of a third there is room for two, until the first one's are over.
+    for (n, seconds, is_room) in [(0, 30, true), (1, 30, true), (2, 30, false), (2, 60, true)] {
+        let expected = if is_room { Resolved::Flow } else { Resolved::NoRoom };
+        let packet = of(3, first(n));
+        assert_eq!(map.resolve(packet, at(seconds)), expected(packet));
+    }
+    assert!(matches!(map.resolve(of(1, first(50)), at(60)), Resolved::Flow(_)));
+}
+
+#[test]
+fn limits_that_make_no_sense_are_refused() {
+    let seed = FlowSeed::from_bytes([0; 32]);
+    for (limit, per_endpoint) in [(0, 0), (1 << 25, 1), (10, 0), (10, 11)] {
+        let error = FragmentMap::with_quota(limit, per_endpoint, seed.clone()).unwrap_err();
+        assert!(error.to_string().starts_with("fragment map: expected"), "{error}");
+    }
+}
+
+/// What the map should know of a datagram.
+struct Known {
+    endpoint: u64,
+    id: u16,
+    since: u64,
+    is_refused: bool,
 }
 
 proptest! {
-    /// Against a list of what was remembered, in order.
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    /// Against a list that is searched from end to end.
     #[test]
     fn the_map_does_what_a_list_does(
         limit in 1..8_usize,
-        steps in prop::collection::vec((0..6_u16, 0..4_u8, prop_oneof![3 => 0..5_u64, 1 => 0..70_u64]), 1..150),
+        share in 1..8_usize,
+        steps in prop::collection::vec(
+            (0..4_u16, 1..4_u64, 0..4_u8, prop_oneof![3 => 0..5_u64, 1 => 0..70_u64]),
+            1..150,
+        ),
     ) {
-        let mut map = map(limit);
-        // Places in order of age; one that was overtaken by a newer of the same name is empty.
-        let mut model: VecDeque<(u64, Option<(u16, bool)>)> = VecDeque::new();
+        let share = share.min(limit);
+        let seed = FlowSeed::from_bytes([5; 32]);
+        let mut map = FragmentMap::with_quota(limit, share, seed).unwrap();
+        let mut model: Vec<Known> = Vec::new();
         let mut now = 0;
-        for (id, what, time) in steps {
+        for (id, endpoint, what, time) in steps {
             now += time;
-            while model.front().is_some_and(|(since, entry)| entry.is_none() || now - since >= 60) {
-                model.pop_front();
-            }
-            let known = model.iter().find_map(|(_, entry)| entry.filter(|entry| entry.0 == id));
-            let mut remember = |poisoned| {
-                for (_, entry) in &mut model {
-                    if entry.is_some_and(|entry| entry.0 == id) {
-                        *entry = None;
-                    }
+            model.retain(|known| now - known.since < 60);
+            let of_endpoint = model.iter().filter(|known| known.endpoint == endpoint).count();
+            let is_room = model.len() < limit && of_endpoint < share;
+            let known = model.iter_mut().find(|known| (known.endpoint, known.id) == (endpoint, id));
+            let new = |is_refused| Known { endpoint, id, since: now, is_refused };
+            let (first, later) = (of(endpoint, first(id)), of(endpoint, later(id)));
+            match (what, known) {
+                (0, Some(known)) => {
+                    prop_assert!(map.poison(&name(first), at(now)));
+                    *known = new(true);
                 }
-                if model.len() == limit {
-                    model.pop_front();
+                (0, None) => {
+                    prop_assert_eq!(map.poison(&name(first), at(now)), is_room);
+                    model.extend(is_room.then(|| new(true)));
                 }
-                model.push_back((now, Some((id, poisoned))));
-            };
-            match what {
-                0 => {
-                    let Part::First(name) = first(id).part else { panic!() };
-                    map.poison(&name, at(now));
-                    remember(true);
+                (1, Some(known)) if known.is_refused => {
+                    prop_assert_eq!(map.resolve(first, at(now)), Resolved::Poisoned);
                 }
-                1 => {
-                    let found = map.resolve(first(id), at(now));
-                    if known.is_some_and(|(_, poisoned)| poisoned) {
-                        prop_assert_eq!(found, Resolved::Poisoned);
-                    } else {
-                        prop_assert_eq!(found, Resolved::Flow(first(id)));
-                        remember(false);
-                    }
+                (1, Some(known)) => {
+                    prop_assert_eq!(map.resolve(first, at(now)), Resolved::Flow(first));
+                    *known = new(false);
                 }
-                _ => match (map.resolve(later(id), at(now)), known) {
-                    (Resolved::Flow(found), Some((_, false))) => prop_assert_eq!(found.key, first(id).key),
-                    (Resolved::Poisoned, Some((_, true))) | (Resolved::Unknown(_), None) => {}
-                    (found, known) => prop_assert!(false, "{:?} where {:?}", found, known),
-                },
+                (1, None) => {
+                    let expected = if is_room { Resolved::Flow } else { Resolved::NoRoom };
+                    prop_assert_eq!(map.resolve(first, at(now)), expected(first));
+                    model.extend(is_room.then(|| new(false)));
+                }
+                (_, Some(Known { is_refused: true, .. })) => {
+                    prop_assert_eq!(map.resolve(later, at(now)), Resolved::Poisoned);
+                }
+                (_, Some(_)) => {
+                    let Resolved::Flow(found) = map.resolve(later, at(now)) else { panic!("{later:?}") };
+                    prop_assert_eq!((found.key, found.direction), (first.key, first.direction));
+                }
+                (_, None) => {
+                    prop_assert_eq!(map.resolve(later, at(now)), Resolved::Unknown(later));
+                }
             }
         }
     }

@@ -2,8 +2,9 @@
 
 mod support;
 
+use proptest::collection::vec;
 use proptest::prelude::*;
-use support::{check, generate, oracle};
+use support::{check, edits, generate, oracle};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_000))]
@@ -28,6 +29,11 @@ proptest! {
             check::inner(&longer);
             prop_assert_eq!(oracle::five_tuple(&bytes), oracle::five_tuple(&longer));
         }
+    }
+
+    #[test]
+    fn edits_of_packets(packet in generate::inner(), edits in vec(any::<edits::Edit>(), 0..8)) {
+        edits::check(&[&[edits.len() as u8], edits.as_flattened(), &packet].concat());
     }
 }
 

@@ -20,9 +20,11 @@ pub(super) struct Edit<P> {
     pub(super) plan: Option<P>,
 }
 
-/// Whether a rewriter may have it: the flow's own, and not the middle of something.
+/// Whether a rewriter may have it: the flow's own, not the middle of something, and not in a tunnel.
 pub(super) fn is_rewritable(packet: &ParsedPacket<'_>) -> bool {
-    packet.flow.relation == Relation::Own && !matches!(packet.flow.part, Part::Later(_))
+    packet.depth == 0
+        && packet.flow.relation == Relation::Own
+        && !matches!(packet.flow.part, Part::Later(_))
 }
 
 /// What came of an edit.

@@ -45,7 +45,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     /// the packet in question.
     pub fn explain(&mut self, datagram: &mut Datagram<'_>, output: &mut Output) -> Explanation {
         let now = datagram.time();
-        let understood = match Intake::of(datagram, &self.settings) {
+        let understood = match Intake::of_any(datagram, &self.settings) {
             Intake::Understood(ParsedPacket { flow, .. }) => Some(flow),
             Intake::Malformed(_) => None,
         };

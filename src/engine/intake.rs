@@ -1,15 +1,13 @@
 use super::settings::Settings;
 use super::{Checksums, Datagram};
+use crate::flow::FlowKey;
 use crate::gwlb::{EndpointId, Envelope};
 use crate::inspect::{Exception, ParsedPacket, Reason};
-use crate::packet::{ChecksumStatus, IpPacket};
+use crate::packet::{ChecksumStatus, FiveTuple, IpPacket, Tunnel};
 
 /// A datagram, as far as it could be understood.
 #[derive(Clone, Copy)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "the large one is the usual one, and lies on the stack"
-)]
+#[expect(clippy::large_enum_variant, reason = "it lies on the stack, and for a moment only")]
 pub(super) enum Intake<'a> {
     Understood(ParsedPacket<'a>),
     Malformed(Malformed),
@@ -24,37 +22,65 @@ pub(super) struct Malformed {
 }
 
 impl<'a> Intake<'a> {
+    /// A packet of the usual shape in the usual envelope; `None` says nothing about others.
+    #[inline(always)]
+    pub(super) fn usual(
+        datagram: &'a Datagram<'_>,
+        settings: &Settings,
+    ) -> Option<ParsedPacket<'a>> {
+        let envelope = Envelope::parse_usual(datagram.payload(), &settings.profile)?;
+        let packet = ParsedPacket::straight(envelope, &settings.groups)?;
+        let is_right = settings.checksums == Checksums::Ignore || has_right_header(&packet.ip);
+        is_right.then_some(packet)
+    }
+
+    /// The key of the flow of such a packet, and of some that are not in order.
     #[inline]
-    pub(super) fn of(datagram: &'a Datagram<'_>, settings: &Settings) -> Self {
-        let envelope = match Envelope::parse(datagram.payload(), &settings.profile) {
-            Ok(envelope) => envelope,
-            Err(error) => {
-                return Self::Malformed(Malformed {
-                    exception: Exception::MalformedEnvelope,
-                    reason: Reason::new(error.reason()),
-                    endpoint: None,
-                });
-            }
-        };
-        let malformed = |exception, reason| {
-            let endpoint = Some(envelope.endpoint());
+    pub(super) fn usual_key(datagram: &Datagram<'_>, settings: &Settings) -> Option<FlowKey> {
+        let envelope = Envelope::parse_usual(datagram.payload(), &settings.profile)?;
+        let tuple = FiveTuple::straight(envelope.inner())?;
+        let (key, _) = FlowKey::new(settings.groups.resolve(envelope.endpoint()), &tuple);
+        Some(key)
+    }
+
+    /// Any datagram.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn of_any(datagram: &'a Datagram<'_>, settings: &Settings) -> Self {
+        let malformed = |exception, reason, endpoint| {
             Self::Malformed(Malformed { exception, reason: Reason::new(reason), endpoint })
         };
-        match ParsedPacket::of(envelope, &settings.groups) {
-            Ok(parsed) => match parsed.ip {
-                IpPacket::V4(ip)
-                    if settings.checksums == Checksums::Verify && !ip.verify_checksum() =>
-                {
-                    malformed(Exception::BadChecksum, "ipv4-header-checksum")
-                }
-                _ => Self::Understood(parsed),
-            },
-            Err(error) => malformed(Exception::MalformedPacket, error.reason()),
+        let envelope = match Envelope::parse(datagram.payload(), &settings.profile) {
+            Ok(envelope) => envelope,
+            Err(error) => return malformed(Exception::MalformedEnvelope, error.reason(), None),
+        };
+        let endpoint = Some(envelope.endpoint());
+        let packet = match ParsedPacket::of(envelope, &settings.groups) {
+            Ok(packet) => packet,
+            Err(error) => return malformed(Exception::MalformedPacket, error.reason(), endpoint),
+        };
+        match damage(&packet).filter(|_| settings.checksums == Checksums::Verify) {
+            Some(reason) => malformed(Exception::BadChecksum, reason, endpoint),
+            None => Self::Understood(packet),
         }
     }
 }
 
-/// Whether what the packet carries has a wrong checksum.
-pub(super) fn is_damaged(packet: &ParsedPacket<'_>) -> bool {
-    packet.ip.verify_transport_checksum() == ChecksumStatus::Invalid
+#[inline]
+fn has_right_header(ip: &IpPacket<'_>) -> bool {
+    match ip {
+        IpPacket::V4(ip) => ip.verify_checksum(),
+        IpPacket::V6(_) => true,
+    }
+}
+
+/// What is wrong with the checksums of IP headers and tunnels, whose receivers would discard the packet.
+fn damage(packet: &ParsedPacket<'_>) -> Option<&'static str> {
+    let tunnels = || packet.tunneled().into_iter().flat_map(|tunneled| tunneled.tunnels());
+    let is_invalid = |tunnel: Tunnel<'_>| tunnel.verify_checksum() == ChecksumStatus::Invalid;
+    if !has_right_header(&packet.ip) || !tunnels().all(|tunnel| has_right_header(tunnel.carrier()))
+    {
+        return Some("ipv4-header-checksum");
+    }
+    tunnels().any(is_invalid).then_some("tunnel-checksum")
 }

@@ -1,5 +1,5 @@
 use super::edit::{Edit, is_rewritable};
-use super::intake::{Malformed, is_damaged};
+use super::intake::{Intake, Malformed};
 use super::output::{Event, EventKind};
 use super::refuse::Way;
 use super::state::{Bits, Inspection, Refused, State};
@@ -67,19 +67,38 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         self.settle(found.exception, treatment, found.reason, found.endpoint)
     }
 
+    /// The outcome for a datagram of any shape.
+    #[cold]
+    pub(super) fn judge_any(&mut self, turn: &Turn<'_, '_>, output: &mut Output) -> Outcome {
+        match Intake::of_any(turn.datagram, &self.settings) {
+            Intake::Understood(mut packet) => self.judge(turn, &mut packet, None, output),
+            Intake::Malformed(malformed) => self.malformed(turn, &malformed, output),
+        }
+    }
+
     /// The outcome for a packet.
     #[inline]
     pub(super) fn judge(
         &mut self,
         turn: &Turn<'_, '_>,
         packet: &mut ParsedPacket<'_>,
-        probe: &mut Probe,
+        probe: Option<&Probe>,
         output: &mut Output,
     ) -> Outcome {
         let now = turn.now();
         self.sweep(now, output);
+        let mut probe = match probe {
+            Some(probe) if *probe.key() == packet.flow.key => *probe,
+            _ => self.table.probe(&packet.flow.key),
+        };
+        let probe = &mut probe;
         if packet.flow.part != Part::Whole {
             if let Some(outcome) = self.resolve_fragment(now, packet, probe) {
+                return outcome;
+            }
+        }
+        if packet.opaque.is_some() {
+            if let Some(outcome) = self.opaque(turn, packet, output) {
                 return outcome;
             }
         }
@@ -223,6 +242,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         }
         let view = Packet::new(packet, state.bits.opener(), state.bits.beginning());
         let clamp = self.settings.mss.and_then(|mss| mss.limit(&view));
+        let clamp = clamp.filter(|_| is_rewritable(packet));
         let mut plan = None;
         if R::ACTIVE && is_rewritable(packet) {
             self.stage = Stage::Known(id);
@@ -328,14 +348,12 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
 
     /// Settles a packet at which an inspector, or the rewriter's plan, panicked.
     #[cold]
-    pub(super) fn contain(
-        &mut self,
-        turn: &Turn<'_, '_>,
-        packet: &ParsedPacket<'_>,
-        output: &mut Output,
-    ) -> Outcome {
+    pub(super) fn contain(&mut self, turn: &Turn<'_, '_>, output: &mut Output) -> Outcome {
         const CLASS: Exception = Exception::InspectorPanic;
 
+        let Intake::Understood(packet) = &Intake::of_any(turn.datagram, &self.settings) else {
+            return Outcome::refused(Disposition::Drop, Reason::new(CLASS.name()));
+        };
         let endpoint = packet.envelope.endpoint();
         let treatment = self.exception(CLASS, Some(endpoint));
         self.tell(turn, packet, CLASS, treatment, output);
@@ -432,7 +450,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     /// The outcome for a packet that its receiver will discard, if it is one.
     #[inline]
     pub(super) fn refuse_damaged(&mut self, packet: &ParsedPacket<'_>) -> Option<Outcome> {
-        if self.settings.checksums == Checksums::Ignore || !is_damaged(packet) {
+        if self.settings.checksums == Checksums::Ignore || !packet.is_damaged() {
             return None;
         }
         Some(self.damaged(packet))
@@ -460,24 +478,46 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         probe: &mut Probe,
     ) -> Option<Outcome> {
         let endpoint = Some(packet.envelope.endpoint());
-        match self.fragments.resolve(packet.flow, now) {
+        let resolved = match self.fragments.resolve(packet.flow, now) {
+            #[cfg(feature = "faults")]
+            Resolved::Flow(flow) if self.faults.fragment_memory_full => Resolved::NoRoom(flow),
+            resolved => resolved,
+        };
+        match resolved {
             Resolved::Flow(flow) => {
                 packet.flow = flow;
                 *probe = self.table.probe(&flow.key);
                 None
             }
-            Resolved::Unknown(_) => {
-                const CLASS: Exception = Exception::FragmentBeforeFirst;
-                let treatment = self.exception(CLASS, endpoint);
-                let reason = Reason::new(CLASS.name());
-                let outcome = self.settle(CLASS, treatment, reason, endpoint);
-                (!outcome.disposition.is_forward()).then_some(outcome)
-            }
+            // Passed, it is judged as what it is.
+            Resolved::Unknown(_) => self.unless_passed(Exception::FragmentBeforeFirst, packet),
+            Resolved::NoRoom(_) => self.unless_passed(Exception::FragmentMemoryFull, packet),
             Resolved::Poisoned => {
                 let reason = Reason::new("fragment-of-refused");
                 Some(self.or_would(Outcome::refused(Disposition::Drop, reason), endpoint))
             }
         }
+    }
+
+    /// The outcome for an exception, unless the packet is to be judged all the same.
+    fn unless_passed(&mut self, class: Exception, packet: &ParsedPacket<'_>) -> Option<Outcome> {
+        let outcome = self.exceptional(class, packet);
+        (!outcome.disposition.is_forward() || outcome.would.is_some()).then_some(outcome)
+    }
+
+    /// The outcome for a packet that hides another, unless it is to be judged as it is.
+    #[cold]
+    fn opaque(
+        &mut self,
+        turn: &Turn<'_, '_>,
+        packet: &ParsedPacket<'_>,
+        output: &mut Output,
+    ) -> Option<Outcome> {
+        const CLASS: Exception = Exception::OpaqueTunnel;
+        let outcome = self.unless_passed(CLASS, packet);
+        let treatment = self.settings.policy_of(Some(packet.envelope.endpoint())).treatment(CLASS);
+        self.tell(turn, packet, CLASS, treatment, output);
+        outcome
     }
 
     /// Ends flows whose time is over before a packet is judged, so that it does not matter when else that is done.

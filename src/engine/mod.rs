@@ -74,8 +74,6 @@ use core::fmt;
 use core::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 
-use smallvec::SmallVec;
-
 pub use counters::Counters;
 pub use datagram::Datagram;
 pub use error::{EngineError, ReloadError};
@@ -86,7 +84,7 @@ pub use output::{Disposition, Event, EventKind, Injected, Outcome, Output};
 pub use settings::{Budget, Checksums, EndpointSettings, Settings};
 
 use crate::Timestamp;
-use crate::flow::{FlowCounters, FlowTable, FragmentCounters, FragmentMap, Probe};
+use crate::flow::{FlowCounters, FlowKey, FlowTable, FragmentCounters, FragmentMap, Probe};
 use crate::inspect::{Inspector, Reason, Rewriter, check};
 use edit::Edit;
 use generations::Generations;
@@ -158,7 +156,11 @@ impl<I: Inspector> Engine<I> {
             FlowTable::new(&settings.flows, &settings.timeouts, &settings.profile, seed.clone())?;
         let mut engine = Self {
             table,
-            fragments: FragmentMap::new(settings.fragments, seed)?,
+            fragments: FragmentMap::with_quota(
+                settings.fragments,
+                settings.fragments_per_endpoint.min(settings.fragments),
+                seed,
+            )?,
             panel,
             rewriter: (),
             overloaded: false,
@@ -334,50 +336,45 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
 
     /// Judges at most [`BURST`] datagrams, the first of them the burst's number `start`.
     fn judge_all(&mut self, start: usize, datagrams: &[Datagram<'_>], output: &mut Output) {
-        let mut intakes = SmallVec::<[Intake<'_>; BURST]>::new();
-        self.probes.clear();
-        for datagram in datagrams {
-            let intake = Intake::of(datagram, &self.settings);
-            if let Intake::Understood(packet) = &intake {
-                self.probes.push(self.table.probe(&packet.flow.key));
-            }
-            intakes.push(intake);
-        }
-        self.table.fetch(&mut self.probes);
-
         let mut probes = core::mem::take(&mut self.probes);
-        let mut left = probes.iter_mut();
+        self.look_ahead(datagrams, &mut probes);
         let mut at = 0_usize;
         // A panic ends the inner loop; what it hit is settled, and the loop goes on behind it.
         while at < datagrams.len() {
             let run = catch_unwind(AssertUnwindSafe(|| {
-                while let (Some(datagram), Some(intake)) = (datagrams.get(at), intakes.get_mut(at))
-                {
+                while let Some(datagram) = datagrams.get(at) {
                     let turn = Turn { number: start.saturating_add(at), datagram };
+                    let probe = probes.get(at);
                     at = at.saturating_add(1);
-                    let outcome = match intake {
-                        Intake::Malformed(malformed) => self.malformed(&turn, malformed, output),
-                        Intake::Understood(packet) => match left.next() {
-                            Some(probe) => self.judge(&turn, packet, probe, output),
-                            None => break,
-                        },
+                    let outcome = match Intake::usual(datagram, &self.settings) {
+                        Some(mut packet) => self.judge(&turn, &mut packet, probe, output),
+                        None => self.judge_any(&turn, output),
                     };
                     output.outcomes.push(outcome);
                 }
             }));
-            if run.is_err() {
-                let behind = at.saturating_sub(1);
-                if let (Some(datagram), Some(Intake::Understood(packet))) =
-                    (datagrams.get(behind), intakes.get_mut(behind))
-                {
-                    let turn = Turn { number: start.saturating_add(behind), datagram };
-                    let outcome = self.contain(&turn, packet, output);
-                    output.outcomes.push(outcome);
-                }
+            if let (Err(_), Some(datagram)) = (run, datagrams.get(at.saturating_sub(1))) {
+                let turn = Turn { number: start.saturating_add(at).saturating_sub(1), datagram };
+                let outcome = self.contain(&turn, output);
+                output.outcomes.push(outcome);
             }
         }
-        drop(left);
         self.probes = probes;
+    }
+
+    /// Reads ahead in the flow table where its memory is far away. Nothing follows from it but speed: each packet is
+    /// taken apart when its turn comes.
+    #[inline]
+    fn look_ahead(&self, datagrams: &[Datagram<'_>], probes: &mut Vec<Probe>) {
+        probes.clear();
+        if self.table.is_near() {
+            return;
+        }
+        for datagram in datagrams {
+            let key = Intake::usual_key(datagram, &self.settings).unwrap_or(FlowKey::NONE);
+            probes.push(self.table.probe(&key));
+        }
+        self.table.fetch(probes);
     }
 
     /// Counts what came of a call.

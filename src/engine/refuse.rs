@@ -6,7 +6,7 @@ use crate::gwlb::Outer;
 use crate::inspect::{
     Action, CloseReason, Inspector, ParsedPacket, Reason, Rewriter, Scope, Verdict,
 };
-use crate::packet::{IpPacket, Prohibited, Reset, TcpFlags, Transport};
+use crate::packet::{IpPacket, Prohibited, Reset, TcpFlags, Toward, Transport};
 
 impl<I: Inspector, R: Rewriter> Engine<I, R> {
     /// Settles a packet that inspectors drop or reject, and its flow where they mean that.
@@ -108,7 +108,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             return self.withhold();
         }
         let way = Way::of(&self.table, turn, packet, Some(id), direction);
-        output.inject(&way, reset.len(), |buffer| reset.write_to(buffer).ok());
+        send(&Answer::Reset(reset), packet, Toward::Receiver, &way, output);
     }
 
     /// Tells the sender of a packet that is not forwarded: by RST, or by ICMP where it is not TCP.
@@ -128,7 +128,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         }
         let direction = packet.flow.direction.reversed();
         let way = Way::of(&self.table, turn, packet, id, direction);
-        output.inject(&way, answer.len(), |buffer| answer.write_to(buffer));
+        send(&answer, packet, Toward::Sender, &way, output);
     }
 
     fn withhold(&mut self) {
@@ -154,6 +154,25 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let outcome = Outcome::refused(Disposition::Drop, Reason::new(reason));
         self.or_would(outcome, Some(packet.envelope.endpoint()))
     }
+}
+
+/// Sends an answer the way that the packet came or went: through its tunnels, if there are any.
+fn send(
+    answer: &Answer<'_>,
+    packet: &ParsedPacket<'_>,
+    toward: Toward,
+    way: &Way<'_>,
+    output: &mut Output,
+) {
+    let Some(tunneled) = packet.tunneled() else {
+        output.inject(way, answer.len(), |buffer| answer.write_to(buffer));
+        return;
+    };
+    let mut bare = [0; Prohibited::MAX_LEN_V6];
+    let Some(bare) = answer.write_to(&mut bare).and_then(|len| bare.get(..len)) else { return };
+    output.inject(way, tunneled.wrapped_len(toward, bare.len()), |buffer| {
+        tunneled.wrap(toward, bare, buffer).ok()
+    });
 }
 
 /// Never answer a RST.

@@ -24,6 +24,8 @@ pub struct Settings {
     pub timeouts: FlowTimeouts,
     /// How many datagrams in fragments may be under way at a time. By default 65,536.
     pub fragments: usize,
+    /// How many of these one endpoint may have. By default no fewer than there may be.
+    pub fragments_per_endpoint: usize,
     /// Endpoints that share a key space, since one flow may cross several of them.
     pub groups: EndpointGroups,
     /// Endpoints, with what is different for them. Where there are any, others are
@@ -62,6 +64,7 @@ impl Default for Settings {
             flows: FlowLimits::default(),
             timeouts: FlowTimeouts::default(),
             fragments: 65_536,
+            fragments_per_endpoint: usize::MAX,
             groups: EndpointGroups::default(),
             endpoints: BTreeMap::new(),
             policy: ExceptionPolicy::AVAILABLE,

@@ -6,9 +6,10 @@ use crate::Timestamp;
 ///
 /// Packets of several queues may be a little out of order: time stands still for those. Where the clock has been
 /// set back, it goes on from what it was, at the pace of the new one.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Clock {
-    latest: Option<Timestamp>,
+    /// At first the end of time, which any other time stamp sets back.
+    latest: Timestamp,
     elapsed: Moment,
 }
 
@@ -28,16 +29,22 @@ const SET_BACK: Duration = Duration::from_secs(1);
 /// count after it.
 const LONGEST_STEP: u64 = 1 << 56;
 
+impl Default for Clock {
+    fn default() -> Self {
+        Self { latest: Timestamp::MAX, elapsed: Moment::default() }
+    }
+}
+
 impl Clock {
     #[inline]
     pub(super) fn advance(&mut self, now: Timestamp) -> Moment {
-        let latest = *self.latest.get_or_insert(now);
-        if now >= latest {
-            let step = now.as_nanos().wrapping_sub(latest.as_nanos()).min(LONGEST_STEP);
-            self.elapsed.0 = self.elapsed.0.saturating_add(step);
-            self.latest = Some(now);
-        } else if latest.saturating_since(now) > SET_BACK {
-            self.latest = Some(now);
+        match now.as_nanos().checked_sub(self.latest.as_nanos()) {
+            Some(step) => {
+                self.elapsed.0 = self.elapsed.0.saturating_add(step.min(LONGEST_STEP));
+                self.latest = now;
+            }
+            None if self.latest.saturating_since(now) > SET_BACK => self.latest = now,
+            None => {}
         }
         self.elapsed
     }
@@ -45,14 +52,14 @@ impl Clock {
     /// An earlier moment as the clock would have shown it that shows the present one.
     pub(super) fn timestamp(&self, moment: Moment) -> Timestamp {
         let ago = self.elapsed.0.saturating_sub(moment.0);
-        let latest = self.latest.unwrap_or_default().as_nanos();
+        let latest = self.latest.as_nanos();
         Timestamp::from_nanos(latest.saturating_sub(ago))
     }
 
     /// When a tick that is yet to come begins.
     pub(super) fn timestamp_of_tick(&self, tick: Tick) -> Timestamp {
         let ahead = tick.saturating_mul(1 << TICK_BITS).saturating_sub(self.elapsed.0);
-        self.latest.unwrap_or_default().saturating_add(Duration::from_nanos(ahead))
+        self.latest.saturating_add(Duration::from_nanos(ahead))
     }
 }
 
@@ -76,17 +83,17 @@ impl Moment {
 /// Never early: late by two ticks at most.
 #[inline]
 pub(super) const fn deadline(last: Moment, timeout: Ticks) -> Tick {
-    last.tick().saturating_add(timeout.0).saturating_add(1)
+    last.tick().wrapping_add(timeout.0)
 }
 
-/// A duration, rounded up.
+/// A duration, rounded up, and one more for the tick that has begun. At most 2^62: no sum with a moment's overflows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ticks(u64);
 
 impl Ticks {
     pub(super) fn of(duration: Duration) -> Self {
         let ticks = duration.as_nanos().div_ceil(1 << TICK_BITS);
-        Self(u64::try_from(ticks).unwrap_or(u64::MAX))
+        Self(u64::try_from(ticks).unwrap_or(u64::MAX).min(1 << 62).saturating_add(1))
     }
 }
 

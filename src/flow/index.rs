@@ -43,15 +43,19 @@ impl Index {
     }
 
     /// The part of a hash that counts here.
+    ///
+    /// A folded multiplication of numbers in a row gives numbers in a row, and with that clusters: ports are such
+    /// numbers. Once more, over the two halves, makes cells stand as if at random.
     #[inline]
-    pub(super) fn short(hash: u64) -> u32 {
-        let [a, b, c, d, ..] = hash.to_be_bytes();
-        u32::from_be_bytes([a, b, c, d]).min(u32::MAX.wrapping_sub(1))
+    pub(super) const fn short(hash: u64) -> u32 {
+        let hash = (hash ^ hash >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let short = (hash >> 32) as u32;
+        if short == u32::MAX { 0 } else { short }
     }
 
     #[inline]
     fn home(&self, hash: u32) -> usize {
-        usize::try_from(u64::from(hash).wrapping_mul(self.homes) >> 32).unwrap_or(usize::MAX)
+        home_of(hash, self.homes)
     }
 
     /// The memory that a look-up of `hash` starts at, to be fetched ahead of it.
@@ -61,34 +65,48 @@ impl Index {
     }
 
     /// The first entry of this hash for which `is` says yes.
-    #[inline]
-    pub(super) fn find(&self, hash: u32, mut is: impl FnMut(u32) -> bool) -> Option<u32> {
-        let from = self.cells.get(self.home(hash)..).unwrap_or_default();
-        // Most stand among the first four: compared without a branch, as how far behind is hard to predict.
-        if let Some(near) = from.first_chunk::<4>() {
-            let [a, b, c, d] = near.map(|cell| u32::from(parts(cell).0 == hash));
-            let at = (a | b << 1 | c << 2 | d << 3).trailing_zeros();
-            let cell = usize::try_from(at).ok().and_then(|at| near.get(at));
-            if let Some(entry) = cell.map(|cell| parts(*cell).1).filter(|entry| is(*entry)) {
-                return Some(entry);
+    #[inline(always)]
+    pub(super) fn find(&self, hash: u32, is: impl Fn(u32) -> bool) -> Option<u32> {
+        let home = self.home(hash);
+        if let Some(near) = self.cells.get(home..).and_then(|from| from.first_chunk::<4>()) {
+            // Most stand among the first four, which are in order: counted without a branch, as how far behind its
+            // home a cell stands is hard to predict.
+            let lowest = u64::from(hash) << 32;
+            let [a, b, c, d] = near;
+            let [a, b, c, d] = [a, b, c, d].map(|cell| usize::from(*cell < lowest));
+            let lower = a.wrapping_add(b).wrapping_add(c).wrapping_add(d);
+            if let Some((found, entry)) = near.get(lower).map(|cell| parts(*cell)) {
+                if found != hash {
+                    return None;
+                }
+                if is(entry) {
+                    return Some(entry);
+                }
             }
+            return self.find_far(home.saturating_add(lower), hash, is);
         }
-        for cell in from.iter().take(REACH) {
+        None
+    }
+
+    /// The same from a cell on before which there are only lower hashes.
+    #[inline(never)]
+    fn find_far(&self, from: usize, hash: u32, is: impl Fn(u32) -> bool) -> Option<u32> {
+        for cell in self.cells.get(from..).unwrap_or_default().iter().take(REACH) {
             let (found, entry) = parts(*cell);
-            if found > hash {
-                return None;
-            }
             if found == hash && is(entry) {
                 return Some(entry);
+            }
+            if found > hash {
+                return None;
             }
         }
         None
     }
 
     /// Adds an entry, or tells that there is no room for it within reach of its home.
+    #[inline]
     pub(super) fn insert(&mut self, hash: u32, entry: u32) -> bool {
         let home = self.home(hash);
-        let new = u64::from(hash) << 32 | u64::from(entry);
         let from = self.cells.get(home..).unwrap_or_default();
         let Some(before) = from.iter().take(REACH).position(|cell| parts(*cell).0 > hash) else {
             return false;
@@ -105,42 +123,42 @@ impl Index {
             }
             gap = gap.saturating_add(1);
         }
-        let Some(moved) = self.cells.get_mut(at..=gap) else { return false };
-        moved.copy_within(..moved.len().saturating_sub(1), 1);
-        if let Some(first) = moved.first_mut() {
-            *first = new;
+        let mut carried = u64::from(hash) << 32 | u64::from(entry);
+        // Mostly none or one of them: a loop, as a call of `memmove` takes longer.
+        for cell in self.cells.get_mut(at..=gap).unwrap_or_default() {
+            carried = core::mem::replace(cell, carried);
         }
-        true
+        carried == EMPTY
     }
 
     /// Takes an entry out.
+    #[inline]
     pub(super) fn remove(&mut self, hash: u32, entry: u32) {
-        let home = self.home(hash);
-        let cell = u64::from(hash) << 32 | u64::from(entry);
-        let from = self.cells.get(home..).unwrap_or_default();
-        let Some(behind) = from.iter().take(REACH).position(|found| *found == cell) else { return };
-        let at = home.saturating_add(behind);
-        let mut end = at.saturating_add(1);
+        let (home, homes) = (self.home(hash), self.homes);
+        let removed = u64::from(hash) << 32 | u64::from(entry);
+        let mut cells = (home..).zip(self.cells.get_mut(home..).unwrap_or_default());
+        let found = cells.by_ref().take(REACH).find(|(_, cell)| **cell == removed);
+        let Some((_, mut hole)) = found else { return };
         // What follows moves up, as far as it is not at home.
-        for cell in self.cells.get(end..).unwrap_or_default() {
-            if *cell == EMPTY || self.home(parts(*cell).0) == end {
+        for (at, cell) in cells {
+            if *cell == EMPTY || home_of(parts(*cell).0, homes) == at {
                 break;
             }
-            end = end.saturating_add(1);
+            *hole = *cell;
+            hole = cell;
         }
-        if let Some(moved) = self.cells.get_mut(at..end) {
-            moved.copy_within(1.., 0);
-            if let Some(last) = moved.last_mut() {
-                *last = EMPTY;
-            }
-        }
+        *hole = EMPTY;
     }
 }
 
 #[inline]
+fn home_of(hash: u32, homes: u64) -> usize {
+    usize::try_from(u64::from(hash).wrapping_mul(homes) >> 32).unwrap_or(usize::MAX)
+}
+
+#[inline]
 const fn parts(cell: u64) -> (u32, u32) {
-    let [a, b, c, d, e, f, g, h] = cell.to_be_bytes();
-    (u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h]))
+    ((cell >> 32) as u32, (cell & 0xffff_ffff) as u32)
 }
 
 #[cfg(all(test, feature = "std"))]
@@ -190,15 +208,13 @@ mod tests {
         let mut index = Index::new(1_000).unwrap();
         let taken = (0..1_000).take_while(|entry| index.insert(7, *entry)).count();
         assert_eq!(taken, REACH);
-        let mut looked_at = 0;
-        assert_eq!(
-            index.find(7, |_| {
-                looked_at += 1;
-                false
-            }),
-            None
-        );
-        assert_eq!(looked_at, REACH + 1, "the first one twice");
+        let looked_at = core::cell::Cell::new(0);
+        let look = |_| {
+            looked_at.set(looked_at.get() + 1);
+            false
+        };
+        assert_eq!(index.find(7, look), None);
+        assert_eq!(looked_at.get(), REACH + 1, "the first one twice");
         assert!(!index.insert(6, 2_000), "would push the last of them out of reach");
         index.remove(7, 5);
         assert!(index.insert(6, 2_000));

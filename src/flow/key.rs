@@ -57,6 +57,10 @@ pub(super) enum Shape {
 }
 
 impl FlowKey {
+    /// The key of no flow.
+    #[cfg(feature = "alloc")]
+    pub(crate) const NONE: Self = Self { words: [0; 6] };
+
     /// The key of a 5-tuple, or of a 3-tuple where it has no ports, and the direction of the packet it is from.
     ///
     /// [`PacketFlow::of`](super::PacketFlow::of) does the same for a whole packet, ICMP and fragments included.

@@ -116,8 +116,8 @@ impl FlowSeed {
 #[inline(always)]
 const fn fold(a: u64, b: u64) -> u64 {
     let product = (a as u128).wrapping_mul(b as u128);
-    let [a, b, c, d, e, f, g, h, low @ ..] = product.to_be_bytes();
-    u64::from_be_bytes([a, b, c, d, e, f, g, h]) ^ u64::from_be_bytes(low)
+    let [a, b, c, d, e, f, g, h, ..] = product.to_le_bytes();
+    (product >> 64) as u64 ^ u64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
 
 impl fmt::Debug for FlowSeed {

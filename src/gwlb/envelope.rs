@@ -42,7 +42,7 @@ impl<'a> Envelope<'a> {
     /// The very layout that the load balancer sends, by five comparisons; `None` says nothing about
     /// `payload`.
     #[inline]
-    fn parse_usual(payload: &'a [u8], profile: &Profile) -> Option<Self> {
+    pub(crate) fn parse_usual(payload: &'a [u8], profile: &Profile) -> Option<Self> {
         let (header, inner) = payload.split_first_chunk::<40>()?;
         let (fixed, rest) = header.split_first_chunk()?;
         let (endpoint_header, rest) = rest.split_first_chunk()?;

@@ -1,6 +1,8 @@
 use crate::flow::{Direction, EndpointGroups, FlowKey, PacketFlow, Relation};
 use crate::gwlb::{EndpointId, Envelope};
-use crate::packet::{FiveTuple, IpPacket, ParseError, Transport};
+use crate::packet::{
+    ChecksumStatus, FiveTuple, IpPacket, Opaque, ParseError, Straight, Transport, Tunneled,
+};
 
 /// A packet as inspectors see it: whose it is, which way it goes, and what is in it.
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +67,12 @@ impl<'a> Packet<'a> {
         self.parsed.flow.key.five_tuple(self.parsed.flow.direction)
     }
 
-    /// The IP packet.
+    /// The tunnels that the packet came in, inside the load balancer's envelope; `None` where there is none.
+    pub fn tunneled(&self) -> Option<Tunneled<'a>> {
+        self.parsed.tunneled()
+    }
+
+    /// The IP packet: in tunnels, the innermost one.
     pub const fn ip(&self) -> &'a IpPacket<'a> {
         &self.parsed.ip
     }
@@ -100,20 +107,70 @@ pub struct ParsedPacket<'a> {
     pub(crate) ip: IpPacket<'a>,
     pub(crate) transport: Transport<'a>,
     pub(crate) flow: PacketFlow,
+    /// How many tunnels are around it.
+    pub(crate) depth: usize,
+    /// Why it may hide another packet.
+    pub(crate) opaque: Option<Opaque>,
+    /// Whether it is of the usual shape, which makes a few things quicker.
+    is_straight: bool,
 }
 
 impl<'a> ParsedPacket<'a> {
-    /// The packet in an envelope.
+    /// The packet in an envelope, or the innermost one where that is a tunnel; of the endpoints in a group the
+    /// first stands for all.
     ///
     /// # Errors
     ///
-    /// Those of [`IpPacket::parse`] and [`IpPacket::check_whole`].
+    /// Those of [`IpPacket::parse`], [`Tunneled::look_through`], and [`IpPacket::check_whole`] of what is inside.
+    #[inline(always)]
     pub fn of(envelope: Envelope<'a>, groups: &EndpointGroups) -> Result<Self, ParseError> {
-        let ip = IpPacket::parse(envelope.inner())?;
-        ip.check_whole()?;
+        match Self::straight(envelope, groups) {
+            Some(packet) => Ok(packet),
+            None => Self::of_any(envelope, groups),
+        }
+    }
+
+    /// A packet of the usual shape; `None` says nothing about others.
+    #[inline(always)]
+    pub(crate) fn straight(envelope: Envelope<'a>, groups: &EndpointGroups) -> Option<Self> {
+        let Straight { ip, transport, tuple } = Straight::parse(envelope.inner())?;
+        let flow = PacketFlow::own(groups.resolve(envelope.endpoint()), &tuple);
+        Some(Self { envelope, ip, transport, flow, depth: 0, opaque: None, is_straight: true })
+    }
+
+    /// The same, layer by layer.
+    #[cold]
+    #[inline(never)]
+    fn of_any(envelope: Envelope<'a>, groups: &EndpointGroups) -> Result<Self, ParseError> {
+        let outermost = IpPacket::parse(envelope.inner())?;
+        outermost.check_whole()?;
+        let tunneled = Tunneled::look_through(&outermost)?;
+        let (ip, depth) = (*tunneled.innermost(), tunneled.depth());
+        if depth > 0 {
+            ip.check_whole().map_err(|error| error.shifted(tunneled.offset()))?;
+        }
         let transport = ip.transport()?;
         let flow = PacketFlow::of(groups.resolve(envelope.endpoint()), &ip)?;
-        Ok(Self { envelope, ip, transport, flow })
+        let opaque = tunneled.opaque();
+        Ok(Self { envelope, ip, transport, flow, depth, opaque, is_straight: false })
+    }
+
+    /// Whether what the packet carries has a wrong checksum.
+    #[inline]
+    pub(crate) fn is_damaged(&self) -> bool {
+        if self.is_straight {
+            Straight::transport_is_damaged(&self.ip, &self.transport)
+        } else {
+            self.ip.verify_transport_checksum() == ChecksumStatus::Invalid
+        }
+    }
+
+    /// The tunnels around the packet and what they carry; `None` where there is none.
+    pub fn tunneled(&self) -> Option<Tunneled<'a>> {
+        if self.depth == 0 {
+            return None;
+        }
+        Tunneled::look_through(&IpPacket::parse(self.envelope.inner()).ok()?).ok()
     }
 
     /// Which flow it belongs to, and how.

@@ -231,7 +231,7 @@ impl ParseError {
     }
 
     /// The same error of a packet that starts `by` bytes further in.
-    pub(super) fn shifted(mut self, by: usize) -> Self {
+    pub(crate) fn shifted(mut self, by: usize) -> Self {
         match &mut self {
             Self::Truncated { offset, .. }
             | Self::Version { offset, .. }

@@ -47,6 +47,15 @@ impl<'a> Ipv4Packet<'a> {
         Ok(packet)
     }
 
+    /// A packet that is known to have no options, and whose length was checked.
+    #[cfg(feature = "alloc")]
+    #[inline(always)]
+    pub(super) fn straight(slice: &'a [u8]) -> Option<Self> {
+        let fixed = slice.first_chunk()?;
+        let end = usize::from(u16::from_be_bytes([fixed[2], fixed[3]]));
+        Some(Self { fixed, slice, header_len: Self::MIN_HEADER_LEN, end })
+    }
+
     /// As [`parse`](Self::parse), of a packet whose end may be missing: it ends where the slice ends, whatever its
     /// total length and its fragment fields say.
     pub(super) fn parse_quoted(slice: &'a [u8]) -> Result<Self, ParseError> {
@@ -173,6 +182,7 @@ impl<'a> Ipv4Packet<'a> {
     }
 
     /// What follows the header, up to the total length.
+    #[inline]
     pub fn payload(&self) -> &'a [u8] {
         self.slice.get(self.header_len..self.end).unwrap_or_default()
     }
@@ -185,6 +195,13 @@ impl<'a> Ipv4Packet<'a> {
     /// What the slice holds beyond the total length.
     pub fn trailer(&self) -> &'a [u8] {
         self.slice.get(self.end..).unwrap_or_default()
+    }
+
+    /// Source and destination address.
+    #[cfg(feature = "alloc")]
+    #[inline]
+    pub(super) fn address_bytes(&self) -> &'a [u8; 8] {
+        self.fixed.last_chunk().unwrap_or(&[0; 8])
     }
 
     /// Whether the header checksum is right.

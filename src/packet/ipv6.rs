@@ -19,6 +19,16 @@ impl<'a> Ipv6Packet<'a> {
     /// The length of the fixed header.
     pub const HEADER_LEN: usize = 40;
 
+    /// A packet that is known to have no extension headers, and whose length was checked.
+    #[cfg(feature = "alloc")]
+    #[inline(always)]
+    pub(super) fn straight(slice: &'a [u8], protocol: IpProtocol) -> Option<Self> {
+        let fixed = slice.first_chunk()?;
+        let end =
+            usize::from(u16::from_be_bytes([fixed[4], fixed[5]])).wrapping_add(Self::HEADER_LEN);
+        Some(Self { fixed, slice, end, chain: Chain::new(protocol) })
+    }
+
     /// Checks version, payload length against the slice, every extension header, and the reach of a fragment.
     ///
     /// A payload length of zero is legal where nothing follows the header. With a jumbo payload option
@@ -56,6 +66,13 @@ impl<'a> Ipv6Packet<'a> {
             fragment.check(Layer::Ipv6, header.saturating_add(2), before, data_len)?;
         }
         Ok(packet)
+    }
+
+    /// Source and destination address.
+    #[cfg(feature = "alloc")]
+    #[inline]
+    pub(super) fn address_bytes(&self) -> &'a [u8; 32] {
+        self.fixed.last_chunk().unwrap_or(&[0; 32])
     }
 
     /// As [`parse`](Self::parse), of a packet whose end may be missing: it ends where the slice ends, whatever its

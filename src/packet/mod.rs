@@ -44,9 +44,12 @@ mod ipv4;
 mod ipv6;
 mod ipv6_extension;
 mod quoted;
+#[cfg(feature = "alloc")]
+mod straight;
 mod tcp;
 mod tcp_option;
 mod transport;
+mod tunnel;
 mod udp;
 
 pub use checksum::{Checksum, ChecksumStatus};
@@ -63,9 +66,12 @@ pub use ipv4::Ipv4Packet;
 pub use ipv6::Ipv6Packet;
 pub use ipv6_extension::{ExtensionHeader, ExtensionHeaders, MAX_EXTENSION_HEADERS};
 pub use quoted::QuotedPacket;
+#[cfg(feature = "alloc")]
+pub(crate) use straight::Straight;
 pub use tcp::{TcpFlags, TcpSegment};
 pub use tcp_option::{SackBlocks, TcpOption, TcpOptions};
 pub use transport::Transport;
+pub use tunnel::{Opaque, Toward, Tunnel, TunnelKind, Tunneled};
 pub use udp::UdpDatagram;
 
 #[cfg(test)]

@@ -26,6 +26,28 @@ impl<'a> TcpSegment<'a> {
         Self::parse_at(bytes, 0)
     }
 
+    /// A segment whose data offset was checked, at an `offset` into the packet.
+    #[cfg(feature = "alloc")]
+    #[inline(always)]
+    pub(super) fn straight(bytes: &'a [u8], offset: usize) -> Option<Self> {
+        Some(Self { fixed: bytes.first_chunk()?, bytes, offset })
+    }
+
+    /// Whether there are no options, or the timestamps that most segments have, which are known to be in order.
+    #[cfg(feature = "alloc")]
+    #[inline(always)]
+    pub(super) fn has_usual_options(&self) -> bool {
+        const TIMESTAMPS: [u8; 4] = [1, 1, 8, 10];
+
+        match self.header_len() {
+            Self::MIN_HEADER_LEN => true,
+            32 => {
+                matches!(self.bytes.get(Self::MIN_HEADER_LEN..24), Some(start) if *start == TIMESTAMPS)
+            }
+            _ => false,
+        }
+    }
+
     /// As [`parse`](Self::parse) at an `offset` into the packet.
     pub(super) fn parse_at(bytes: &'a [u8], offset: usize) -> Result<Self, ParseError> {
         let layer = Layer::Tcp;

@@ -46,6 +46,15 @@ impl<'a> UdpDatagram<'a> {
         Ok(Self { fixed, bytes: bytes.get(..length).unwrap_or(bytes) })
     }
 
+    /// A datagram whose length was checked.
+    #[cfg(feature = "alloc")]
+    #[inline(always)]
+    pub(super) fn straight(bytes: &'a [u8]) -> Option<Self> {
+        let fixed: &[u8; 8] = bytes.first_chunk()?;
+        let length = usize::from(u16::from_be_bytes([fixed[4], fixed[5]]));
+        Some(Self { fixed, bytes: bytes.get(..length)? })
+    }
+
     /// Source port; zero where no answer is expected.
     pub const fn source_port(&self) -> u16 {
         u16::from_be_bytes([self.fixed[0], self.fixed[1]])

@@ -4,6 +4,8 @@
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
 pub mod check;
+pub mod crafted;
+pub mod edits;
 #[cfg(feature = "capture")]
 pub mod fixtures;
 pub mod generate;
@@ -11,3 +13,4 @@ pub mod oracle;
 pub mod sample;
 #[cfg(feature = "std")]
 pub mod traffic;
+pub mod tunnels;

@@ -170,16 +170,16 @@ pub struct Ip {
 }
 
 impl Ip {
-    fn is_later_fragment(&self) -> bool {
+    pub fn is_later_fragment(&self) -> bool {
         self.fragment.is_some_and(|(_, offset, _)| offset > 0)
     }
 
-    fn is_part(&self) -> bool {
+    pub fn is_part(&self) -> bool {
         self.fragment.is_some_and(|(_, offset, more)| offset > 0 || more)
     }
 }
 
-fn number(bytes: &[u8], at: usize, len: usize) -> usize {
+pub fn number(bytes: &[u8], at: usize, len: usize) -> usize {
     bytes[at..at + len].iter().fold(0, |sum, byte| sum * 256 + usize::from(*byte))
 }
 
@@ -194,7 +194,7 @@ pub fn ip(bytes: &[u8]) -> Result<Ip, Refusal> {
 }
 
 /// `quoted` where the end of the packet may be missing: its length and fragment fields are then not believed.
-fn ipv4(bytes: &[u8], quoted: bool) -> Result<Ip, Refusal> {
+pub fn ipv4(bytes: &[u8], quoted: bool) -> Result<Ip, Refusal> {
     if bytes.first().is_some_and(|first| first / 16 != 4) {
         return Err(("ipv4-version", 0));
     }
@@ -251,7 +251,7 @@ fn ipv4_source_route(options: &[u8]) -> bool {
     false
 }
 
-fn ipv6(bytes: &[u8], quoted: bool) -> Result<Ip, Refusal> {
+pub fn ipv6(bytes: &[u8], quoted: bool) -> Result<Ip, Refusal> {
     if bytes.first().is_some_and(|first| first / 16 != 6) {
         return Err(("ipv6-version", 0));
     }

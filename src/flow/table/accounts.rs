@@ -83,34 +83,41 @@ impl Accounts {
         self.accounts.len() < self.limit || !self.vacant.is_empty()
     }
 
+    #[inline]
     pub(super) fn get(&self, number: u32) -> Option<&Account> {
         self.accounts.get(usize::try_from(number).ok()?)
     }
 
+    #[inline]
     pub(super) fn get_mut(&mut self, number: u32) -> Option<&mut Account> {
         self.accounts.get_mut(usize::try_from(number).ok()?)
     }
 }
 
 impl Account {
+    #[inline]
     pub(super) fn idle(&self, kind: Evictable) -> Links {
         kind.of(self.idle)
     }
 
+    #[inline]
     pub(super) fn idle_mut(&mut self, kind: Evictable) -> &mut Links {
         kind.of(self.idle.each_mut())
     }
 
+    #[inline]
     pub(super) fn timer(&self, kind: Evictable) -> Links {
         kind.of(self.timers)
     }
 
+    #[inline]
     pub(super) fn timer_mut(&mut self, kind: Evictable) -> &mut Links {
         kind.of(self.timers.each_mut())
     }
 }
 
 impl Evictable {
+    #[inline]
     fn of<T>(self, [half_open, closed, unanswered]: [T; 3]) -> T {
         match self {
             Self::HalfOpen => half_open,

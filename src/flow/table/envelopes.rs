@@ -1,27 +1,51 @@
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, TryReserveError};
 
-use super::entry::{Entry, Marks};
+use super::entry::{Entry, PerDirection};
+use super::paths::{Path, Paths};
 use crate::EtherType;
-use crate::flow::Direction;
+use crate::flow::{Direction, FlowSeed};
 use crate::geneve::{Builder, HeaderBuf, TunnelOption};
 use crate::gwlb::{Envelope, Outer, Profile, ProfileOption};
 
 /// The latest envelopes of all flows, as far as they do not fit into the entries.
 ///
-/// A header of the profile's own 40 bytes is kept as its three values and put together again. Others are kept as
-/// they came.
+/// Of an envelope in the profile's own layout an entry has what is the flow's own, and the number of a
+/// [path](Path) for the rest. Others are kept as they came.
 pub(super) struct Envelopes {
-    /// The usual header with all values zero.
-    blank: Words,
-    others: BTreeMap<(u32, Direction), HeaderBuf>,
+    /// The two headers, of IPv4 and of IPv6, with all values zero.
+    blank: [[u8; USUAL_LEN]; 2],
+    paths: Paths,
+    others: BTreeMap<(u32, Direction), Other>,
     bytes: usize,
     limit: usize,
 }
 
-/// A header of 40 bytes, as its parts are: in fours.
-type Words = [[u8; 4]; 10];
+const USUAL_LEN: usize = 40;
 
-const USUAL_LEN: usize = size_of::<Words>();
+struct Other {
+    outer: Outer,
+    header: HeaderBuf,
+}
+
+/// What an entry has of the latest envelope in one direction.
+#[derive(Clone, Copy)]
+pub(super) struct Latest {
+    path: u32,
+    /// The whole of the option, with direction bits where the provider has some.
+    cookie: u32,
+    source_port: u16,
+    tos: u8,
+    ttl: u8,
+}
+
+/// In the place of a path's number: no envelope is known.
+const UNKNOWN: u32 = u32::MAX;
+/// In the place of a path's number: it is one of the others.
+const APART: u32 = UNKNOWN - 1;
+
+impl Latest {
+    pub(super) const NONE: Self = Self { path: UNKNOWN, cookie: 0, source_port: 0, tos: 0, ttl: 0 };
+}
 
 /// The envelope in which a flow's packets of one direction came last: what an answer in that direction's name has to
 /// be wrapped in.
@@ -34,7 +58,7 @@ pub struct LastEnvelope<'a> {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Header<'a> {
-    Usual(Words),
+    Usual([u8; USUAL_LEN]),
     Other(&'a HeaderBuf),
 }
 
@@ -42,97 +66,116 @@ impl LastEnvelope<'_> {
     /// The GENEVE header with its options, byte for byte as received.
     pub fn header(&self) -> &[u8] {
         match &self.header {
-            Header::Usual(words) => words.as_flattened(),
+            Header::Usual(bytes) => bytes,
             Header::Other(bytes) => bytes,
         }
     }
 }
 
 impl Envelopes {
-    pub(super) fn new(profile: &Profile, limit: usize) -> Self {
-        let [endpoint, attachment, cookie] = [
-            (ProfileOption::Endpoint, &[0; 8][..]),
-            (ProfileOption::Attachment, &[0; 8]),
-            (ProfileOption::Cookie, &[0; 4]),
-        ]
-        .map(|(option, data)| {
-            TunnelOption::new(profile.class(), profile.option_type(option), data).ok()
-        });
-        let options = [endpoint, attachment, cookie].into_iter().flatten();
-        let mut blank = Words::default();
-        // Should it fail, no header is usual: all of them are kept whole.
-        if Builder::new(EtherType::IPV4)
-            .options(options)
-            .build_into(blank.as_flattened_mut())
-            .is_err()
-        {
-            blank = Words::default();
-        }
-        Self { blank, others: BTreeMap::new(), bytes: 0, limit }
+    pub(super) fn new(
+        profile: &Profile,
+        limit: usize,
+        endpoints: usize,
+        seed: FlowSeed,
+    ) -> Result<Self, TryReserveError> {
+        Ok(Self {
+            blank: [EtherType::IPV4, EtherType::IPV6].map(|inside| blank(profile, inside)),
+            paths: Paths::new(paths(endpoints), seed)?,
+            others: BTreeMap::new(),
+            bytes: 0,
+            limit,
+        })
+    }
+
+    /// The memory that is taken from the start.
+    pub(super) const fn bytes(endpoints: usize) -> usize {
+        Paths::bytes(paths(endpoints))
     }
 
     /// Remembers a packet's envelope, or says that there is no room for its header.
     #[inline]
-    pub(super) fn remember<S>(
+    pub(super) fn remember(
         &mut self,
         slot: u32,
-        entry: &mut Entry<S>,
+        all: &mut PerDirection<Latest>,
         direction: Direction,
         outer: &Outer,
         envelope: &Envelope<'_>,
     ) -> bool {
-        *entry.outer_source.get_mut(direction) = outer.source;
-        *entry.outer_destination.get_mut(direction) = outer.destination;
-        *entry.outer_source_port.get_mut(direction) = outer.source_port;
-        *entry.outer_destination_port.get_mut(direction) = outer.destination_port;
-        *entry.outer_tos.get_mut(direction) = outer.tos;
-        *entry.outer_ttl.get_mut(direction) = outer.ttl;
-        let cookie = envelope.header().last_chunk().map_or(0, |cookie| u32::from_be_bytes(*cookie));
-        let ipv6 = envelope.geneve().protocol_type() == EtherType::IPV6;
-        let (endpoint, attachment) = (envelope.endpoint().0, envelope.attachment().0);
-        if envelope.header() == self.usual(ipv6, endpoint, attachment, cookie).as_flattened() {
-            *entry.endpoint.get_mut(direction) = endpoint;
-            *entry.attachment.get_mut(direction) = attachment;
-            *entry.cookie.get_mut(direction) = cookie;
-            if entry.marks.has(Marks::OTHER_ENVELOPE.of(direction)) {
-                self.forget_one(slot, entry, direction);
-            }
-            entry.marks.set(Marks::USUAL_ENVELOPE.of(direction));
-            entry.marks.clear(Marks::IPV6_ENVELOPE.of(direction));
-            if ipv6 {
-                entry.marks.set(Marks::IPV6_ENVELOPE.of(direction));
-            }
-            true
-        } else {
-            *entry.cookie.get_mut(direction) = envelope.cookie().0;
-            self.remember_other(slot, entry, direction, envelope)
-        }
-    }
-
-    #[cold]
-    fn remember_other<S>(
-        &mut self,
-        slot: u32,
-        entry: &mut Entry<S>,
-        direction: Direction,
-        envelope: &Envelope<'_>,
-    ) -> bool {
-        entry.marks.clear(Marks::USUAL_ENVELOPE.of(direction));
-        if let Some(kept) = self.others.get(&(slot, direction)) {
-            if **kept == *envelope.header() {
+        let latest = all.get_mut(direction);
+        latest.source_port = outer.source_port;
+        latest.tos = outer.tos;
+        latest.ttl = outer.ttl;
+        if let (Some(known), Some((path, cookie))) =
+            (self.paths.get(latest.path), Path::of(outer, envelope))
+        {
+            if *known == path {
+                latest.cookie = cookie;
                 return true;
             }
         }
-        self.forget_one(slot, entry, direction);
-        let header = HeaderBuf::from(&envelope.geneve());
-        let bytes = self.bytes.saturating_add(cost(&header));
+        self.remember_another(slot, latest, direction, outer, envelope)
+    }
+
+    /// The same where the packet came another way than the one before.
+    #[inline(never)]
+    fn remember_another(
+        &mut self,
+        slot: u32,
+        latest: &mut Latest,
+        direction: Direction,
+        outer: &Outer,
+        envelope: &Envelope<'_>,
+    ) -> bool {
+        if let Some((path, cookie)) = Path::of(outer, envelope) {
+            let number = self.paths.enter_known(&path).or_else(|| {
+                if self.is_usual(envelope) { self.paths.enter_new(&path) } else { None }
+            });
+            if let Some(number) = number {
+                self.forget_one(slot, latest, direction);
+                (latest.path, latest.cookie) = (number, cookie);
+                return true;
+            }
+        }
+        latest.cookie = envelope.cookie().0;
+        self.remember_apart(slot, latest, direction, outer, envelope)
+    }
+
+    #[cold]
+    fn remember_apart(
+        &mut self,
+        slot: u32,
+        latest: &mut Latest,
+        direction: Direction,
+        outer: &Outer,
+        envelope: &Envelope<'_>,
+    ) -> bool {
+        if let Some(kept) = self.others.get_mut(&(slot, direction)) {
+            if *kept.header == *envelope.header() {
+                kept.outer = *outer;
+                return true;
+            }
+        }
+        self.forget_one(slot, latest, direction);
+        let other = Other { outer: *outer, header: HeaderBuf::from(&envelope.geneve()) };
+        let bytes = self.bytes.saturating_add(other.cost());
         if bytes > self.limit {
             return false;
         }
         self.bytes = bytes;
-        self.others.insert((slot, direction), header);
-        entry.marks.set(Marks::OTHER_ENVELOPE.of(direction));
+        self.others.insert((slot, direction), other);
+        latest.path = APART;
         true
+    }
+
+    /// Whether a header is of the profile's own layout, whatever its values.
+    fn is_usual(&self, envelope: &Envelope<'_>) -> bool {
+        let Ok(mut header) = <[u8; USUAL_LEN]>::try_from(envelope.header()) else { return false };
+        for values in VALUES {
+            header.get_mut(values).unwrap_or_default().fill(0);
+        }
+        self.blank.contains(&header)
     }
 
     /// What was remembered, if anything.
@@ -142,35 +185,27 @@ impl Envelopes {
         entry: &Entry<S>,
         direction: Direction,
     ) -> Option<LastEnvelope<'_>> {
-        let header = if entry.marks.has(Marks::USUAL_ENVELOPE.of(direction)) {
-            Header::Usual(self.usual(
-                entry.marks.has(Marks::IPV6_ENVELOPE.of(direction)),
-                entry.endpoint.get(direction),
-                entry.attachment.get(direction),
-                entry.cookie.get(direction),
-            ))
-        } else {
-            Header::Other(self.others.get(&(slot, direction))?)
+        let Latest { path, cookie, source_port, tos, ttl } = entry.latest.get(direction);
+        let (outer, header) = match path {
+            UNKNOWN => return None,
+            APART => {
+                let other = self.others.get(&(slot, direction))?;
+                (other.outer, Header::Other(&other.header))
+            }
+            path => {
+                let path = self.paths.get(path)?;
+                (path.outer(), Header::Usual(path.header(cookie)))
+            }
         };
-        let outer = Outer {
-            source: entry.outer_source.get(direction),
-            destination: entry.outer_destination.get(direction),
-            source_port: entry.outer_source_port.get(direction),
-            destination_port: entry.outer_destination_port.get(direction),
-            tos: entry.outer_tos.get(direction),
-            ttl: entry.outer_ttl.get(direction),
-            udp_checksum: 0,
-        };
+        let outer = Outer { source_port, tos, ttl, udp_checksum: 0, ..outer };
         Some(LastEnvelope { outer, header })
     }
 
     /// Forgets what is kept apart of a flow.
     #[inline]
-    pub(super) fn forget<S>(&mut self, slot: u32, entry: &mut Entry<S>) {
+    pub(super) fn forget(&mut self, slot: u32, all: &mut PerDirection<Latest>) {
         for direction in [Direction::Forward, Direction::Reverse] {
-            if entry.marks.has(Marks::OTHER_ENVELOPE.of(direction)) {
-                self.forget_one(slot, entry, direction);
-            }
+            self.forget_one(slot, all.get_mut(direction), direction);
         }
     }
 
@@ -183,48 +218,60 @@ impl Envelopes {
     ) -> bool {
         let known = [direction, direction.reversed()]
             .into_iter()
-            .find(|direction| entry.packets.get(*direction) != 0);
+            .find(|direction| entry.traffic.get(*direction).packets != 0);
         known.is_some_and(|known| {
-            let cookie = entry.cookie.get(known);
+            let cookie = entry.latest.get(known).cookie;
             cookie != envelope.cookie().0
                 && Some(cookie)
                     != envelope.header().last_chunk().map(|raw| u32::from_be_bytes(*raw))
         })
     }
 
-    #[cold]
-    fn forget_one<S>(&mut self, slot: u32, entry: &mut Entry<S>, direction: Direction) {
-        if let Some(header) = self.others.remove(&(slot, direction)) {
-            self.bytes = self.bytes.saturating_sub(cost(&header));
+    #[inline]
+    fn forget_one(&mut self, slot: u32, latest: &mut Latest, direction: Direction) {
+        match latest.path {
+            UNKNOWN => return,
+            APART => self.forget_apart(slot, direction),
+            path => self.paths.leave(path),
         }
-        entry.marks.clear(Marks::OTHER_ENVELOPE.of(direction));
+        latest.path = UNKNOWN;
     }
 
-    #[inline]
-    fn usual(&self, ipv6: bool, endpoint: u64, attachment: u64, cookie: u32) -> Words {
-        let [fixed, vni, endpoint_option, _, _, attachment_option, _, _, cookie_option, _] =
-            self.blank;
-        let [version, flags, _, _] = fixed;
-        let [p0, p1] = if ipv6 { EtherType::IPV6 } else { EtherType::IPV4 }.0.to_be_bytes();
-        let [e0, e1, e2, e3, e4, e5, e6, e7] = endpoint.to_be_bytes();
-        let [a0, a1, a2, a3, a4, a5, a6, a7] = attachment.to_be_bytes();
-        [
-            [version, flags, p0, p1],
-            vni,
-            endpoint_option,
-            [e0, e1, e2, e3],
-            [e4, e5, e6, e7],
-            attachment_option,
-            [a0, a1, a2, a3],
-            [a4, a5, a6, a7],
-            cookie_option,
-            cookie.to_be_bytes(),
-        ]
+    #[cold]
+    fn forget_apart(&mut self, slot: u32, direction: Direction) {
+        if let Some(other) = self.others.remove(&(slot, direction)) {
+            self.bytes = self.bytes.saturating_sub(other.cost());
+        }
     }
 }
 
-/// A header's memory with its share of the map's.
-fn cost(header: &HeaderBuf) -> usize {
-    let on_heap = if header.len() > USUAL_LEN { header.len() } else { 0 };
-    size_of::<HeaderBuf>().saturating_mul(2).saturating_add(on_heap)
+/// A few for each endpoint that is used, as tables are seldom made for just as many as there are.
+const fn paths(endpoints: usize) -> usize {
+    endpoints.saturating_add(64)
+}
+
+/// Where the values of the three options stand in the usual header.
+const VALUES: [core::ops::Range<usize>; 3] = [12..20, 24..32, 36..40];
+
+/// The header of the profile's own layout with values of zero.
+fn blank(profile: &Profile, inside: EtherType) -> [u8; USUAL_LEN] {
+    const ZERO: &[u8] = &[0; 8];
+    let options = ProfileOption::ALL.map(|option| {
+        let data = ZERO.get(..option.data_len()).unwrap_or_default();
+        TunnelOption::new(profile.class(), profile.option_type(option), data).ok()
+    });
+    let mut header = [0; USUAL_LEN];
+    // Should it fail, no header is usual: all of them are kept whole.
+    match Builder::new(inside).options(options.into_iter().flatten()).build_into(&mut header) {
+        Ok(USUAL_LEN) => header,
+        _ => [0; USUAL_LEN],
+    }
+}
+
+impl Other {
+    /// Its memory with its share of the map's.
+    fn cost(&self) -> usize {
+        let on_heap = if self.header.len() > USUAL_LEN { self.header.len() } else { 0 };
+        size_of::<Self>().saturating_mul(2).saturating_add(on_heap)
+    }
 }

@@ -1,8 +1,8 @@
-use super::entry::Entry;
+use super::entry::{Entry, PerDirection};
 use super::envelopes::{Envelopes, LastEnvelope};
 use super::{EndReason, FlowPhase};
 use crate::Timestamp;
-use crate::flow::clock::{Clock, Moment};
+use crate::flow::clock::Clock;
 use crate::flow::{Direction, FlowKey};
 
 /// A flow in a [`FlowTable`](super::FlowTable), to look at.
@@ -47,12 +47,12 @@ impl<'a, S> Flow<'a, S> {
 
     /// Packets that went in a direction.
     pub const fn packets(&self, direction: Direction) -> u64 {
-        self.entry.packets.get(direction)
+        self.entry.traffic.get(direction).packets
     }
 
     /// Bytes of those packets, their IP headers included.
     pub const fn bytes(&self, direction: Direction) -> u64 {
-        self.entry.bytes.get(direction)
+        self.entry.traffic.get(direction).bytes
     }
 
     /// The envelope of the latest packet in a direction; `None` where there was none, or where its header was
@@ -84,7 +84,9 @@ pub struct EndedFlow<S> {
 }
 
 impl<S> EndedFlow<S> {
+    #[inline]
     pub(super) fn new(entry: Entry<S>, reason: EndReason, clock: &Clock) -> Self {
+        let PerDirection { forward, reverse } = entry.traffic;
         Self {
             key: entry.key,
             reason,
@@ -92,8 +94,8 @@ impl<S> EndedFlow<S> {
             opener: entry.opener(),
             first_seen: clock.timestamp(entry.first_seen),
             last_seen: clock.timestamp(entry.last_seen),
-            packets: [entry.packets.forward, entry.packets.reverse],
-            bytes: [entry.bytes.forward, entry.bytes.reverse],
+            packets: [forward.packets, reverse.packets],
+            bytes: [forward.bytes, reverse.bytes],
             state: entry.state,
         }
     }
@@ -126,6 +128,5 @@ const fn of([forward, reverse]: [u64; 2], direction: Direction) -> u64 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlowId {
     pub(super) slot: u32,
-    pub(super) generation: u8,
-    pub(super) born: Moment,
+    pub(super) generation: u32,
 }

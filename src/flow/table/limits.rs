@@ -21,7 +21,8 @@ pub struct FlowLimits {
     pub flows_per_endpoint: usize,
     /// The most endpoints (or groups) with flows at a time, 2^28 at most. By default 4,096.
     pub endpoints: usize,
-    /// The most bytes, out of `bytes`, for GENEVE headers that are not just those of the profile. By default 1 MiB.
+    /// The most bytes, out of `bytes`, for GENEVE headers that are not just those of the profile, or that come over more
+    /// combinations of endpoint, attachment and load balancer than `endpoints` and 64. By default 1 MiB.
     pub header_bytes: usize,
 }
 
@@ -79,45 +80,42 @@ impl Default for FlowTimeouts {
 /// The same in ticks.
 #[derive(Clone, Copy)]
 pub(super) struct TimeoutTicks {
-    half_open: Ticks,
-    established: Ticks,
-    closing: Ticks,
-    closed: Ticks,
-    udp: Ticks,
+    /// In the order of the phases; of the last one for UDP.
+    by_phase: [Ticks; 8],
     icmp: Ticks,
     other: Ticks,
-    unanswered: Ticks,
 }
 
 impl TimeoutTicks {
     #[inline]
     pub(super) fn of(&self, key: &FlowKey, phase: FlowPhase) -> Ticks {
-        match phase {
-            FlowPhase::SynSeen | FlowPhase::SynAnswered | FlowPhase::Midstream => self.half_open,
-            FlowPhase::Established => self.established,
-            FlowPhase::Closing => self.closing,
-            FlowPhase::Closed => self.closed,
-            FlowPhase::Unanswered => self.unanswered,
-            FlowPhase::Answered => match key.protocol() {
-                IpProtocol::UDP => self.udp,
-                IpProtocol::ICMP | IpProtocol::ICMPV6 => self.icmp,
-                _ => self.other,
-            },
+        if phase == FlowPhase::Answered {
+            match key.protocol() {
+                IpProtocol::UDP => {}
+                IpProtocol::ICMP | IpProtocol::ICMPV6 => return self.icmp,
+                _ => return self.other,
+            }
         }
+        self.by_phase.get(usize::from(phase as u8)).copied().unwrap_or(self.other)
     }
 }
 
 impl From<&FlowTimeouts> for TimeoutTicks {
     fn from(timeouts: &FlowTimeouts) -> Self {
+        let by_phase = FlowPhase::ALL.map(|phase| match phase {
+            FlowPhase::SynSeen | FlowPhase::SynAnswered | FlowPhase::Midstream => {
+                timeouts.tcp_half_open
+            }
+            FlowPhase::Established => timeouts.tcp_established,
+            FlowPhase::Closing => timeouts.tcp_closing,
+            FlowPhase::Closed => timeouts.tcp_closed,
+            FlowPhase::Unanswered => timeouts.unanswered,
+            FlowPhase::Answered => timeouts.udp,
+        });
         Self {
-            half_open: Ticks::of(timeouts.tcp_half_open),
-            established: Ticks::of(timeouts.tcp_established),
-            closing: Ticks::of(timeouts.tcp_closing),
-            closed: Ticks::of(timeouts.tcp_closed),
-            udp: Ticks::of(timeouts.udp),
+            by_phase: by_phase.map(Ticks::of),
             icmp: Ticks::of(timeouts.icmp),
             other: Ticks::of(timeouts.other),
-            unanswered: Ticks::of(timeouts.unanswered),
         }
     }
 }

@@ -5,6 +5,7 @@ mod envelopes;
 mod flow;
 mod limits;
 mod observation;
+mod paths;
 mod phase;
 mod ring;
 mod store;
@@ -32,8 +33,8 @@ use store::Store;
 
 /// The flows that are going on, each with a state `S` of the caller's: bounded, and with an end to everything.
 ///
-/// **Memory.** All of it is reserved by [`new`](Self::new); see [`FlowLimits`]. A flow takes 190 bytes, IPv4 or
-/// IPv6, and its state, index and both envelopes included. No operation moves the table or takes a pause for it.
+/// **Memory.** All of it is reserved by [`new`](Self::new); see [`FlowLimits`]. A flow takes 154 bytes and its
+/// state, IPv4 or IPv6, with its share of the index and both envelopes. No operation moves the table or takes a pause for it.
 ///
 /// **Time** comes with the packets. Whether a flow has expired depends on time stamps alone: one whose
 /// [time-out](FlowTimeouts) is over is not found any more, swept or not. [`expire`](Self::expire) gives its memory
@@ -116,7 +117,8 @@ impl<S> FlowTable<S> {
         Ok(Self {
             store: Store::new(flows, limits.endpoints).map_err(memory)?,
             index: Index::new(flows).map_err(memory)?,
-            envelopes: Envelopes::new(profile, limits.header_bytes),
+            envelopes: Envelopes::new(profile, limits.header_bytes, limits.endpoints, seed.clone())
+                .map_err(memory)?,
             clock: Clock::default(),
             timeouts: timeouts.into(),
             quota: limits.flows_per_endpoint,
@@ -143,6 +145,7 @@ impl<S> FlowTable<S> {
     const fn cost(limits: &FlowLimits) -> usize {
         Store::<S>::bytes(limits.flows, limits.endpoints)
             .saturating_add(Index::bytes(limits.flows))
+            .saturating_add(Envelopes::bytes(limits.endpoints))
             .saturating_add(limits.header_bytes)
             .saturating_add(size_of::<Self>())
     }
@@ -173,6 +176,12 @@ impl<S> FlowTable<S> {
         Probe { key: *key, hash: Index::short(self.seed.hash(key)), slot: NOWHERE }
     }
 
+    /// Whether the whole table is so small that there is nothing to [fetch](Self::fetch).
+    #[inline]
+    pub(crate) const fn is_near(&self) -> bool {
+        self.store.len() < IN_CACHE
+    }
+
     /// Looks for all flows of a burst ahead of their [`observe`](Self::observe), which finds the memory that it
     /// needs in the cache then.
     ///
@@ -191,7 +200,10 @@ impl<S> FlowTable<S> {
         }
         for probe in &*probes {
             if let Some(entry) = self.store.get(probe.slot) {
-                read ^= entry.last_seen.as_nanos() ^ entry.packets.forward;
+                // One word of each line of memory.
+                read ^= u64::from(entry.generation)
+                    ^ entry.last_seen.as_nanos()
+                    ^ u64::from(entry.phase as u8);
             }
         }
         core::hint::black_box(read);
@@ -216,7 +228,7 @@ impl<S> FlowTable<S> {
         let slot = self.locate(probe)?;
         let entry = self.store.get_mut(slot)?;
         if deadline(entry.last_seen, self.timeouts.of(&entry.key, entry.phase)) <= now.tick() {
-            self.end(slot, EndReason::Idle, ended);
+            self.end_apart(slot, EndReason::Idle, ended);
             return None;
         }
         if seen.relation == Relation::IcmpError {
@@ -226,7 +238,7 @@ impl<S> FlowTable<S> {
             && (seen.is_opening()
                 || self.envelopes.is_new_cookie(entry, seen.direction, seen.envelope))
         {
-            self.end(slot, EndReason::Reused, ended);
+            self.end_apart(slot, EndReason::Reused, ended);
             return None;
         }
         let (before, last_seen) = (entry.phase, entry.last_seen);
@@ -234,7 +246,13 @@ impl<S> FlowTable<S> {
         entry.phase = phase;
         entry.last_seen = now;
         let id = entry.id(slot);
-        let kept = self.envelopes.remember(slot, entry, seen.direction, seen.outer, seen.envelope);
+        let kept = self.envelopes.remember(
+            slot,
+            &mut entry.latest,
+            seen.direction,
+            seen.outer,
+            seen.envelope,
+        );
         if !kept {
             self.counters.headers_dropped = self.counters.headers_dropped.wrapping_add(1);
         }

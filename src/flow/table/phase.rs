@@ -38,6 +38,18 @@ impl Evictable {
 }
 
 impl FlowPhase {
+    /// In the order of their numbers.
+    pub(super) const ALL: [Self; 8] = [
+        Self::SynSeen,
+        Self::SynAnswered,
+        Self::Midstream,
+        Self::Established,
+        Self::Closing,
+        Self::Closed,
+        Self::Unanswered,
+        Self::Answered,
+    ];
+
     /// Whether the flow may be evicted where there is no room for a new one: half-open, closed and unanswered ones
     /// may, those that both ends are known to take part in may not.
     pub const fn is_evictable(self) -> bool {

@@ -9,16 +9,19 @@ pub(super) trait Rings {
     fn links(&self, node: Node) -> Links;
     fn links_mut(&mut self, node: Node) -> Option<&mut Links>;
 
+    #[inline]
     fn is_alone(&self, node: Node) -> bool {
         self.links(node).next == node
     }
 
     /// The node that is longest in a ring.
+    #[inline]
     fn first(&self, ring: Node) -> Option<Node> {
         let first = self.links(ring).next;
         (first != ring).then_some(first)
     }
 
+    #[inline]
     fn unlink(&mut self, node: Node) {
         let Links { previous, next } = self.links(node);
         if let Some(links) = self.links_mut(previous) {
@@ -33,6 +36,7 @@ pub(super) trait Rings {
     }
 
     /// Makes a node that is alone the last of a ring.
+    #[inline]
     fn push(&mut self, ring: Node, node: Node) {
         let last = self.links(ring).previous;
         if let Some(links) = self.links_mut(node) {
@@ -56,6 +60,11 @@ pub(super) struct Links {
 impl Links {
     pub(super) const fn alone(node: Node) -> Self {
         Self { previous: node, next: node }
+    }
+
+    #[inline]
+    pub(super) const fn next(self) -> Node {
+        self.next
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) struct Store<S> {
 
 enum Slot<S> {
     Used(Entry<S>),
-    Vacant { next: Option<u32>, generation: u8 },
+    Vacant { next: Option<u32>, generation: u32 },
 }
 
 /// 69 seconds: a flow of a longer time-out is looked at this often.
@@ -93,7 +93,8 @@ impl<S> Store<S> {
     }
 
     /// The slot that the next entry gets, and that entry's generation.
-    pub(super) fn next_slot(&self) -> Option<(u32, u8)> {
+    #[inline]
+    pub(super) fn next_slot(&self) -> Option<(u32, u32)> {
         let Some(slot) = self.vacant else {
             let next = u32::try_from(self.slots.len()).ok()?;
             return (self.slots.len() < self.limit).then_some((next, 0));
@@ -105,6 +106,7 @@ impl<S> Store<S> {
     }
 
     /// Puts an entry into the [next slot](Self::next_slot).
+    #[inline]
     pub(super) fn put(&mut self, entry: Entry<S>) {
         self.used = self.used.saturating_add(1);
         match self.vacant.and_then(|slot| self.slots.get_mut(usize::try_from(slot).ok()?)) {
@@ -119,6 +121,7 @@ impl<S> Store<S> {
     }
 
     /// Takes out an entry that stands in no ring any more.
+    #[inline]
     pub(super) fn take(&mut self, slot: u32) -> Option<Entry<S>> {
         let place = self.slots.get_mut(usize::try_from(slot).ok()?)?;
         let Slot::Used(Entry { generation, .. }) = place else { return None };
@@ -130,6 +133,7 @@ impl<S> Store<S> {
     }
 
     /// Lets a flow that is in no ring wait for its end: in the wheel, or, evictable, in its endpoint's list.
+    #[inline]
     pub(super) fn wait(
         &mut self,
         slot: u32,
@@ -151,6 +155,7 @@ impl<S> Store<S> {
     }
 
     /// Takes a flow out of the ring that it waits in. The list's timer stays: it will find out.
+    #[inline]
     pub(super) fn leave(&mut self, slot: u32, account: u32, kind: Option<Evictable>) {
         self.unlink(Place::Flow(slot).into());
         if kind.is_some()
@@ -161,6 +166,7 @@ impl<S> Store<S> {
     }
 
     /// Puts a node that is alone into the bucket of a tick, or the last one of the wheel where that is later.
+    #[inline]
     pub(super) fn schedule(&mut self, node: Node, deadline: Tick) {
         let horizon = self.swept.saturating_add(u64::from(BUCKETS).saturating_sub(1));
         let tick = deadline.clamp(self.swept, horizon);
@@ -203,6 +209,7 @@ impl<S> Store<S> {
         self.victim_of(account)
     }
 
+    #[inline]
     pub(super) fn first_idle(&self, account: u32, kind: Evictable) -> Option<u32> {
         match self.first(Place::Idle(account, kind).into())?.place() {
             Place::Flow(slot) => Some(slot),
@@ -212,6 +219,7 @@ impl<S> Store<S> {
 }
 
 impl<S> Rings for Store<S> {
+    #[inline]
     fn links(&self, node: Node) -> Links {
         let links = match node.place() {
             Place::Flow(slot) => self.get(slot).map(|entry| entry.links),
@@ -230,6 +238,7 @@ impl<S> Rings for Store<S> {
         links.unwrap_or(Links::alone(node))
     }
 
+    #[inline]
     fn links_mut(&mut self, node: Node) -> Option<&mut Links> {
         match node.place() {
             Place::Flow(slot) => self.get_mut(slot).map(|entry| &mut entry.links),
@@ -248,6 +257,7 @@ impl<S> Rings for Store<S> {
     }
 }
 
+#[inline]
 fn bucket_of(tick: Tick) -> Node {
     let [a, b, ..] = tick.to_le_bytes();
     Place::Bucket(u32::from(u16::from_le_bytes([a, b])) & (BUCKETS - 1)).into()

@@ -1,4 +1,5 @@
-use super::entry::{Entry, Marks, PerDirection};
+use super::entry::{Entry, Marks, PerDirection, Traffic};
+use super::envelopes::Latest;
 use super::observation::{NOWHERE, Observation, Probe, Refusal};
 use super::phase::Evictable;
 use super::ring::{Links, Place, Rings};
@@ -6,6 +7,9 @@ use super::{EndReason, EndedFlow, FlowId, FlowPhase, FlowTable};
 use crate::flow::clock::{Moment, Tick, deadline};
 use crate::flow::index::Index;
 use crate::flow::{Direction, Relation};
+
+/// Flows that are fetched together before they end.
+const AHEAD: u32 = 16;
 
 /// How flows find room, wait for their end and come to it.
 impl<S> FlowTable<S> {
@@ -19,12 +23,12 @@ impl<S> FlowTable<S> {
     }
 
     /// Lets a flow wait in the ring of its phase, having been in that of the phase before.
+    #[inline(never)]
     pub(super) fn rearrange(&mut self, slot: u32, before: FlowPhase, now: Moment) {
         let Some(entry) = self.store.get(slot) else { return };
-        let (key, phase) = (entry.key, entry.phase);
-        let Some(account) = self.store.accounts.find(&self.seed, key.endpoint()) else { return };
+        let (account, phase) = (entry.account, entry.phase);
+        let over = deadline(now, self.timeouts.of(&entry.key, phase));
         self.store.leave(slot, account, before.evictable());
-        let over = deadline(now, self.timeouts.of(&key, phase));
         self.store.wait(slot, account, phase.evictable(), over);
     }
 
@@ -46,40 +50,42 @@ impl<S> FlowTable<S> {
             self.end(slot, EndReason::Idle, ended);
         }
         let endpoint = probe.key.endpoint();
-        let account = |table: &Self| table.store.accounts.find(&table.seed, endpoint);
-        let flows = |table: &Self, number: Option<u32>| {
-            number.and_then(|number| table.store.accounts.get(number)).map_or(0, |own| own.flows)
-        };
-        let own = account(self);
+        let mut own = self.store.accounts.find(&self.seed, endpoint);
         let crowded = match own {
-            Some(_) => flows(self, own) >= self.quota,
+            Some(own) => self.flows_of(own) >= self.quota,
             None => !self.store.accounts.has_room() || self.quota == 0,
         };
         if crowded || self.store.is_full() {
             self.sweep(now.tick(), usize::MAX, ended);
-        }
-        let own = account(self);
-        if own.is_none() && !self.store.accounts.has_room() {
-            return Err(Refusal::Endpoints);
-        }
-        let victim = own.and_then(|own| self.store.victim_of(own));
-        if flows(self, own) >= self.quota {
-            self.end(victim.ok_or(Refusal::Quota)?, EndReason::Evicted, ended);
-        } else if self.store.is_full() {
-            let victim = victim.or_else(|| self.store.victim_of_others());
-            self.end(victim.ok_or(Refusal::Full)?, EndReason::Evicted, ended);
+            own = self.store.accounts.find(&self.seed, endpoint);
+            if own.is_none() && !self.store.accounts.has_room() {
+                return Err(Refusal::Endpoints);
+            }
+            let victim = own.and_then(|own| self.store.victim_of(own));
+            if own.map_or(0, |own| self.flows_of(own)) >= self.quota {
+                self.end(victim.ok_or(Refusal::Quota)?, EndReason::Evicted, ended);
+            } else if self.store.is_full() {
+                let victim = victim.or_else(|| self.store.victim_of_others());
+                self.end(victim.ok_or(Refusal::Full)?, EndReason::Evicted, ended);
+            }
+            // It is closed where that was its last flow.
+            own = self.store.accounts.find(&self.seed, endpoint);
         }
         let (slot, _) = self.store.next_slot().ok_or(Refusal::Full)?;
         if !self.index.insert(probe.hash, slot) {
             return Err(Refusal::Collisions);
         }
-        match account(self).or_else(|| self.store.accounts.open(&self.seed, endpoint)) {
+        match own.or_else(|| self.store.accounts.open(&self.seed, endpoint)) {
             Some(account) => Ok(account),
             None => {
                 self.index.remove(probe.hash, slot);
                 Err(Refusal::Endpoints)
             }
         }
+    }
+
+    fn flows_of(&self, account: u32) -> usize {
+        self.store.accounts.get(account).map_or(0, |account| account.flows)
     }
 
     /// Writes an entry into the slot that room was made in.
@@ -98,29 +104,26 @@ impl<S> FlowTable<S> {
             marks.set(Marks::OPENED_IN_REVERSE);
         }
         let mut entry = Entry {
-            key: probe.key,
-            links: Links::alone(Place::Flow(slot).into()),
             first_seen: now,
-            last_seen: now,
-            packets: PerDirection::default(),
-            bytes: PerDirection::default(),
-            endpoint: PerDirection::default(),
-            attachment: PerDirection::default(),
-            cookie: PerDirection::default(),
-            outer_source: PerDirection::both(core::net::Ipv4Addr::UNSPECIFIED),
-            outer_destination: PerDirection::both(core::net::Ipv4Addr::UNSPECIFIED),
-            outer_source_port: PerDirection::default(),
-            outer_destination_port: PerDirection::default(),
-            outer_tos: PerDirection::default(),
-            outer_ttl: PerDirection::default(),
-            marks,
-            phase,
+            links: Links::alone(Place::Flow(slot).into()),
+            account,
             generation,
+            key: probe.key,
+            last_seen: now,
+            traffic: PerDirection::both(Traffic::default()),
+            latest: PerDirection::both(Latest::NONE),
+            phase,
+            marks,
             state,
         };
         entry.count(seen.direction, seen.length, seen.flags);
-        let kept =
-            self.envelopes.remember(slot, &mut entry, seen.direction, seen.outer, seen.envelope);
+        let kept = self.envelopes.remember(
+            slot,
+            &mut entry.latest,
+            seen.direction,
+            seen.outer,
+            seen.envelope,
+        );
         if !kept {
             self.counters.headers_dropped = self.counters.headers_dropped.wrapping_add(1);
         }
@@ -155,26 +158,64 @@ impl<S> FlowTable<S> {
         while looked_at < at_most {
             let Some(node) = self.store.due(now) else { break };
             looked_at = looked_at.saturating_add(1);
-            let (slot, timer) = match node.place() {
-                Place::Flow(slot) => (Some(slot), false),
-                Place::Timer(account, kind) => (self.store.first_idle(account, kind), true),
-                _ => (None, false),
-            };
-            let Some((slot, deadline)) =
-                slot.and_then(|slot| Some((slot, self.deadline_of(slot)?)))
-            else {
-                continue;
-            };
-            if timer || deadline > now {
-                self.store.schedule(node, deadline);
-            }
-            if deadline <= now {
-                self.end(slot, EndReason::Idle, ended);
+            match node.place() {
+                Place::Flow(slot) => match self.deadline_of(slot) {
+                    Some(deadline) if deadline > now => self.store.schedule(node, deadline),
+                    _ => self.end(slot, EndReason::Idle, ended),
+                },
+                Place::Timer(account, kind) => {
+                    // The list's first ones; it waits again for the first that has not expired.
+                    let mut ahead = 0;
+                    while let Some(slot) = self.store.first_idle(account, kind) {
+                        let Some(deadline) = self.deadline_of(slot) else { break };
+                        if deadline > now || looked_at > at_most {
+                            self.store.schedule(node, deadline);
+                            break;
+                        }
+                        if ahead == 0 {
+                            self.fetch_ended(slot);
+                            ahead = AHEAD;
+                        }
+                        ahead = ahead.saturating_sub(1);
+                        looked_at = looked_at.saturating_add(1);
+                        self.end(slot, EndReason::Idle, ended);
+                    }
+                }
+                _ => {}
             }
         }
-        looked_at
+        looked_at.min(at_most)
     }
 
+    /// Reads what will be written when a flow and those behind it in its list end, so that the memory accesses
+    /// overlap.
+    fn fetch_ended(&self, slot: u32) {
+        let mut read = 0;
+        let mut next = Some(slot);
+        for _ in 0..AHEAD {
+            let Some(entry) = next.and_then(|slot| self.store.get(slot)) else { break };
+            read ^= self.index.touch(Index::short(self.seed.hash(&entry.key)));
+            next = match entry.links.next().place() {
+                Place::Flow(slot) => Some(slot),
+                _ => None,
+            };
+        }
+        core::hint::black_box(read);
+    }
+
+    /// Ends a flow apart from the path of packets that go on.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn end_apart(
+        &mut self,
+        slot: u32,
+        reason: EndReason,
+        ended: &mut impl FnMut(EndedFlow<S>),
+    ) {
+        self.end(slot, reason, ended);
+    }
+
+    #[inline]
     pub(super) fn end(
         &mut self,
         slot: u32,
@@ -186,14 +227,14 @@ impl<S> FlowTable<S> {
         }
     }
 
+    #[inline]
     pub(super) fn take(&mut self, slot: u32, reason: EndReason) -> Option<EndedFlow<S>> {
-        let key = self.store.get(slot)?.key;
-        let kind: Option<Evictable> = self.store.get(slot)?.phase.evictable();
-        let account = self.store.accounts.find(&self.seed, key.endpoint())?;
+        let entry = self.store.get(slot)?;
+        let (account, kind) = (entry.account, entry.phase.evictable());
+        self.index.remove(Index::short(self.seed.hash(&entry.key)), slot);
         self.store.leave(slot, account, kind);
-        self.index.remove(Index::short(self.seed.hash(&key)), slot);
         let mut entry = self.store.take(slot)?;
-        self.envelopes.forget(slot, &mut entry);
+        self.envelopes.forget(slot, &mut entry.latest);
         let own = self.store.accounts.get_mut(account)?;
         own.flows = own.flows.saturating_sub(1);
         if own.flows == 0 {

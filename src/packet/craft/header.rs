@@ -8,13 +8,17 @@ const HOP_LIMIT: u8 = 64;
 
 /// The IP header of a packet made here: nothing but the fixed part. IPv4 with DF, which makes it an atomic
 /// datagram whose identification of zero means nothing (RFC 6864 §4.1).
-pub(super) struct IpHeader {
+pub(in crate::packet) struct IpHeader {
     bytes: [u8; Ipv6Packet::HEADER_LEN],
     length: usize,
 }
 
 impl IpHeader {
-    pub(super) fn new(addresses: Addresses, protocol: IpProtocol, payload_len: u16) -> Self {
+    pub(in crate::packet) fn new(
+        addresses: Addresses,
+        protocol: IpProtocol,
+        payload_len: u16,
+    ) -> Self {
         const DONT_FRAGMENT: u8 = 0x40;
 
         let mut bytes = [0; Ipv6Packet::HEADER_LEN];
@@ -40,13 +44,13 @@ impl IpHeader {
         Self { bytes, length }
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(in crate::packet) fn bytes(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or_default()
     }
 }
 
 /// The length of an IP header between these addresses.
-pub(super) const fn header_len(addresses: Addresses) -> usize {
+pub(in crate::packet) const fn header_len(addresses: Addresses) -> usize {
     match addresses {
         Addresses::V4 { .. } => Ipv4Packet::MIN_HEADER_LEN,
         Addresses::V6 { .. } => Ipv6Packet::HEADER_LEN,
@@ -54,7 +58,11 @@ pub(super) const fn header_len(addresses: Addresses) -> usize {
 }
 
 /// A sum that starts with the pseudo header.
-pub(super) fn pseudo_header(addresses: Addresses, protocol: IpProtocol, length: u16) -> Checksum {
+pub(in crate::packet) fn pseudo_header(
+    addresses: Addresses,
+    protocol: IpProtocol,
+    length: u16,
+) -> Checksum {
     let mut sum = Checksum::new();
     match addresses {
         Addresses::V4 { source, destination } => {

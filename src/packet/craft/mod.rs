@@ -23,6 +23,7 @@ mod prohibited;
 mod reset;
 
 pub use error::CraftError;
+pub(super) use header::{IpHeader, header_len, pseudo_header};
 pub use prohibited::Prohibited;
 pub use reset::Reset;
 
