@@ -226,7 +226,7 @@ fn bad_outer_headers_are_no_business_of_the_engine() {
     let mut found = Vec::new();
     let report = replay(&bytes)
         .run(&mut engine, |packet| {
-            found.extend(packet.datagram.err().map(|error| (packet.number, error)))
+            found.extend(packet.datagram.err().map(|error| (packet.number, error)));
         })
         .unwrap();
     assert_eq!(engine.counters().received, report.received - 1);
