@@ -2,14 +2,15 @@ use core::fmt;
 use core::time::Duration;
 
 use crate::Timestamp;
-use crate::engine::{Datagram, Event, Outcome};
-use crate::gwlb::{Envelope, OuterError, Profile};
-use crate::packet::FiveTuple;
+use crate::engine::{Datagram, Event, Outcome, Settings};
+use crate::flow::{PacketFlow, Relation};
+use crate::gwlb::{Envelope, OuterError};
+use crate::inspect::ParsedPacket;
 
 /// A packet of a capture, and what became of it.
 ///
 /// Its [`Display`](fmt::Display) is a line for a person: frame number, seconds since the first GENEVE packet, endpoint,
-/// the inner 5-tuple, outcome.
+/// the ends of its flow as it goes, outcome.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct JudgedPacket<'a> {
@@ -23,7 +24,7 @@ pub struct JudgedPacket<'a> {
     pub outcome: Outcome,
     /// The datagram, as edited if it was edited; or why the outer headers make none, so that no engine saw it.
     pub datagram: Result<&'a Datagram<'a>, OuterError>,
-    pub(super) profile: &'a Profile,
+    pub(super) settings: &'a Settings,
     pub(super) events: &'a [Event],
     /// Its place in the burst.
     pub(super) place: usize,
@@ -32,12 +33,14 @@ pub struct JudgedPacket<'a> {
 impl<'a> JudgedPacket<'a> {
     /// What the load balancer says of it, `None` where that cannot be read.
     pub fn envelope(&self) -> Option<Envelope<'a>> {
-        Envelope::parse(self.datagram.ok()?.payload(), self.profile).ok()
+        Envelope::parse(self.datagram.ok()?.payload(), &self.settings.profile).ok()
     }
 
-    /// The ends of the inner packet, by its own headers, `None` where they cannot be read.
-    pub fn five_tuple(&self) -> Option<FiveTuple> {
-        FiveTuple::parse(self.envelope()?.inner()).ok()
+    /// The flow that it belongs to, by the packet alone (of the innermost packet, where there are tunnels inside); a
+    /// fragment after the first has no ports here. `None` where it does not parse.
+    pub fn flow(&self) -> Option<PacketFlow> {
+        let parsed = ParsedPacket::of(self.envelope()?, &self.settings.groups).ok()?;
+        Some(*parsed.flow())
     }
 
     /// What happened on its account: alerts, exceptions that people should know of.
@@ -53,8 +56,11 @@ impl fmt::Display for JudgedPacket<'_> {
         if let Some(envelope) = self.envelope() {
             write!(f, "  {}", envelope.endpoint())?;
         }
-        if let Some(tuple) = self.five_tuple() {
-            write!(f, "  {tuple}")?;
+        if let Some(PacketFlow { key, direction, relation, .. }) = self.flow() {
+            write!(f, "  {}", key.five_tuple(direction))?;
+            if relation == Relation::IcmpError {
+                write!(f, " (ICMP error about it)")?;
+            }
         }
         write!(f, "  {}", self.outcome)?;
         match self.outcome.exception {

@@ -201,7 +201,7 @@ impl<'e, I: Inspector, X: Rewriter, F> Run<'e, I, X, F> {
                     .map_or(Duration::ZERO, |start| last.saturating_since(start)),
                 outcome,
                 datagram,
-                profile: &self.engine.settings().profile,
+                settings: self.engine.settings(),
                 events: self.output.events(),
                 place,
             })?;

@@ -5,13 +5,12 @@ use std::io::{self, Write};
 use anyhow::{Context, Result};
 use clap::Args;
 use gwlb_geneve::engine::Explanation;
-use gwlb_geneve::flow::{Direction, Relation};
 use gwlb_geneve::runtime::{ExplainedPacket, Replay};
 use serde::Serialize;
 
 use crate::decode::time;
 use crate::setup::Setup;
-use crate::verdict::{Alerted, Decision, Flow, Vote, alerts};
+use crate::verdict::{Alerted, Decision, Flow, Vote, alerts, relation};
 use crate::{Input, capture};
 
 #[derive(Args)]
@@ -92,12 +91,8 @@ impl From<&Explanation> for Judged {
         });
         Self {
             endpoint: flow.map(|(key, ..)| key.endpoint().to_string()),
-            flow: flow
-                .map(|(key, direction, _): (_, Direction, _)| key.five_tuple(direction).into()),
-            relation: flow.map(|(.., relation)| match relation {
-                Relation::Own => "own",
-                Relation::IcmpError => "icmp-error",
-            }),
+            flow: flow.map(|(key, direction, _)| key.five_tuple(direction).into()),
+            relation: flow.map(|(.., it)| relation(it)),
             standing: explanation.standing.to_string(),
             votes: votes.collect(),
         }

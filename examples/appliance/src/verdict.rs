@@ -1,7 +1,8 @@
 //! What became of a packet, as JSON. A contract: fields are added, never renamed.
 
 use gwlb_geneve::engine::{Event, EventKind, Outcome};
-use gwlb_geneve::inspect::{Severity, Verdict};
+use gwlb_geneve::flow::Relation;
+use gwlb_geneve::inspect::{Scope, Severity, Verdict};
 use gwlb_geneve::packet::FiveTuple;
 use gwlb_geneve::runtime::JudgedPacket;
 use serde::Serialize;
@@ -17,6 +18,8 @@ pub(crate) struct Judged {
     endpoint: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     flow: Option<Flow>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    relation: Option<&'static str>,
     #[serde(flatten)]
     outcome: Decision,
     alerts: Vec<Alerted>,
@@ -67,11 +70,13 @@ pub(crate) struct Said {
 
 impl From<&JudgedPacket<'_>> for Judged {
     fn from(packet: &JudgedPacket<'_>) -> Self {
+        let flow = packet.flow();
         Self {
             packet: packet.number,
             time: time(packet.time),
             endpoint: packet.envelope().map(|envelope| envelope.endpoint().to_string()),
-            flow: packet.five_tuple().map(Flow::from),
+            flow: flow.map(|flow| flow.key.five_tuple(flow.direction).into()),
+            relation: flow.map(|flow| relation(flow.relation)),
             outcome: packet.outcome.into(),
             alerts: alerts(packet.events()),
         }
@@ -100,11 +105,19 @@ impl From<Verdict> for Said {
         Self {
             action: verdict.action().to_string(),
             scope: match verdict.scope() {
-                gwlb_geneve::inspect::Scope::Packet => "packet",
-                gwlb_geneve::inspect::Scope::Flow => "flow",
+                Scope::Packet => "packet",
+                Scope::Flow => "flow",
             },
             reason: verdict.reason().name(),
         }
+    }
+}
+
+/// How a packet belongs to its flow.
+pub(crate) const fn relation(relation: Relation) -> &'static str {
+    match relation {
+        Relation::Own => "own",
+        Relation::IcmpError => "icmp-error",
     }
 }
 

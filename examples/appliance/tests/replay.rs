@@ -164,11 +164,11 @@ fn explanations_and_verdicts_agree() {
         let number = verdict["packet"].to_string();
         let output = appliance(&[&["explain", "--packet", &number], &arguments[..]].concat());
         let explained = &lines(&stdout(&output))[0];
-        for field in ["packet", "time", "disposition", "reason", "exception", "alerts"] {
-            assert_eq!(explained[field], verdict[field], "{field} of {number}: {explained}");
-        }
-        if verdict["disposition"] == "forward" {
-            assert_eq!(explained["flow"], verdict["flow"], "{explained}");
+        for (field, value) in verdict.as_object().expect("an object") {
+            // What does not parse has an endpoint at most.
+            if field != "endpoint" || verdict.get("flow").is_some() {
+                assert_eq!(&explained[field], value, "{field} of {number}: {explained}");
+            }
         }
     }
     let text_of = |number| {
