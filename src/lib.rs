@@ -5,31 +5,36 @@
 //! on UDP port 6081, and expects it back in the same wrapping. This crate is what such an appliance is
 //! built from.
 //!
-//! ```
-//! use gwlb_geneve::gwlb::{Envelope, Outer, Profile, Reply, ReplyPolicy};
-//! use gwlb_geneve::packet::FiveTuple;
+//! An inspector, and a capture that it is tried on:
 //!
-//! /// The answer to a datagram that came to UDP port 6081, unless it is for telnet.
-//! fn answer<'a>(outer: &Outer, payload: &'a [u8]) -> Option<Reply<'a>> {
-//!     let envelope = Envelope::parse(payload, &Profile::AWS).ok()?;
-//!     let flow = FiveTuple::parse(envelope.inner()).ok()?;
-//!     println!("{} {} {flow}", envelope.endpoint(), envelope.cookie());
-//!     if flow.ports.is_some_and(|ports| ports.destination == 23) {
-//!         return None;
-//!     }
-//!     envelope.reply(outer, &ReplyPolicy::default()).ok()
+#![cfg_attr(feature = "capture", doc = "```standalone_crate")]
+#![cfg_attr(not(feature = "capture"), doc = "```ignore")]
+//! use std::error::Error;
+//!
+//! use gwlb_geneve::engine::{Engine, Settings};
+//! use gwlb_geneve::inspect::{Reason, Verdict, packet_fn};
+//! use gwlb_geneve::runtime::Replay;
+//!
+//! const TELNET: Reason = Reason::new("telnet");
+//!
+//! fn main() -> Result<(), Box<dyn Error>> {
+//!     let no_telnet = || {
+//!         packet_fn("no-telnet", |packet, _| match packet.five_tuple().ports {
+//!             Some(ports) if ports.destination == 23 => Verdict::reject(TELNET),
+//!             _ => Verdict::PASS,
+//!         })
+//!     };
+//!     let mut engine = Engine::new(Settings::default(), no_telnet)?;
+//!     let capture = std::env::args().nth(1).unwrap_or("tests/captures/http.pcapng".into());
+//!     let report = Replay::open(capture)?.run(&mut engine, |packet| println!("{packet}"))?;
+//!     println!("{report}");
+//! #   assert_eq!((report.received, report.forwarded, report.dropped()), (41, 38, 3));
+//!     Ok(())
 //! }
-//! # let geneve = [
-//! #     8, 0, 8, 0, 0, 0, 0, 0, 1, 8, 1, 2, 0, 0, 0, 0, 0, 0, 0, 1,
-//! #     1, 8, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0, 1, 8, 3, 1, 0, 0, 0, 1,
-//! # ];
-//! # let ip = |protocol| [0x45, 0, 0, 28, 0, 0, 0, 0, 64, protocol, 0, 0, 10, 1, 0, 1, 10, 2, 0, 2];
-//! # let outer = Outer::new(([10, 0, 0, 1].into(), 49_152), ([10, 0, 0, 2].into(), 6081));
-//! # let ping = [&geneve[..], &ip(1), &[8, 0, 0, 0, 0, 1, 0, 1]].concat();
-//! # assert!(answer(&outer, &ping).is_some(), "what has no ports is not for telnet");
-//! # let telnet = [&geneve[..], &ip(17), &[0x9c, 0x40, 0, 23, 0, 8, 0, 0]].concat();
-//! # assert!(answer(&outer, &telnet).is_none());
 //! ```
+//!
+//! The same engine judges what comes from the network. It does no I/O: [`gwlb::Outer`] and a payload make an
+//! `engine::Datagram`, and its reply says which bytes go back.
 //!
 //! # The map
 //!
@@ -42,14 +47,18 @@
 //!              editing; crafted RST / ICMP
 //!   capture/   pcap and pcapng files, in and out
 //!   flow/      who talks to whom: key, hashes, bounded expiring table
-//!   inspect/   the Inspector trait, Verdict, Context, composition
+//!   inspect/   the Inspector trait, Verdict, Context, composition, exception policy
 //!   inspectors/
 //!              ready-made inspectors: access list
+//!   engine/    sans-IO heart: datagrams in, dispositions and injected packets out. Owns flow table and policy,
+//!              counts everything
+//!   config/    the TOML form of all this
+//!   runtime/   an engine at work: a capture through it, judged or explained
 //! ```
 //!
 //! [`geneve`] and [`packet`] stand on the ground; [`gwlb`] stands on both, `capture` on [`packet`], [`flow`] on
-//! [`packet`] and [`gwlb`], `inspect` on [`flow`], `inspectors` on `inspect`. No import runs
-//! upward.
+//! [`packet`] and [`gwlb`], `inspect` on [`flow`], `inspectors` on `inspect`, `engine` on all of these but `capture` and
+//! `inspectors`; `config` and `runtime` put them together. No import runs upward.
 //!
 //! # What holds everywhere
 //!
@@ -58,18 +67,22 @@
 //! * **Nothing is copied, nothing is allocated** to parse, to build into a slice, or to answer.
 //! * **What is not understood is kept.** Unknown options, their order and reserved bits come back in a reply
 //!   byte for byte.
+//! * **One packet, one outcome.** What the engine forwards unedited has not a byte changed; what it does not forward
+//!   has a reason, and all of it is counted. The same packets with the same time stamps bring about the same outcomes.
+//! * **Memory has a cap**, reserved when an engine is made; but for what inspectors keep for themselves.
 //! * **No unsafe code**, no index and no arithmetic that could panic on what the network sends.
 //!
 //! # Features
 //!
 //! | feature | what it adds | needs |
 //! |---|---|---|
-//! | `std` (default) | what needs an operating system; `alloc` | |
+//! | `std` (default) | `engine`, and what else needs an operating system; `alloc` | |
 //! | `alloc` | building into [`bytes::BufMut`], packets that own their buffer, flow tables, inspectors | a global allocator |
-//! | `capture` | `capture`: reading and writing pcap and pcapng files | `std` |
+//! | `capture` | `capture`: reading and writing pcap and pcapng files; `runtime`: replaying them | `std` |
 //! | `community-id` | the Community ID of flows | |
-//! | `config` | access lists from TOML, with errors that say line and column | `std` |
+//! | `config` | `config`: configurations and access lists from TOML, with errors that say line and column | `std` |
 //! | `full` | all of it | |
+//! | `faults` | faults on request in the engine, for tests; not part of `full` | `std` |
 //!
 //! Without default features [`geneve`], [`gwlb`], [`packet`] and the keys and hashes of [`flow`] are `no_std` and need
 //! no allocator.
@@ -104,6 +117,8 @@ pub use time::Timestamp;
 
 #[cfg(feature = "capture")]
 pub mod capture;
+#[cfg(feature = "config")]
+pub mod config;
 #[cfg(feature = "std")]
 pub mod engine;
 pub mod flow;
@@ -114,3 +129,5 @@ pub mod inspect;
 #[cfg(feature = "alloc")]
 pub mod inspectors;
 pub mod packet;
+#[cfg(feature = "capture")]
+pub mod runtime;

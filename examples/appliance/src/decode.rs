@@ -6,18 +6,18 @@ use std::net::IpAddr;
 
 use anyhow::Result;
 use clap::Args;
-use gwlb_geneve::capture;
+use gwlb_geneve::capture::Packet;
 use gwlb_geneve::geneve;
 use gwlb_geneve::gwlb::{Envelope, EnvelopeError, Outer, OuterError, Profile};
 use gwlb_geneve::packet::{
     ChecksumStatus, EthernetFrame, FiveTuple, IpPacket, IpProtocol, Layer, ParseError,
     QuotedPacket, Transport, UdpDatagram,
 };
+use gwlb_geneve::runtime::{Frame, FrameCounters};
 use gwlb_geneve::{EtherType, Timestamp};
 use serde::Serialize;
 
-use crate::capture::{Capture, is_geneve};
-use crate::{Input, say};
+use crate::{Input, capture, say};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -29,13 +29,12 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let mut capture = Capture::open(&options.input.file)?;
+    let mut frames = capture::open(&options.input)?;
     let mut out = BufWriter::new(io::stdout().lock());
-    let (mut geneve, mut bad) = (0_u64, 0_u64);
-    capture.walk(|captured, ip| {
-        let Some(ip) = ip.filter(|ip| is_geneve(ip, &options.input.ports)) else { return Ok(()) };
-        let record = Record::of(captured, ip);
-        geneve += 1;
+    let mut bad = 0_u64;
+    while let Some(frame) = frames.next_frame() {
+        let Frame::Geneve { captured, ip } = frame else { continue };
+        let record = Record::of(&captured, ip);
         bad += u64::from(record.error.is_some());
         if options.json {
             serde_json::to_writer(&mut out, &record).map_err(io::Error::from)?;
@@ -43,18 +42,17 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         } else {
             writeln!(out, "{record}")?;
         }
-        Ok(())
-    })?;
+    }
     out.flush()?;
-    if !capture.is_hopeless() {
-        let other = capture.packets - geneve;
+    let counters = *frames.counters();
+    if !capture::is_hopeless(&counters) {
+        let FrameCounters { geneve, other, unreadable, .. } = counters;
         say(&format!(
-            "{} packets: {geneve} GENEVE, {bad} of them with errors; {other} other; {} unreadable",
-            capture.packets + capture.unreadable,
-            capture.unreadable
+            "{} packets: {geneve} GENEVE, {bad} of them with errors; {other} other; {unreadable} unreadable",
+            counters.all(),
         ));
     }
-    capture.finish()
+    capture::finish(&options.input.file, &counters, frames.into_problems())
 }
 
 /// A GENEVE packet, layer by layer as far as they go. The JSON form is a contract: fields are added, never renamed.
@@ -77,7 +75,7 @@ struct Record {
 }
 
 #[derive(Serialize)]
-struct Ends {
+pub(crate) struct Ends {
     src: IpAddr,
     dst: IpAddr,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -137,7 +135,7 @@ struct Problem {
 }
 
 impl Record {
-    fn of(captured: &capture::Packet<'_>, ip: &[u8]) -> Self {
+    fn of(captured: &Packet<'_>, ip: &[u8]) -> Self {
         let mut record = Self {
             packet: captured.number,
             time: time(captured.timestamp),
@@ -331,7 +329,7 @@ impl From<&Envelope<'_>> for Gwlb {
 }
 
 /// RFC 3339 in UTC, to the nanosecond.
-fn time(timestamp: Timestamp) -> String {
+pub(crate) fn time(timestamp: Timestamp) -> String {
     match jiff::Timestamp::from_nanosecond(i128::from(timestamp.as_nanos())) {
         Ok(time) => format!("{time:.9}"),
         Err(_) => format!("{}ns", timestamp.as_nanos()),

@@ -2,7 +2,10 @@
 
 mod capture;
 mod decode;
+mod explain;
 mod replay;
+mod setup;
+mod verdict;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -23,6 +26,8 @@ enum Command {
     Decode(decode::Options),
     /// Run the GENEVE datagrams of a capture through the appliance and count what comes out.
     Replay(replay::Options),
+    /// Say why a packet of a capture is treated as it is.
+    Explain(explain::Options),
 }
 
 /// What every command that reads a capture takes.
@@ -40,6 +45,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Decode(options) => decode::run(&options),
         Command::Replay(options) => replay::run(&options),
+        Command::Explain(options) => explain::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,68 +1,91 @@
 //! `appliance replay`: a capture through the appliance, as if it came from the network.
 
-use std::collections::{BTreeMap, HashSet};
-use std::fmt;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
-use gwlb_geneve::Timestamp;
-use gwlb_geneve::capture::{Format, LinkType, Writer};
-use gwlb_geneve::flow::{FlowKey, FlowSeed, FragmentMap, PacketFlow, Relation, Resolved};
-use gwlb_geneve::gwlb::{EndpointId, Envelope, Outer, Profile, Reply, ReplyPolicy};
-use gwlb_geneve::packet::IpPacket;
-use serde::{Serialize, Serializer};
+use gwlb_geneve::capture::{Format, Writer};
+use gwlb_geneve::engine::{Engine, EventKind};
+use gwlb_geneve::inspect::Chain;
+use gwlb_geneve::runtime::{EndpointCounters, JudgedPacket, Replay, Report};
+use serde::Serialize;
+use serde_json::{Map, Value};
 
-use crate::Input;
-use crate::capture::{Capture, is_geneve};
+use crate::setup::Setup;
+use crate::verdict::Judged;
+use crate::{Input, capture};
 
 #[derive(Args)]
 pub(crate) struct Options {
     #[command(flatten)]
     input: Input,
-    /// Write the replies as they would leave, as IP packets into a pcapng file.
+    #[command(flatten)]
+    setup: Setup,
+    /// Show what becomes of each packet, a line for each.
+    #[arg(long)]
+    verdicts: bool,
+    /// Write what would be sent, in its order, as IP packets into a pcapng file.
     #[arg(long, value_name = "OUT.pcapng")]
     write: Option<PathBuf>,
-    /// Print the result as one JSON object.
+    /// Print the result, and each verdict, as one JSON object a line.
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let mut capture = Capture::open(&options.input.file)?;
-    let replies = match &options.write {
-        Some(out) => Some(create(out, &options.input.file)?),
-        None => None,
-    };
-    let mut replay = Replay::new(replies)?;
+    let mut engine = options.setup.engine()?;
+    let replay = Replay::new(capture::open(&options.input)?);
+    let mut out = BufWriter::new(io::stdout().lock());
     let started = Instant::now();
-    let mut other = 0;
-    capture.walk(|captured, ip| match ip.filter(|ip| is_geneve(ip, &options.input.ports)) {
-        Some(ip) => replay.datagram(captured.timestamp, ip),
-        None => {
-            other += 1;
-            Ok(())
+    let each = |packet: &JudgedPacket<'_>| match options.verdicts {
+        true => show(&mut out, packet, options.json),
+        false => Ok(()),
+    };
+    let report = match &options.write {
+        None => replay.try_run(&mut engine, each),
+        Some(file) => {
+            let replies = create(file, &options.input.file)?;
+            replay.write_to(replies).try_run(&mut engine, each)
         }
-    })?;
-    let mut report = replay.finish()?;
-    report.elapsed = started.elapsed();
-    report.packets = capture.packets + capture.unreadable;
-    report.unreadable = capture.unreadable;
-    report.other = other;
-    if !capture.is_hopeless() {
-        let mut out = BufWriter::new(io::stdout().lock());
+    }?;
+    let elapsed = started.elapsed();
+    if !capture::is_hopeless(&report.frames) {
         if options.json {
-            serde_json::to_writer(&mut out, &report).map_err(io::Error::from)?;
+            serde_json::to_writer(&mut out, &Summary::of(&report, &engine, elapsed))
+                .map_err(io::Error::from)?;
             writeln!(out)?;
         } else {
-            write!(out, "{report}")?;
+            let seconds = elapsed.as_secs_f64().max(1e-9);
+            let rate = report.frames.all() as f64 / seconds;
+            writeln!(out, "{report}\n")?;
+            writeln!(
+                out,
+                "{:<40} {seconds:>12.6}\n{:<40} {rate:>12.0}",
+                "seconds", "packets a second"
+            )?;
         }
-        out.flush()?;
     }
-    capture.finish()
+    out.flush()?;
+    capture::finish(&options.input.file, &report.frames, report.problems)
+}
+
+/// A line for a packet, and one for each alert that it brought about.
+fn show(out: &mut impl Write, packet: &JudgedPacket<'_>, json: bool) -> Result<()> {
+    if json {
+        serde_json::to_writer(&mut *out, &Judged::from(packet)).map_err(io::Error::from)?;
+        writeln!(out)?;
+        return Ok(());
+    }
+    writeln!(out, "{packet}")?;
+    for event in packet.events() {
+        if let EventKind::Alert(alert) = &event.what {
+            writeln!(out, "{:>5}  {}: {}", "!", alert.name, alert.message)?;
+        }
+    }
+    Ok(())
 }
 
 type Replies = Writer<BufWriter<File>>;
@@ -88,90 +111,9 @@ fn is_same_file(a: &Path, b: &Path) -> bool {
     a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
 }
 
-struct Replay {
-    report: Report,
-    flows: HashSet<FlowKey>,
-    fragments: FragmentMap,
-    replies: Option<Replies>,
-}
-
-impl Replay {
-    fn new(replies: Option<Replies>) -> Result<Self> {
-        Ok(Self {
-            report: Report::default(),
-            flows: HashSet::new(),
-            fragments: FragmentMap::new(FRAGMENTED, FlowSeed::random())?,
-            replies,
-        })
-    }
-
-    /// One datagram in, exactly one outcome counted.
-    fn datagram(&mut self, time: Timestamp, ip: &[u8]) -> Result<()> {
-        self.report.received += 1;
-        match self.judge(time, ip) {
-            Ok(reply) => {
-                self.report.forwarded += 1;
-                if let Some(replies) = &mut self.replies {
-                    let mut bytes = vec![0; reply.len()];
-                    reply.write_to(&mut bytes)?;
-                    let len = u32::try_from(bytes.len())?;
-                    replies.write_packet(time, LinkType::IPV4, len, &bytes)?;
-                }
-            }
-            Err(reason) => *self.report.dropped.entry(reason).or_default() += 1,
-        }
-        Ok(())
-    }
-
-    /// The reply to an outer IP packet, or the reason why there is none.
-    fn judge<'a>(&mut self, time: Timestamp, ip: &'a [u8]) -> Result<Reply<'a>, &'static str> {
-        let (outer, payload) = Outer::parse(ip).map_err(|error| error.reason())?;
-        let envelope = Envelope::parse(payload, &Profile::AWS).map_err(|error| error.reason())?;
-        let endpoint = self.report.endpoint(envelope.endpoint());
-        endpoint.received += 1;
-        endpoint.bytes += envelope.inner().len() as u64;
-        let inner = IpPacket::parse(envelope.inner()).map_err(|error| error.reason())?;
-        if matches!(inner, IpPacket::V4(ipv4) if !ipv4.verify_checksum()) {
-            return Err("ipv4-header-checksum");
-        }
-        inner.check_whole().map_err(|error| error.reason())?;
-        let flow = PacketFlow::of(envelope.endpoint(), &inner).map_err(|error| error.reason())?;
-        // Whose first fragment was not seen, and an error about a flow that was not, are no flows of their own.
-        if let Resolved::Flow(PacketFlow { key, relation: Relation::Own, .. }) =
-            self.fragments.resolve(flow, time)
-        {
-            if self.flows.len() < MOST_FLOWS {
-                self.flows.insert(key);
-            } else if !self.flows.contains(&key) {
-                self.report.packets_of_further_flows += 1;
-            }
-        }
-        let reply =
-            envelope.reply(&outer, &ReplyPolicy::default()).map_err(|error| error.reason())?;
-        self.report.endpoint(envelope.endpoint()).forwarded += 1;
-        Ok(reply)
-    }
-
-    fn finish(mut self) -> Result<Report> {
-        if let Some(replies) = self.replies {
-            replies.finish().context("cannot write the replies")?;
-        }
-        self.report.flows = self.flows.len();
-        Ok(self.report)
-    }
-}
-
-/// Flows that are told apart, and endpoints: what is beyond is counted together, so that no capture can use up the
-/// memory.
-const MOST_FLOWS: usize = 4 << 20;
-const MOST_ENDPOINTS: usize = 10_000;
-
-/// Datagrams in fragments that are remembered at a time.
-const FRAGMENTED: usize = 65_536;
-
-/// What a replay counted: `received = forwarded + dropped`.
-#[derive(Default, Serialize)]
-struct Report {
+/// The report as JSON. A contract: fields are added, never renamed.
+#[derive(Serialize)]
+struct Summary {
     /// Packets in the file.
     packets: u64,
     /// Those that could not be read.
@@ -180,79 +122,57 @@ struct Report {
     other: u64,
     received: u64,
     forwarded: u64,
-    dropped: BTreeMap<&'static str, u64>,
-    #[serde(serialize_with = "as_text")]
-    endpoints: BTreeMap<EndpointId, Endpoint>,
+    edited: u64,
+    would: u64,
+    dropped: Map<String, Value>,
+    /// Of those dropped.
+    rejected: u64,
+    injected: u64,
+    sent: u64,
+    send_failed: u64,
+    exceptions: Map<String, Value>,
+    flows: u64,
+    flows_refused: u64,
+    alerts: u64,
+    endpoints: Map<String, Value>,
     /// All endpoints beyond the first ten thousand.
-    further_endpoints: Endpoint,
-    flows: usize,
-    /// Packets of flows beyond the first four million, which were not told apart.
-    packets_of_further_flows: u64,
-    #[serde(rename = "seconds", serialize_with = "as_seconds")]
-    elapsed: Duration,
+    further_endpoints: Value,
+    /// Bytes of memory that flows and fragments may take.
+    memory: usize,
+    seconds: f64,
 }
 
-#[derive(Default, Serialize)]
-struct Endpoint {
-    received: u64,
-    forwarded: u64,
-    /// Of inner packets.
-    bytes: u64,
-}
-
-impl Report {
-    fn endpoint(&mut self, id: EndpointId) -> &mut Endpoint {
-        if self.endpoints.len() < MOST_ENDPOINTS || self.endpoints.contains_key(&id) {
-            self.endpoints.entry(id).or_default()
-        } else {
-            &mut self.further_endpoints
+impl Summary {
+    fn of(report: &Report, engine: &Engine<Chain>, elapsed: Duration) -> Self {
+        let endpoint = |counters: &EndpointCounters| {
+            let EndpointCounters { received, forwarded, bytes, .. } = counters;
+            serde_json::json!({ "received": received, "forwarded": forwarded, "bytes": bytes })
+        };
+        let counts = |(name, count): (String, &u64)| (name, Value::from(*count));
+        let dropped = report.dropped.iter().map(|(reason, count)| (reason.to_string(), count));
+        let exceptions = report.exceptions.iter().map(|(class, count)| (class.to_string(), count));
+        let endpoints = report.endpoints.iter().map(|(id, it)| (id.to_string(), endpoint(it)));
+        Self {
+            packets: report.frames.all(),
+            unreadable: report.frames.unreadable,
+            other: report.frames.other,
+            received: report.received,
+            forwarded: report.forwarded,
+            edited: report.edited,
+            would: report.would,
+            dropped: dropped.map(counts).collect(),
+            rejected: report.rejected,
+            injected: report.injected,
+            sent: report.sent,
+            send_failed: report.send_failed,
+            exceptions: exceptions.map(counts).collect(),
+            flows: report.flows,
+            flows_refused: report.flows_refused,
+            alerts: report.alerts,
+            endpoints: endpoints.collect(),
+            further_endpoints: endpoint(&report.further_endpoints),
+            memory: engine.memory(),
+            seconds: elapsed.as_secs_f64(),
         }
-    }
-}
-
-fn as_text<S: Serializer>(map: &BTreeMap<EndpointId, Endpoint>, to: S) -> Result<S::Ok, S::Error> {
-    to.collect_map(map.iter().map(|(id, endpoint)| (id.to_string(), endpoint)))
-}
-
-fn as_seconds<S: Serializer>(elapsed: &Duration, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_f64(elapsed.as_secs_f64())
-}
-
-/// The table for a person.
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.elapsed.as_secs_f64().max(1e-9);
-        writeln!(f, "{:<40} {:>12}", "packets in the file", self.packets)?;
-        if self.unreadable > 0 {
-            writeln!(f, "{:<40} {:>12}", "  unreadable", self.unreadable)?;
-        }
-        writeln!(f, "{:<40} {:>12}", "  not GENEVE", self.other)?;
-        writeln!(f, "{:<40} {:>12}", "received", self.received)?;
-        writeln!(f, "{:<40} {:>12}", "forwarded", self.forwarded)?;
-        writeln!(f, "{:<40} {:>12}", "dropped", self.dropped.values().sum::<u64>())?;
-        for (reason, count) in &self.dropped {
-            writeln!(f, "{:<40} {count:>12}", format!("  {reason}"))?;
-        }
-        writeln!(f, "{:<40} {:>12}", "flows seen", self.flows)?;
-        if self.packets_of_further_flows > 0 {
-            let further = self.packets_of_further_flows;
-            writeln!(f, "{:<40} {further:>12}", "  packets of further flows")?;
-        }
-        writeln!(f, "{:<40} {:>12.6}", "seconds", seconds)?;
-        writeln!(f, "{:<40} {:>12.0}", "packets a second", self.packets as f64 / seconds)?;
-        if !self.endpoints.is_empty() {
-            writeln!(f)?;
-            let header = ["endpoint", "received", "forwarded", "inner bytes"];
-            writeln!(f, "{:<27} {:>12} {:>12} {:>14}", header[0], header[1], header[2], header[3])?;
-        }
-        for (id, endpoint) in &self.endpoints {
-            let Endpoint { received, forwarded, bytes } = endpoint;
-            writeln!(f, "{:<27} {received:>12} {forwarded:>12} {bytes:>14}", id.to_string())?;
-        }
-        let Endpoint { received, forwarded, bytes } = self.further_endpoints;
-        if received > 0 {
-            writeln!(f, "{:<27} {received:>12} {forwarded:>12} {bytes:>14}", "further endpoints")?;
-        }
-        Ok(())
     }
 }

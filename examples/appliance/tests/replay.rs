@@ -1,4 +1,4 @@
-//! `appliance replay`: the replies as tshark sees them, the counters, and what it says to bad input.
+//! `appliance replay` and `explain`: the replies as tshark sees them, verdicts, counters, and what they say to bad input.
 
 mod common;
 
@@ -69,7 +69,8 @@ fn every_datagram_has_one_outcome() {
 fn the_table_for_a_person() {
     let output = appliance(&["replay", text(&root("tests/captures/http.pcapng"))]);
     let table = stdout(&output);
-    for row in ["received", "forwarded", "dropped", "flows seen", "packets a second", "vpce-"] {
+    for row in ["received", "forwarded", "dropped", "flows", "alerts", "packets a second", "vpce-"]
+    {
         assert!(table.contains(row), "{row} in\n{table}");
     }
 }
@@ -81,14 +82,160 @@ fn malformed_packets_are_dropped_for_their_reasons() {
     let report: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
     assert_eq!(report["forwarded"], 0, "{report}");
     assert!(report["dropped"].as_object().expect("reasons").len() > 35, "{report}");
-    // Later fragments and ICMP errors belong to the flow of the packet that they go with.
+    // Later fragments and ICMP errors belong to the flow of the packet that they go with. One fragment comes before its
+    // first: that is passed without ports, as a flow of its own.
     for (file, flows) in
-        [("fragments.pcapng", 2), ("icmp.pcapng", 4), ("overlapping-tenants.pcapng", 2)]
+        [("fragments.pcapng", 3), ("icmp.pcapng", 4), ("overlapping-tenants.pcapng", 2)]
     {
         let output = appliance(&["replay", "--json", text(&root("tests/captures").join(file))]);
         let report: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
         assert_eq!(report["flows"], flows, "{file}: {report}");
     }
+}
+
+fn lines(output: &str) -> Vec<Value> {
+    output.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+/// Verdicts are numbered as `decode` numbers packets, and add up to what the report says.
+#[test]
+fn verdicts_and_report_agree() {
+    let http = root("tests/captures/http.pcapng");
+    let config = root("examples/appliance/example.toml");
+    let out = scratch("verdicts").join("out.pcapng");
+    let arguments = ["replay", text(&http), "--config", text(&config), "--verdicts"];
+    let json = appliance(&[&arguments[..], &["--json", "--write", text(&out)]].concat());
+    let mut verdicts = lines(&stdout(&json));
+    let report = verdicts.pop().expect("a report behind the verdicts");
+    let decoded = lines(&stdout(&appliance(&["decode", "--json", text(&http)])));
+    assert_eq!(verdicts.len(), decoded.len());
+    for (verdict, decoded) in verdicts.iter().zip(&decoded) {
+        assert_eq!(verdict["packet"], decoded["packet"]);
+        assert_eq!(verdict["time"], decoded["time"]);
+        if let Some(flow) = verdict.get("flow") {
+            assert_eq!(flow["sport"], decoded["inner"]["sport"], "{verdict}");
+            assert_eq!(verdict["endpoint"], decoded["gwlb"]["endpoint"], "{verdict}");
+        }
+    }
+    let count = |name: &str, value: &str| {
+        verdicts.iter().filter(|verdict| verdict[name] == value).count() as u64
+    };
+    assert_eq!(report["forwarded"], count("disposition", "forward"));
+    assert_eq!(report["rejected"], count("disposition", "reject"));
+    assert_eq!(report["dropped"]["access-list"], count("reason", "access-list"));
+    assert_eq!(report["exceptions"]["malformed-packet"], count("exception", "malformed-packet"));
+    let alerts: Vec<_> =
+        verdicts.iter().filter_map(|verdict| verdict["alerts"].as_array()).flatten().collect();
+    assert_eq!(report["alerts"], alerts.len());
+    assert!(alerts[0]["message"].as_str().expect("text").contains("no web over IPv6"));
+    assert!(report["injected"].as_u64() > Some(0));
+    if let Some(replies) = tshark(&out) {
+        assert_eq!(report["sent"], replies.len());
+        assert!(replies.iter().all(|reply| !reply.to_string().contains("_ws.malformed")));
+    }
+
+    let people = stdout(&appliance(&arguments));
+    assert!(people.contains("[2001:db8::80]:80  reject: access-list\n"), "{people}");
+    assert!(people.contains("!  access-list: rule 1 (no web over IPv6) rejected"), "{people}");
+}
+
+/// Where traffic is only watched, everything that can be forwarded is, and it is said what would have become of it.
+#[test]
+fn monitoring_forwards_and_tells() {
+    let config = scratch("monitor").join("config.toml");
+    fs::write(&config, "monitor = true\n[access]\ndefault = \"reject\"\n").expect("a file");
+    let capture = root("tests/captures/ipv4-tcp.pcapng");
+    let arguments = ["--config", text(&config), "--verdicts", "--json", text(&capture)];
+    let mut verdicts = lines(&stdout(&appliance(&[&["replay"], &arguments[..]].concat())));
+    let report = verdicts.pop().expect("a report");
+    assert_eq!((&report["forwarded"], &report["would"]), (&json!(14), &json!(14)));
+    assert_eq!(report["injected"], 0);
+    assert!(verdicts.iter().all(|it| it["disposition"] == "forward" && it["would"] == "reject"));
+}
+
+/// Each packet is explained as it was judged.
+#[test]
+fn explanations_and_verdicts_agree() {
+    let http = root("tests/captures/http.pcapng");
+    let config = root("examples/appliance/example.toml");
+    let arguments = [text(&http), "--config", text(&config), "--json"];
+    let replay = appliance(&[&["replay", "--verdicts"], &arguments[..]].concat());
+    for verdict in &lines(&stdout(&replay))[..41] {
+        let number = verdict["packet"].to_string();
+        let output = appliance(&[&["explain", "--packet", &number], &arguments[..]].concat());
+        let explained = &lines(&stdout(&output))[0];
+        for (field, value) in verdict.as_object().expect("an object") {
+            // What does not parse has an endpoint at most.
+            if field != "endpoint" || verdict.get("flow").is_some() {
+                assert_eq!(&explained[field], value, "{field} of {number}: {explained}");
+            }
+        }
+    }
+    let text_of = |number| {
+        let arguments = ["explain", text(&http), "--config", text(&config), "--packet", number];
+        stdout(&appliance(&arguments))
+    };
+    let first = text_of("13");
+    for line in ["standing   new", "inspector  access-list: reject flow: access-list"] {
+        assert!(first.contains(line), "{line} in\n{first}");
+    }
+    assert!(text_of("20").contains("standing   refused before: access-list"));
+    assert!(text_of("31").contains("outside    outer UDP checksum at offset 26"));
+}
+
+#[test]
+fn what_cannot_be_explained_is_refused_in_one_line() {
+    let [http, mixed] =
+        ["http", "mixed"].map(|name| root(&format!("tests/captures/{name}.pcapng")));
+    refused(
+        &["explain", text(&http), "--packet", "42"],
+        "expected a packet from 1 to 41, found 42",
+    );
+    refused(&["explain", text(&mixed), "--packet", "1"], "packet 1: expected UDP to a GENEVE port");
+    refused(&["explain", "missing", "--packet", "1"], "cannot open missing: No such file");
+    let zero = appliance(&["explain", text(&http), "--packet", "0"]);
+    assert_eq!(zero.status.code(), Some(2), "as for other wrong arguments");
+}
+
+/// Each mistake of a configuration is told with file, line and column; several are told each.
+#[test]
+fn bad_configurations_are_refused() {
+    let folder = scratch("configurations");
+    let config = folder.join("config.toml");
+    let http = root("tests/captures/http.pcapng");
+    for (written, expected) in [
+        ("[polcy]", "config.toml: line 1, column 2: expected one of"),
+        (
+            "[policy]\nprofile = \"stric\"",
+            "line 2, column 11: expected `available` or `strict`, found `stric`; did you mean `strict`?",
+        ),
+        (
+            "[policy]\noverload = \"adopt\"",
+            "line 2, column 12: expected `drop` or `pass`, found `adopt`",
+        ),
+        ("[endpoints.x]", "line 1, column 12: expected `vpce-`"),
+        (
+            "[access]\ndefault = \"allow\"\nrules = 1",
+            "line 3, column 1: expected one of `default` or `rule`, found `rules`; did you mean `rule`?",
+        ),
+        ("monitor = ", "line 1, column 11: expected TOML"),
+    ] {
+        fs::write(&config, written).expect("a file");
+        refused(&["replay", text(&http), "--config", text(&config)], expected);
+        refused(&["explain", text(&http), "--packet", "1", "--config", text(&config)], expected);
+    }
+    fs::write(&config, "monitr = true\n[policy]\noverload = 1\n").expect("a file");
+    let output = appliance(&["replay", text(&http), "--config", text(&config)]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), stderr.lines().count()), (Some(1), 3), "{stderr}");
+    assert!(output.stdout.is_empty());
+    refused(&["replay", text(&http), "--config", text(&folder)], "cannot read");
+    refused(
+        &["replay", text(&http), "--config", "missing.toml"],
+        "cannot read missing.toml: No such file",
+    );
+    fs::write(&config, [0xff, 0xfe]).expect("a file");
+    refused(&["replay", text(&http), "--config", text(&config)], "UTF-8");
 }
 
 /// A run that must fail says so in one line that contains `expected`.

@@ -70,7 +70,7 @@
 
 mod column;
 #[cfg(feature = "config")]
-mod config;
+pub(crate) mod config;
 mod error;
 mod hang;
 mod index;

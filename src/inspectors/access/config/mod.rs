@@ -1,13 +1,14 @@
 //! Access lists as TOML.
 
+mod document;
 mod error;
 mod reader;
-mod suggestion;
+pub(crate) mod suggestion;
 
 pub use error::{ConfigError, ConfigErrors, ConfigProblem};
 
 use super::AccessList;
-use reader::Reader;
+pub(crate) use document::{Reader, Value};
 
 impl AccessList {
     /// From TOML: a `default` action, and one `[[rule]]` after the other.

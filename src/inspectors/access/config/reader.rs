@@ -1,11 +1,11 @@
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use alloc::vec::Vec;
 
-use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::suggestion::{alternatives, suggestion};
-use super::{ConfigError, ConfigErrors, ConfigProblem};
+use super::document::{Places, Reader};
+use super::suggestion::suggestion;
+use super::{ConfigErrors, ConfigProblem};
 use crate::inspectors::access::{
     AccessList, Action, Direction, IpNetwork, PortRange, Rule, RuleIndex,
 };
@@ -25,44 +25,33 @@ const RULE_KEYS: [&str; 10] = [
     "protocol",
 ];
 
-/// Reads on after an error, so that all of them are found at once.
-pub(super) struct Reader<'a> {
-    text: &'a str,
-    errors: Vec<(usize, ConfigProblem)>,
-}
-
-type Value<'a> = Spanned<DeValue<'a>>;
-
 impl<'a> Reader<'a> {
-    pub(super) fn new(text: &'a str) -> Self {
-        Self { text, errors: Vec::new() }
+    pub(super) fn read(mut self, path: Option<&str>) -> Result<AccessList, ConfigErrors> {
+        let Some(document) = self.document() else { return Err(self.finish()) };
+        let list = match self.table(&document, path) {
+            Some((table, at)) => self.access_list(table, at),
+            None => None,
+        };
+        list.ok_or_else(|| self.finish())
     }
 
-    pub(super) fn read(mut self, path: Option<&str>) -> Result<AccessList, ConfigErrors> {
-        let (document, syntax) = DeTable::parse_recoverable(self.text);
-        for error in &syntax {
-            let at = error.span().map_or(0, |span| span.start);
-            self.report(at, ConfigProblem::Syntax(error.message().into()));
-        }
-        if !syntax.is_empty() {
-            // What follows a mistake may be taken for something else than it is.
-            return Err(self.finish());
-        }
-        let Some((table, at)) = self.table(document.get_ref(), path) else {
-            return Err(self.finish());
-        };
+    /// The list in a table that begins at `at`, `None` where there is a mistake in it.
+    pub(crate) fn access_list(&mut self, table: &DeTable<'_>, at: usize) -> Option<AccessList> {
+        let errors_before = self.errors.len();
         let (default, rules) = self.list(table, at);
-        if !self.errors.is_empty() {
-            return Err(self.finish());
+        if self.errors.len() > errors_before {
+            return None;
         }
         let mut places = Places::of(self.text);
         let (rules, lines): (Vec<_>, _) =
             rules.into_iter().map(|(at, rule)| (rule, places.find(at).0)).unzip();
-        let list = AccessList::new(default, rules).map_err(|error| {
-            self.report(at, error.into());
-            self.finish()
-        })?;
-        Ok(AccessList { lines, ..list })
+        match AccessList::new(default, rules) {
+            Ok(list) => Some(AccessList { lines, ..list }),
+            Err(error) => {
+                self.report(at, error.into());
+                None
+            }
+        }
     }
 
     /// The table that a path leads to, and its place.
@@ -158,30 +147,6 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn keys(&mut self, table: &DeTable<'_>, keys: &[&'static str]) {
-        for key in table.keys().filter(|key| !keys.contains(&key.get_ref().as_ref())) {
-            let found = key.get_ref().to_string();
-            let suggestion = suggestion(&found, keys.iter().copied());
-            let expected = alternatives(keys);
-            self.report(key.span().start, ConfigProblem::Key { expected, found, suggestion });
-        }
-    }
-
-    fn word<T, const N: usize>(&mut self, value: &Value<'_>, words: [(&str, T); N]) -> Option<T> {
-        let names = words.each_ref().map(|(name, _)| *name);
-        let Some(found) = value.get_ref().as_str() else {
-            self.wrong_type(value, "a string");
-            return None;
-        };
-        let meant = words.into_iter().find(|(name, _)| *name == found);
-        if meant.is_none() {
-            let suggestion = suggestion(found, names).map(String::from);
-            let (expected, found) = (alternatives(&names), found.into());
-            self.report(value.span().start, ConfigProblem::Word { expected, found, suggestion });
-        }
-        meant.map(|(_, meaning)| meaning)
-    }
-
     /// One value or a list of them, each of which may mean several things.
     fn many<T>(
         &mut self,
@@ -221,59 +186,6 @@ impl<'a> Reader<'a> {
             }
         }
         all
-    }
-
-    fn wrong_type(&mut self, value: &Value<'_>, expected: &'static str) {
-        let found = match value.get_ref() {
-            DeValue::String(_) => "a string",
-            DeValue::Integer(_) => "an integer",
-            DeValue::Float(_) => "a float",
-            DeValue::Boolean(_) => "a boolean",
-            DeValue::Datetime(_) => "a date or time",
-            DeValue::Array(_) => "an array",
-            DeValue::Table(_) => "a table",
-        };
-        self.report(value.span().start, ConfigProblem::Type { expected, found });
-    }
-
-    fn report(&mut self, at: usize, problem: ConfigProblem) {
-        self.errors.push((at, problem));
-    }
-
-    fn finish(mut self) -> ConfigErrors {
-        self.errors.sort_by_key(|(at, _)| *at);
-        let mut places = Places::of(self.text);
-        let errors = self.errors.into_iter().map(|(at, problem)| {
-            let (line, column) = places.find(at);
-            ConfigError { line, column, problem }
-        });
-        ConfigErrors { errors: errors.collect() }
-    }
-}
-
-/// Turns offsets, of which none is lower than those before it, into lines and columns.
-struct Places<'a> {
-    line: usize,
-    line_at: usize,
-    rest: &'a str,
-}
-
-impl<'a> Places<'a> {
-    fn of(text: &'a str) -> Self {
-        Self { line: 1, line_at: 0, rest: text }
-    }
-
-    /// Line and column, both counted from 1.
-    fn find(&mut self, at: usize) -> (usize, usize) {
-        while let Some((before, after)) = self.rest.split_once('\n') {
-            let next = self.line_at.saturating_add(before.len()).saturating_add(1);
-            if at < next {
-                break;
-            }
-            (self.line, self.line_at, self.rest) = (self.line.saturating_add(1), next, after);
-        }
-        let before = self.rest.get(..at.saturating_sub(self.line_at)).unwrap_or(self.rest);
-        (self.line, before.chars().count().saturating_add(1))
     }
 }
 

@@ -2,7 +2,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 /// The word that is most like what was written, if one is like it.
-pub(super) fn suggestion<W: AsRef<str>>(
+pub(crate) fn suggestion<W: AsRef<str>>(
     written: &str,
     words: impl IntoIterator<Item = W>,
 ) -> Option<W> {
@@ -17,7 +17,7 @@ pub(super) fn suggestion<W: AsRef<str>>(
 }
 
 /// `` `a`, `b` or `c` ``.
-pub(super) fn alternatives(words: &[&str]) -> String {
+pub(crate) fn alternatives(words: &[&str]) -> String {
     let mut text = String::new();
     for (number, word) in words.iter().enumerate() {
         let separator = match words.len().saturating_sub(number) {

@@ -1,0 +1,100 @@
+//! `appliance explain`: why a packet of a capture is treated as it is.
+
+use std::io::{self, Write};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use gwlb_geneve::engine::Explanation;
+use gwlb_geneve::runtime::{ExplainedPacket, Replay};
+use serde::Serialize;
+
+use crate::decode::time;
+use crate::setup::Setup;
+use crate::verdict::{Alerted, Decision, Flow, Vote, alerts, relation};
+use crate::{Input, capture};
+
+#[derive(Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    input: Input,
+    #[command(flatten)]
+    setup: Setup,
+    /// The packet's number in the capture, from 1, as `decode` and Wireshark count.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    packet: u64,
+    /// Print the explanation as one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let mut engine = options.setup.engine()?;
+    let explained = Replay::new(capture::open(&options.input)?)
+        .explain(&mut engine, options.packet)
+        .with_context(|| options.input.file.display().to_string())?;
+    let mut out = io::stdout().lock();
+    if options.json {
+        serde_json::to_writer(&mut out, &Explained::from(&explained)).map_err(io::Error::from)?;
+        writeln!(out)?;
+    } else {
+        writeln!(out, "{explained}")?;
+    }
+    Ok(())
+}
+
+/// The explanation as JSON. A contract: fields are added, never renamed.
+#[derive(Serialize)]
+struct Explained {
+    packet: u64,
+    time: String,
+    #[serde(flatten)]
+    judged: Option<Judged>,
+    #[serde(flatten)]
+    outcome: Decision,
+    /// What is wrong with the outer headers, where that is why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outer: Option<String>,
+    alerts: Vec<Alerted>,
+}
+
+#[derive(Serialize)]
+struct Judged {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    endpoint: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flow: Option<Flow>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    relation: Option<&'static str>,
+    standing: String,
+    votes: Vec<Vote>,
+}
+
+impl From<&ExplainedPacket> for Explained {
+    fn from(packet: &ExplainedPacket) -> Self {
+        Self {
+            packet: packet.number,
+            time: time(packet.time),
+            judged: packet.explanation.as_ref().ok().map(Judged::from),
+            outcome: packet.outcome().into(),
+            outer: packet.explanation.as_ref().err().map(ToString::to_string),
+            alerts: alerts(&packet.events),
+        }
+    }
+}
+
+impl From<&Explanation> for Judged {
+    fn from(explanation: &Explanation) -> Self {
+        let flow = explanation.flow;
+        let votes = explanation.votes.iter().map(|vote| Vote {
+            inspector: vote.name.clone(),
+            verdict: vote.verdict.map(Into::into),
+        });
+        Self {
+            endpoint: flow.map(|(key, ..)| key.endpoint().to_string()),
+            flow: flow.map(|(key, direction, _)| key.five_tuple(direction).into()),
+            relation: flow.map(|(.., it)| relation(it)),
+            standing: explanation.standing.to_string(),
+            votes: votes.collect(),
+        }
+    }
+}

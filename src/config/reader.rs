@@ -1,0 +1,120 @@
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use toml::de::DeTable;
+
+use super::{Config, ConfigErrors, ConfigProblem, Exception, ExceptionPolicy, Treatment};
+use crate::engine::EndpointSettings;
+use crate::gwlb::EndpointId;
+use crate::inspectors::access::config::suggestion::{alternatives, suggestion};
+use crate::inspectors::access::config::{Reader, Value};
+
+const KEYS: [&str; 4] = ["monitor", "policy", "endpoints", "access"];
+const ENDPOINT_KEYS: [&str; 2] = ["monitor", "policy"];
+
+/// Reads on after a mistake, so that all of them are found at once.
+pub(super) fn read(text: &str) -> Result<Config, ConfigErrors> {
+    let mut reader = Reader::new(text);
+    let Some(document) = reader.document() else { return Err(reader.finish()) };
+    reader.keys(&document, &KEYS);
+    let mut config = Config::default();
+    let settings = &mut config.settings;
+    settings.monitor = monitor(&mut reader, &document).unwrap_or_default();
+    settings.policy = policy(&mut reader, &document, settings.policy).unwrap_or(settings.policy);
+    if let Some((endpoints, _)) = table(&mut reader, &document, "endpoints") {
+        for (name, value) in endpoints {
+            let found = name.get_ref();
+            let id = match found.parse::<EndpointId>() {
+                Ok(id) => id,
+                Err(error) => {
+                    let found = found.to_string();
+                    reader.report(name.span().start, ConfigProblem::Endpoint { found, error });
+                    continue;
+                }
+            };
+            if settings.endpoints.contains_key(&id) {
+                let (expected, found) = ("each endpoint once".into(), found.to_string());
+                let problem = ConfigProblem::Word { expected, found, suggestion: None };
+                reader.report(name.span().start, problem);
+            }
+            let Some(special) = as_table(&mut reader, value) else { continue };
+            reader.keys(special, &ENDPOINT_KEYS);
+            let monitor = monitor(&mut reader, special);
+            let policy = policy(&mut reader, special, settings.policy);
+            settings.endpoints.insert(id, EndpointSettings { policy, monitor });
+        }
+    }
+    if let Some((access, at)) = table(&mut reader, &document, "access") {
+        config.access = reader.access_list(access, at).map(Arc::new);
+    }
+    if reader.has_errors() { Err(reader.finish()) } else { Ok(config) }
+}
+
+fn monitor(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Option<bool> {
+    let value = table.get("monitor")?;
+    let monitor = value.get_ref().as_bool();
+    if monitor.is_none() {
+        reader.wrong_type(value, "`true` or `false`");
+    }
+    monitor
+}
+
+/// The policy of a table, if it has one. `base` is what a policy begins with that names no profile.
+fn policy(
+    reader: &mut Reader<'_>,
+    parent: &DeTable<'_>,
+    base: ExceptionPolicy,
+) -> Option<ExceptionPolicy> {
+    let (table, _) = table(reader, parent, "policy")?;
+    let classes = Exception::ALL.map(Exception::name);
+    let keys: Vec<_> = core::iter::once("profile").chain(classes).collect();
+    reader.keys(table, &keys);
+    let mut policy = base;
+    if let Some(value) = table.get("profile") {
+        let profiles =
+            [("available", ExceptionPolicy::AVAILABLE), ("strict", ExceptionPolicy::STRICT)];
+        policy = reader.word(value, profiles).unwrap_or(base);
+    }
+    for class in Exception::ALL {
+        let Some(value) = table.get(class.name()) else { continue };
+        let Some(found) = value.get_ref().as_str() else {
+            reader.wrong_type(value, "a string");
+            continue;
+        };
+        let treatment = Treatment::from_name(found);
+        match treatment.and_then(|treatment| policy.with(class, treatment).ok()) {
+            Some(changed) => policy = changed,
+            None => {
+                let names: Vec<_> = class.treatments().iter().map(|it| it.name()).collect();
+                let suggestion = match treatment {
+                    None => suggestion(found, names.iter().copied()).map(String::from),
+                    // It is no slip of the pen.
+                    Some(_) => None,
+                };
+                let (expected, found) = (alternatives(&names), found.into());
+                let problem = ConfigProblem::Word { expected, found, suggestion };
+                reader.report(value.span().start, problem);
+            }
+        }
+    }
+    Some(policy)
+}
+
+/// The table of a key, if it is there, and its place.
+fn table<'t, 'a>(
+    reader: &mut Reader<'_>,
+    parent: &'t DeTable<'a>,
+    key: &str,
+) -> Option<(&'t DeTable<'a>, usize)> {
+    let value = parent.get(key)?;
+    Some((as_table(reader, value)?, value.span().start))
+}
+
+fn as_table<'t, 'a>(reader: &mut Reader<'_>, value: &'t Value<'a>) -> Option<&'t DeTable<'a>> {
+    let table = value.get_ref().as_table();
+    if table.is_none() {
+        reader.wrong_type(value, "a table");
+    }
+    table
+}

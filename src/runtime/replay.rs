@@ -1,0 +1,259 @@
+use alloc::vec::Vec;
+use core::time::Duration;
+use std::fs::File;
+use std::io::{BufReader, Read, Sink, Write};
+use std::path::Path;
+
+use smallvec::SmallVec;
+
+use super::burst::Burst;
+use super::report::raise;
+use super::{Frame, Frames, JudgedPacket, ReplayError, Report};
+use crate::Timestamp;
+use crate::capture::{LinkType, Reader, Writer};
+use crate::engine::{Counters, Disposition, Engine, Outcome, Output};
+use crate::flow::FlowCounters;
+use crate::gwlb::{OuterError, Reply, ReplyError, ReplyPolicy};
+use crate::inspect::{Inspector, Reason, Rewriter};
+
+/// Runs the GENEVE packets of a capture through an [`Engine`], as if they came from the network.
+///
+/// Time is that of the capture. Packets whose outer headers no socket would accept are dropped for that, and
+/// the engine does not see them. What a live appliance would send can be [written](Self::write_to). See the
+/// [module](super) for an example.
+#[derive(Debug)]
+pub struct Replay<R, W: Write = Sink> {
+    pub(super) frames: Frames<R>,
+    replies: Option<Writer<W>>,
+    pub(super) policy: ReplyPolicy,
+}
+
+impl Replay<BufReader<File>> {
+    /// Opens a pcap or pcapng file.
+    ///
+    /// # Errors
+    ///
+    /// [`ReplayError::Open`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, ReplayError> {
+        Ok(Self::new(Frames::open(path).map_err(ReplayError::Open)?))
+    }
+}
+
+impl<R: Read> Replay<R> {
+    /// Replays these frames; [`Frames`] says which of them are GENEVE.
+    pub fn new(frames: Frames<R>) -> Self {
+        Self { frames, replies: None, policy: ReplyPolicy::default() }
+    }
+
+    /// Replays a capture from any source.
+    pub fn of(reader: Reader<R>) -> Self {
+        Self::new(Frames::new(reader))
+    }
+
+    /// The same replay, which writes what is to be sent as outer IP packets: what is forwarded, and behind it what the
+    /// packet had injected, with its time stamp.
+    pub fn write_to<W: Write>(self, replies: Writer<W>) -> Replay<R, W> {
+        Replay { frames: self.frames, replies: Some(replies), policy: self.policy }
+    }
+}
+
+impl<R: Read, W: Write> Replay<R, W> {
+    /// The same replay, with other outer headers for what is to be sent.
+    #[must_use]
+    pub fn with_policy(self, policy: ReplyPolicy) -> Self {
+        Self { policy, ..self }
+    }
+
+    /// Shows each packet and its outcome to `each`, in the capture's order. At the end the engine's flows are
+    /// [drained](Engine::drain).
+    ///
+    /// # Errors
+    ///
+    /// [`ReplayError::Write`]. What cannot be read is no error, but told by the report.
+    pub fn run<I: Inspector, X: Rewriter>(
+        self,
+        engine: &mut Engine<I, X>,
+        mut each: impl FnMut(&JudgedPacket<'_>),
+    ) -> Result<Report, ReplayError> {
+        self.try_run(engine, |packet| {
+            each(packet);
+            Ok(())
+        })
+    }
+
+    /// The same, until `each` fails.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`run`](Self::run), and what `each` fails with.
+    pub fn try_run<I: Inspector, X: Rewriter, E: From<ReplayError>>(
+        mut self,
+        engine: &mut Engine<I, X>,
+        each: impl FnMut(&JudgedPacket<'_>) -> Result<(), E>,
+    ) -> Result<Report, E> {
+        let before = (engine.counters().clone(), *engine.flow_counters());
+        let mut run = Run::new(engine, each);
+        // Who writes wants to know on whose account a packet was injected; verdicts do not depend on it.
+        let most = if self.replies.is_some() { 1 } else { Burst::MOST };
+        while run.fill(&mut self.frames, most) {
+            run.judge(&self.policy, self.replies.as_mut())?;
+        }
+        if let Some(replies) = self.replies {
+            replies.finish().map_err(ReplayError::Write)?;
+        }
+        let mut report = run.finish(&before);
+        report.frames = *self.frames.counters();
+        report.problems = self.frames.into_problems();
+        Ok(report)
+    }
+}
+
+/// A replay under way.
+pub(super) struct Run<'e, I: Inspector, X: Rewriter, F> {
+    pub(super) engine: &'e mut Engine<I, X>,
+    each: F,
+    pub(super) burst: Burst,
+    pub(super) output: Output,
+    report: Report,
+    start: Option<Timestamp>,
+    last: Timestamp,
+    reply: Vec<u8>,
+}
+
+impl<'e, I: Inspector, X: Rewriter, F> Run<'e, I, X, F> {
+    pub(super) fn new(engine: &'e mut Engine<I, X>, each: F) -> Self {
+        Self {
+            engine,
+            each,
+            burst: Burst::default(),
+            output: Output::new(),
+            report: Report::default(),
+            start: None,
+            last: Timestamp::EPOCH,
+            reply: Vec::new(),
+        }
+    }
+
+    /// Takes the next GENEVE packets into the burst; `false` where there are none.
+    fn fill<R: Read>(&mut self, frames: &mut Frames<R>, most: usize) -> bool {
+        self.burst.clear();
+        while self.burst.len() < most {
+            match frames.next_frame() {
+                Some(Frame::Geneve { captured, ip }) => {
+                    self.push(captured.number, captured.timestamp, ip);
+                }
+                Some(_) => {}
+                None => break,
+            }
+        }
+        self.burst.len() > 0
+    }
+
+    pub(super) fn push(&mut self, number: u64, time: Timestamp, ip: &[u8]) {
+        self.start = self.start.or(Some(time));
+        self.last = self.last.max(time);
+        self.burst.push(number, time, ip, &self.engine.settings().profile);
+    }
+
+    /// Judges the burst, shows its packets, and sends what is to be sent.
+    pub(super) fn judge<W: Write, E: From<ReplayError>>(
+        &mut self,
+        policy: &ReplyPolicy,
+        mut replies: Option<&mut Writer<W>>,
+    ) -> Result<(), E>
+    where
+        F: FnMut(&JudgedPacket<'_>) -> Result<(), E>,
+    {
+        let (packets, mut datagrams) = self.burst.split();
+        self.engine.process(&mut datagrams, &mut self.output);
+        let mut failed = SmallVec::<[ReplyError; 1]>::new();
+        let mut sent = 0_u64;
+        let mut send = |time, reply: Result<Reply<'_>, ReplyError>| match reply {
+            Err(error) => {
+                failed.push(error);
+                Ok(())
+            }
+            Ok(reply) => {
+                raise(&mut sent, 1);
+                match &mut replies {
+                    Some(replies) => write(replies, &mut self.reply, time, &reply),
+                    None => Ok(()),
+                }
+            }
+        };
+        let mut judged = datagrams.iter().zip(self.output.outcomes()).enumerate();
+        let mut last = self.last;
+        for packet in packets {
+            let (place, datagram, outcome) = match packet.outer {
+                Err(error) => (0, Err(error), refused(error)),
+                Ok(_) => match judged.next() {
+                    Some((place, (datagram, outcome))) => (place, Ok(datagram), *outcome),
+                    None => break,
+                },
+            };
+            self.report.count(packet, &outcome);
+            last = packet.time;
+            (self.each)(&JudgedPacket {
+                number: packet.number,
+                time: packet.time,
+                since_start: self
+                    .start
+                    .map_or(Duration::ZERO, |start| last.saturating_since(start)),
+                outcome,
+                datagram,
+                settings: self.engine.settings(),
+                events: self.output.events(),
+                place,
+            })?;
+            if let (Ok(datagram), true) = (datagram, outcome.disposition.is_forward()) {
+                send(packet.time, datagram.reply(policy))?;
+            }
+        }
+        for injected in self.output.injected() {
+            raise(&mut self.report.injected, 1);
+            send(last, injected.reply(policy))?;
+        }
+        self.engine.sent(sent);
+        raise(&mut self.report.sent, sent);
+        for error in failed {
+            self.engine.send_failed(Reason::new(error.reason()), 1);
+            raise(&mut self.report.send_failed, 1);
+        }
+        self.report.count_alerts(self.output.events());
+        Ok(())
+    }
+
+    /// Ends all flows, and says what was counted since the engine's counters stood so.
+    fn finish(self, before: &(Counters, FlowCounters)) -> Report {
+        let Self { engine, mut output, mut report, last, .. } = self;
+        engine.drain(last, &mut output);
+        report.count_alerts(output.events());
+        report.add_counters(before, engine.counters(), engine.flow_counters());
+        report
+    }
+}
+
+/// The outcome of a packet whose outer headers no socket accepts.
+pub(super) fn refused(error: OuterError) -> Outcome {
+    Outcome {
+        disposition: Disposition::Drop,
+        reason: Reason::new(error.reason()),
+        would: None,
+        exception: None,
+        capture: false,
+    }
+}
+
+fn write<W: Write>(
+    replies: &mut Writer<W>,
+    buffer: &mut Vec<u8>,
+    time: Timestamp,
+    reply: &Reply<'_>,
+) -> Result<(), ReplayError> {
+    buffer.clear();
+    for part in reply.parts() {
+        buffer.extend_from_slice(part);
+    }
+    let len = u32::try_from(buffer.len()).unwrap_or(u32::MAX);
+    replies.write_packet(time, LinkType::IPV4, len, buffer).map_err(ReplayError::Write)
+}
