@@ -141,7 +141,8 @@ fn flows_end_in_the_steps_of_the_table() {
                     (Timestamp::from_nanos(first), Timestamp::from_nanos(first + ahead));
                 send(&mut engine, then, &client, &client.udp(b""));
                 let just_before = Timestamp::from_nanos(first + ahead - (1 << 20));
-                send(&mut engine, just_before, &other.back(), &other.back().udp(b""));
+                let third = client.with_port(8);
+                send(&mut engine, just_before, &third, &third.udp(b""));
                 if with_expire {
                     engine.expire(now, &mut Output::new());
                 }
