@@ -411,3 +411,91 @@ fn effects_of_a_packet_without_room_are_not_lost() {
     assert!(sent.outcome.capture);
     assert_eq!((sent.events.len(), sent.injected.len()), (1, 1));
 }
+
+/// A composition keeps the states of flows over a panic of one of its members, however deep it is.
+#[test]
+fn a_chain_in_a_chain_keeps_the_states_of_other_flows() {
+    struct Count;
+
+    impl Inspector for Count {
+        type Flow = u32;
+        const INTEREST: Interest = Interest::PACKETS;
+
+        fn name(&self) -> &str {
+            "count"
+        }
+
+        fn open(&mut self, _: &Packet<'_>, _: &mut Context<'_>) -> Option<u32> {
+            Some(0)
+        }
+
+        fn packet(&mut self, seen: &mut u32, packet: &Packet<'_>, _: &mut Context<'_>) -> Verdict {
+            assert!(packet.payload() != b"panic", "as it was asked to");
+            *seen += 1;
+            if *seen > 2 { Verdict::drop(Reason::new("third")) } else { Verdict::PASS }
+        }
+    }
+
+    let make = || {
+        let (mut outer, mut inner) = (Chain::new(), Chain::new());
+        inner.push(Count).unwrap();
+        outer.push(inner).unwrap();
+        outer
+    };
+    let mut engine = Engine::new(settings(), make).unwrap();
+    let (client, _) = pair();
+    let other = client.with_port(41_000);
+    send(&mut engine, at(0), &client, &client.udp(b"one")).assert_forwarded();
+    send(&mut engine, at(0), &client, &client.udp(b"two")).assert_forwarded();
+    send(&mut engine, at(0), &other, &other.udp(b"panic"));
+    assert_eq!(engine.counters().panics, 1);
+    send(&mut engine, at(0), &client, &client.udp(b"three")).assert_refused("third");
+}
+
+/// What inspectors see of a packet in tunnels is the innermost one; to reject it, the answers go through the tunnels.
+#[test]
+fn a_connection_in_a_tunnel_is_judged_and_answered_in_it() {
+    let mut engine = engine();
+    let (client, server) = pair();
+    let (from, to) = sides("192.0.2.1:1", "192.0.2.2:1");
+    let gre = |side: &Side, inner: Vec<u8>| {
+        side.ip(47, [&[0x20, 0, 8, 0, 0, 0, 0, 42][..], &inner].concat(), None)
+    };
+    let there = |packet: Vec<u8>| gre(&from, packet);
+    let back = |packet: Vec<u8>| gre(&to, packet);
+    send(&mut engine, at(0), &client, &there(client.tcp(SYN, 999, 0, b""))).assert_forwarded();
+    let syn_ack = back(server.tcp(SYN | ACK, 4_999, 1_000, b""));
+    send(&mut engine, at(0), &server, &syn_ack).assert_forwarded();
+    send(&mut engine, at(0), &client, &there(client.tcp(ACK, 1_000, 5_000, b"")))
+        .assert_forwarded();
+    let refused = send(&mut engine, at(1), &client, &there(client.tcp(ACK, 1_000, 5_000, b"bad")));
+    refused.assert_refused("bad-word");
+    let numbers: Vec<(u32, std::net::IpAddr)> = refused
+        .injected
+        .iter()
+        .map(|(_, _, packet)| {
+            let carrier = IpPacket::parse(packet).unwrap();
+            let tunneled = gwlb_geneve::packet::Tunneled::look_through(&carrier).unwrap();
+            assert_eq!(tunneled.depth(), 1);
+            (segment(tunneled.innermost().bytes()).sequence_number(), carrier.destination())
+        })
+        .collect();
+    assert_eq!(numbers, [(1_000, to.from.ip()), (5_000, from.from.ip())]);
+    assert_eq!(engine.flows(), 1, "the tunnel is no flow of its own");
+}
+
+#[test]
+fn what_hides_a_packet_is_treated_by_policy() {
+    let (client, _) = pair();
+    let esp = client.ip(50, vec![0; 32], None);
+    for (policy, passes) in [(ExceptionPolicy::STRICT, false), (ExceptionPolicy::AVAILABLE, true)] {
+        let mut engine = Engine::new(Settings { policy, ..settings() }, censor).unwrap();
+        let sent = send(&mut engine, at(0), &client, &esp);
+        assert_eq!(sent.is_forwarded(), passes);
+        assert_eq!(sent.outcome.exception, Some(Exception::OpaqueTunnel));
+        assert!(matches!(
+            sent.events[..],
+            [Event { what: EventKind::Exception(Exception::OpaqueTunnel, _), .. }]
+        ));
+    }
+}

@@ -27,8 +27,8 @@ pub enum ReloadError {
     Inspectors(#[from] BuildError),
     /// Flows are still going on under too many that were replaced before.
     #[error(
-        "reload: expected flows under fewer than {most} sets of inspectors, found flows under {most}; they end \
-         with time, or at once with Flows::Reopen"
+        "reload: expected flows under fewer than {most} sets of inspectors, found flows under {most}; wait until \
+         those of the oldest have ended"
     )]
     TooMany {
         /// The most there can be.

@@ -40,8 +40,8 @@ pub struct Settings {
     pub checksums: Checksums,
     /// Lowers the maximum segment size of TCP so that segments fit through the load balancer. `None`: leaves it.
     pub mss: Option<MssClamp>,
-    /// The most packets a second that the engine answers with one of its own, beside a first answer to each refused
-    /// flow: protection of those whose address was forged. By default 10,000.
+    /// The most packets a second that the engine answers with one of its own: protection of those whose address was
+    /// forged. What is beyond is refused in silence and counted. By default 10,000.
     pub answers_per_second: u32,
     /// Whether refused flows other than TCP are answered by ICMP. Whether a load balancer delivers that is not
     /// known. By default they are.

@@ -62,7 +62,7 @@ pub(super) enum Shape {
 
 impl FlowKey {
     /// The key of no flow.
-    #[cfg(feature = "alloc")]
+    #[cfg(feature = "std")]
     pub(crate) const NONE: Self = Self { words: [0; 6] };
 
     /// The key of a 5-tuple, or of a 3-tuple where it has no ports, and the direction of the packet it is from.

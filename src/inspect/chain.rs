@@ -245,6 +245,9 @@ impl<I: Inspector> States<I> {
 impl<I: Inspector> Column for States<I> {
     fn adopt(&mut self, old: Box<dyn Any>) -> bool {
         let Ok(old) = old.downcast::<Self>() else { return false };
+        // It may be a composition that keeps states of its own.
+        let fresh = core::mem::replace(&mut self.inspector, old.inspector);
+        self.inspector.recover(fresh);
         self.rows = old.rows;
         true
     }

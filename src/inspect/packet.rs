@@ -72,6 +72,11 @@ impl<'a> Packet<'a> {
         self.parsed.tunneled()
     }
 
+    /// Why the packet may hide another one that was not looked at; `None` where it does not.
+    pub const fn opaque(&self) -> Option<Opaque> {
+        self.parsed.opaque
+    }
+
     /// The IP packet: in tunnels, the innermost one.
     pub const fn ip(&self) -> &'a IpPacket<'a> {
         &self.parsed.ip
@@ -157,7 +162,7 @@ impl<'a> ParsedPacket<'a> {
 
     /// Whether what the packet carries has a wrong checksum.
     #[inline]
-    pub(crate) fn is_damaged(&self) -> bool {
+    pub fn is_damaged(&self) -> bool {
         if self.is_straight {
             Straight::transport_is_damaged(&self.ip, &self.transport)
         } else {

@@ -177,6 +177,7 @@ impl<S> FlowTable<S> {
     }
 
     /// Whether the whole table is so small that there is nothing to [fetch](Self::fetch).
+    #[cfg(feature = "std")]
     #[inline]
     pub(crate) const fn is_near(&self) -> bool {
         self.store.len() < IN_CACHE
