@@ -146,6 +146,9 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         if packet.flow.part != Part::Whole && !outcome.disposition.is_forward() {
             self.poison(turn, packet);
         }
+        if noted.is_none() {
+            return outcome;
+        }
         Outcome { exception: outcome.exception.or(noted), ..outcome }
     }
 
@@ -520,7 +523,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     }
 
     /// The outcome for a packet that its receiver will discard, if it is one.
-    #[inline]
+    #[inline(always)]
     pub(super) fn refuse_damaged(&mut self, packet: &ParsedPacket<'_>) -> Option<Outcome> {
         if self.settings.checksums == Checksums::Ignore || !packet.is_damaged() {
             return None;

@@ -78,15 +78,27 @@ impl Checksum {
         self.add(&[0, 0, 0, protocol.0]);
     }
 
+    /// Whether an IPv4 header without options has a right checksum.
+    #[inline]
+    pub(super) fn is_right_of_header(header: &[u8; 20]) -> bool {
+        let mut sum = 0_u64;
+        for word in header.chunks_exact(4) {
+            if let Some(word) = word.first_chunk() {
+                sum = sum.wrapping_add(u64::from(u32::from_ne_bytes(*word)));
+            }
+        }
+        fold(sum) == u16::MAX
+    }
+
     /// Whether a TCP segment or UDP datagram without an odd start has a right checksum, given the addresses of the
     /// pseudo header as they stand in the IP header. In one sum, folded once.
     #[cfg(feature = "alloc")]
     #[inline]
     pub(crate) fn is_right_with(addresses: &[u8], protocol: IpProtocol, upper: &[u8]) -> bool {
+        // As one number, which has no more carries than 32 bits hold.
         let length = u32::try_from(upper.len()).unwrap_or(u32::MAX);
-        let words = [length.to_be_bytes(), [0, 0, 0, protocol.0]];
-        let pseudo = words.map(|word| u64::from(u32::from_ne_bytes(word)));
-        let sum = sum_of(addresses).wrapping_add(pseudo[0]).wrapping_add(pseudo[1]);
+        let pseudo = length.wrapping_add(protocol.0.into()).to_be_bytes();
+        let sum = sum_of(addresses).wrapping_add(u64::from(u32::from_ne_bytes(pseudo)));
         fold(sum.wrapping_add(sum_of(upper))) == u16::MAX
     }
 

@@ -205,8 +205,12 @@ impl<'a> Ipv4Packet<'a> {
     }
 
     /// Whether the header checksum is right.
+    #[inline]
     pub fn verify_checksum(&self) -> bool {
-        Checksum::of(self.header()) == 0
+        match self.header_len {
+            Self::MIN_HEADER_LEN => Checksum::is_right_of_header(self.fixed),
+            _ => Checksum::of(self.header()) == 0,
+        }
     }
 }
 
