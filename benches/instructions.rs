@@ -6,14 +6,17 @@
 
 #![allow(missing_docs)]
 
+#[path = "support/callgrind.rs"]
+mod callgrind;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
 use std::hint::black_box;
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::sync::OnceLock;
 
+use callgrind::count;
 use gwlb_geneve::flow::{FlowKey, FlowSeed};
 use gwlb_geneve::geneve::{HeaderBuf, Packet};
 use gwlb_geneve::gwlb::{EndpointId, Envelope, Outer, Profile, ReplyPolicy};
@@ -156,23 +159,4 @@ fn table() -> ExitCode {
         println!("{name:<48} {found:>12} {most:>7}");
     }
     if over { ExitCode::FAILURE } else { ExitCode::SUCCESS }
-}
-
-/// Instructions of one round.
-fn count(case: &str) -> Option<u64> {
-    const ROUNDS: [u64; 2] = [1_000, 11_000];
-    let [few, many] = ROUNDS.map(|rounds| {
-        let output = Command::new("valgrind")
-            .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-            .arg(std::env::current_exe().ok()?)
-            .args(["--case", case, &rounds.to_string()])
-            .stdout(Stdio::null())
-            .output()
-            .ok()?;
-        let report = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{case}: {report}");
-        let collected = report.lines().find_map(|line| line.split("Collected :").nth(1))?;
-        collected.trim().parse::<u64>().ok()
-    });
-    Some((many? - few?) / (ROUNDS[1] - ROUNDS[0]))
 }

@@ -1,0 +1,108 @@
+//! Instructions per packet through the whole engine, and what each inspector in a composition adds to them when it does
+//! nothing: counted by callgrind, as `instructions` counts. 64 known flows of TCP over IPv4, packets of 64 bytes, in
+//! bursts of 64.
+//!
+//! `cargo bench --bench members` prints the table and fails above the limits; it needs valgrind.
+
+#![allow(missing_docs)]
+
+#[path = "support/callgrind.rs"]
+mod callgrind;
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use std::process::ExitCode;
+
+use callgrind::count;
+use gwlb_geneve::engine::{Checksums, Datagram, Engine, Output, Settings};
+use gwlb_geneve::inspect::{Chain, Inspector, Verdict, packet_fn};
+use support::traffic::{ACK, at, handshake, settings, sides};
+
+const FLOWS: u16 = 64;
+
+/// Names, and what runs so many bursts.
+const CASES: &[(&str, fn(u64))] = &[
+    ("bypassed flow", |rounds| {
+        bursts(rounds, settings(), || packet_fn("a", |_, _| Verdict::PASS_FLOW))
+    }),
+    ("closure", |rounds| bursts(rounds, settings(), || pass("a"))),
+    ("closure, checksums ignored", |rounds| bursts(rounds, unchecked(), || pass("a"))),
+    ("tuple of 1", |rounds| bursts(rounds, settings(), || (pass("a"),))),
+    ("tuple of 5", |rounds| {
+        bursts(rounds, settings(), || (pass("a"), pass("b"), pass("c"), pass("d"), pass("e")));
+    }),
+    ("chain of 1", |rounds| bursts(rounds, settings(), || chain(1))),
+    ("chain of 5", |rounds| bursts(rounds, settings(), || chain(5))),
+];
+
+fn pass(name: &'static str) -> impl Inspector {
+    packet_fn(name, |_, _| Verdict::PASS)
+}
+
+fn chain(members: usize) -> Chain {
+    let mut chain = Chain::new();
+    for name in ["a", "b", "c", "d", "e"].into_iter().take(members) {
+        chain.push(pass(name)).expect("a name of its own");
+    }
+    chain
+}
+
+fn unchecked() -> Settings {
+    Settings { checksums: Checksums::Ignore, ..settings() }
+}
+
+fn bursts<I: Inspector>(rounds: u64, settings: Settings, make: impl FnMut() -> I + Send + 'static) {
+    let mut engine = Engine::new(settings, make).expect("settings in order");
+    let flows = (0..FLOWS).map(|n| sides(&format!("10.1.0.10:{}", 40_000 + n), "10.2.0.20:443"));
+    let mut payloads = Vec::new();
+    for flow in flows {
+        handshake(&mut engine, at(0), &flow);
+        let (client, _) = flow;
+        let segment = client.tcp(ACK, 1_000, 5_000, &[b'x'; 24]);
+        payloads.push((client, client.envelope(&segment)));
+    }
+    let mut burst: Vec<Datagram<'_>> = payloads
+        .iter_mut()
+        .map(|(side, payload)| Datagram::new(at(1), side.outer(), payload))
+        .collect();
+    let mut output = Output::new();
+    for _ in 0..rounds {
+        engine.process(&mut burst, &mut output);
+        assert!(output.outcomes().iter().all(|outcome| outcome.disposition.is_forward()));
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args().collect();
+    if let [_, "--case", case, rounds] =
+        arguments.iter().map(String::as_str).collect::<Vec<_>>()[..]
+    {
+        let (_, run) = CASES.iter().find(|(name, _)| *name == case).expect("a known case");
+        run(rounds.parse().expect("a number"));
+        return ExitCode::SUCCESS;
+    }
+    let mut counts = Vec::new();
+    for (name, _) in CASES {
+        let Some(found) = count(name) else {
+            eprintln!("valgrind is needed: apt-get install valgrind");
+            return ExitCode::FAILURE;
+        };
+        counts.push((*name, found as f64 / f64::from(FLOWS)));
+    }
+    println!("{:<48} {:>12} {:>7}", "instructions per packet", "found", "at most");
+    for (name, found) in &counts {
+        println!("{name:<48} {found:>12.1}");
+    }
+    let mut over = false;
+    for (kind, most) in [("tuple", 3.0), ("chain", 40.0)] {
+        let of = |members| {
+            let case = format!("{kind} of {members}");
+            counts.iter().find(|(known, _)| *known == case).map_or(f64::NAN, |(_, found)| *found)
+        };
+        let found = (of(5) - of(1)) / 4.0;
+        let name = format!("each further member of a {kind}");
+        println!("{name:<48} {found:>12.1} {most:>7.0}");
+        over |= found.is_nan() || found > most;
+    }
+    if over { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
