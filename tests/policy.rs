@@ -1,7 +1,5 @@
 //! What becomes of traffic that cannot be judged in the ordinary way: each row of the table of exceptions, in both
 //! profiles and with every override, for all endpoints and for one alone.
-//!
-//! No row of `fragment-memory-full` and `opaque-tunnel`, which the engine does not bring about yet.
 #![cfg(feature = "faults")]
 
 mod support;
@@ -20,19 +18,7 @@ use support::traffic::*;
 const SPECIAL: u64 = 1;
 const OTHER: u64 = 2;
 
-const ROWS: [Exception; 11] = [
-    Exception::MalformedEnvelope,
-    Exception::UnknownEndpoint,
-    Exception::MalformedPacket,
-    Exception::BadChecksum,
-    Exception::Midstream,
-    Exception::FlowTableFull,
-    Exception::FragmentBeforeFirst,
-    Exception::UnknownIcmpError,
-    Exception::InspectorPanic,
-    Exception::OverBudget,
-    Exception::Overload,
-];
+const ROWS: [Exception; 13] = Exception::ALL;
 
 fn base() -> Settings {
     let flows = FlowLimits { flows: 256, endpoints: 8, ..FlowLimits::default() };
@@ -91,6 +77,13 @@ fn provoke<I: Inspector>(engine: &mut Engine<I>, class: Exception, endpoint: u64
             let parts = fragments(&client.udp(&[b'x'; 40]), 7, 16);
             [parts[1].clone(), bad]
         }
+        Exception::FragmentMemoryFull => {
+            faults.fragment_memory_full = true;
+            [fragments(&client.udp(&[b'x'; 40]), 7, 16).remove(0), bad]
+        }
+        Exception::OpaqueTunnel => {
+            [client.ip(50, b"fine".to_vec(), None), client.ip(50, b"bad".to_vec(), None)]
+        }
         Exception::UnknownIcmpError => [server.unreachable(&fine), bad],
         Exception::InspectorPanic => {
             faults.panic_after = Some(0);
@@ -131,11 +124,15 @@ fn assert_treated(class: Exception, treatment: Treatment, sent: &[Sent; 2]) {
             Exception::MalformedEnvelope
             | Exception::MalformedPacket
             | Exception::BadChecksum
+            | Exception::FragmentMemoryFull
             | Exception::FragmentBeforeFirst
             | Exception::UnknownIcmpError,
             _,
         )
-        | (Exception::UnknownEndpoint | Exception::FlowTableFull, Treatment::Pass)
+        | (
+            Exception::UnknownEndpoint | Exception::FlowTableFull | Exception::OpaqueTunnel,
+            Treatment::Pass,
+        )
         | (Exception::Midstream, Treatment::Adopt) => assert_eq!(reason, "bad-word", "{what}"),
         (_, Treatment::Pass) => assert!(second.is_forwarded(), "{what}"),
         _ => assert_eq!(reason, class.name(), "{what}"),

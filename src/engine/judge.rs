@@ -152,9 +152,9 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         Outcome { exception: outcome.exception.or(noted), ..outcome }
     }
 
-    /// The outcome for a packet of a flow in the table.
+    /// The outcome for a packet of a flow in the table: asks the inspectors, if they look at it.
     #[inline]
-    fn known(
+    pub(super) fn known(
         &mut self,
         turn: &Turn<'_, '_>,
         packet: &ParsedPacket<'_>,
@@ -163,38 +163,17 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         output: &mut Output,
     ) -> Outcome {
         let epoch = self.panel.epoch;
-        match self.table.state_mut(id) {
-            Some(State { inspection: Inspection::Open(_), epoch: of, .. }) if *of == epoch => {
-                if !is_checked {
-                    if let Some(outcome) = self.refuse_damaged(packet) {
-                        return outcome;
-                    }
-                }
-                self.inspect(turn, packet, id, output)
-            }
-            Some(State { inspection: Inspection::Refused(_), .. }) => {
-                self.refused_before(turn, packet, id, output)
-            }
-            Some(State { epoch: of, .. }) if *of != epoch => {
-                self.reopen(turn, packet, id, is_checked, output)
-            }
-            Some(_) => self.pass(turn, packet, id, output),
-            None => Outcome::FORWARD,
+        let Some(state) = self.table.state_mut(id).filter(|state| state.epoch == epoch) else {
+            return self.not_inspected(turn, packet, id, is_checked, output);
+        };
+        let Inspection::Open(flow) = &mut state.inspection else {
+            return self.not_inspected(turn, packet, id, is_checked, output);
+        };
+        let verifies = self.settings.checksums == Checksums::Verify;
+        if verifies && !is_checked && packet.is_damaged() {
+            return self.damaged(packet);
         }
-    }
-
-    /// Asks the inspectors about a packet of a flow that they look at.
-    #[inline]
-    pub(super) fn inspect(
-        &mut self,
-        turn: &Turn<'_, '_>,
-        packet: &ParsedPacket<'_>,
-        id: FlowId,
-        output: &mut Output,
-    ) -> Outcome {
         self.stage = Stage::Known(id);
-        let Some(state) = self.table.state_mut(id) else { return Outcome::FORWARD };
-        let Inspection::Open(flow) = &mut state.inspection else { return Outcome::FORWARD };
         let view = Packet::new(packet, state.bits.opener(), state.bits.beginning());
         let mut verdict = Verdict::PASS;
         let mut is_late = false;
@@ -235,6 +214,28 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             capture |= self.plan(turn, packet, id, output);
         }
         Outcome { capture, ..Outcome::FORWARD }
+    }
+
+    /// The outcome for a packet of a flow that inspectors do not look at, or are to look at anew.
+    fn not_inspected(
+        &mut self,
+        turn: &Turn<'_, '_>,
+        packet: &ParsedPacket<'_>,
+        id: FlowId,
+        is_checked: bool,
+        output: &mut Output,
+    ) -> Outcome {
+        let epoch = self.panel.epoch;
+        match self.table.state_mut(id) {
+            Some(State { inspection: Inspection::Refused(_), .. }) => {
+                self.refused_before(turn, packet, id, output)
+            }
+            Some(State { epoch: of, .. }) if *of != epoch => {
+                self.reopen(turn, packet, id, is_checked, output)
+            }
+            Some(_) => self.pass(turn, packet, id, output),
+            None => Outcome::FORWARD,
+        }
     }
 
     /// Settles a packet whose inspectors did more than to let it pass.

@@ -142,7 +142,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     ) -> Outcome {
         match self.table.state_mut(id) {
             Some(State { inspection: Inspection::Open(_), .. }) => {
-                self.inspect(turn, packet, id, output)
+                self.known(turn, packet, id, true, output)
             }
             Some(state) => {
                 let effects = &self.panel.effects;
