@@ -20,10 +20,12 @@ use support::traffic::{ACK, at, handshake, settings, sides};
 
 const FLOWS: u16 = 64;
 
-/// Names, and what runs so many bursts.
-const CASES: &[(&str, fn(u64))] = &[
+/// A name, and what runs so many bursts.
+type Case = (&'static str, fn(u64));
+
+const CASES: &[Case] = &[
     ("bypassed flow", |rounds| {
-        bursts(rounds, settings(), || packet_fn("a", |_, _| Verdict::PASS_FLOW))
+        bursts(rounds, settings(), || packet_fn("a", |_, _| Verdict::PASS_FLOW));
     }),
     ("closure", |rounds| bursts(rounds, settings(), || pass("a"))),
     ("closure, checksums ignored", |rounds| bursts(rounds, unchecked(), || pass("a"))),

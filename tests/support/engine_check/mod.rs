@@ -13,7 +13,7 @@ use gwlb_geneve::engine::*;
 use gwlb_geneve::flow::{FlowKey, Part, Relation};
 use gwlb_geneve::gwlb::{Envelope, Outer, Profile, ReplyPolicy, UdpChecksum};
 use gwlb_geneve::inspect::*;
-use gwlb_geneve::packet::{ChecksumStatus, IpPacket, TcpFlags, Transport};
+use gwlb_geneve::packet::{ChecksumStatus, IpPacket, TcpFlags, Transport, Tunneled};
 
 use input::{Input, Sent, Step};
 use script::{Log, Words};
@@ -184,6 +184,18 @@ fn answer(sent: &Sent, outer: &Outer, geneve: &[u8], packet: &[u8]) {
     let answer = IpPacket::parse(packet).unwrap();
     answer.check_whole().unwrap();
     assert!(answer.trailer().is_empty());
+    // It goes through the tunnels that the refused packet came in.
+    let [refused, answer] =
+        [refused, answer].map(|packet| Tunneled::look_through(&packet).unwrap());
+    assert_eq!(answer.depth(), refused.depth());
+    for tunnel in answer.tunnels() {
+        assert_ne!(tunnel.verify_checksum(), ChecksumStatus::Invalid, "{tunnel:?}");
+        if let IpPacket::V4(packet) = tunnel.carrier() {
+            assert!(packet.verify_checksum());
+        }
+    }
+    let [refused, answer] = [*refused.innermost(), *answer.innermost()];
+    answer.check_whole().unwrap();
     assert_eq!(answer.verify_transport_checksum(), ChecksumStatus::Valid, "{answer:?}");
     if let IpPacket::V4(packet) = answer {
         assert!(packet.verify_checksum());
