@@ -499,3 +499,136 @@ fn what_hides_a_packet_is_treated_by_policy() {
         ));
     }
 }
+
+/// FINs that nobody believes must not make the engine forget a connection, wherever in the circle of numbers they are.
+#[test]
+fn a_fin_out_of_place_closes_nothing() {
+    let mut engine = engine();
+    let sides @ (client, server) = pair();
+    handshake(&mut engine, at(0), &sides);
+    for seq in [0x1357_9bdf, 0x9357_9bdf] {
+        for side in [client, server] {
+            send(&mut engine, at(1), &side, &side.tcp(FIN | ACK, seq, 1, b"")).assert_forwarded();
+        }
+    }
+    let later = client.tcp(ACK, 1_000, 5_000, b"still here");
+    assert_eq!(send(&mut engine, at(140), &client, &later).outcome.exception, None);
+    send(&mut engine, at(141), &client, &client.tcp(FIN | ACK, 1_010, 5_000, b""))
+        .assert_forwarded();
+    send(&mut engine, at(141), &server, &server.tcp(FIN | ACK, 5_000, 1_011, b""))
+        .assert_forwarded();
+    let late = client.tcp(ACK, 1_011, 5_001, b"");
+    let late = send(&mut engine, at(160), &client, &late);
+    assert_eq!(late.outcome.exception, Some(Exception::Midstream), "in place they do close it");
+}
+
+/// Who does not know where a stream is cannot make the engine believe a RST by acknowledging what was never sent.
+#[test]
+fn a_blind_acknowledgment_moves_nothing() {
+    let mut engine = engine();
+    let sides @ (client, server) = pair();
+    handshake(&mut engine, at(0), &sides);
+    for number in [0x2000_0000_u32, 0xa000_0000] {
+        let blind = client.tcp(ACK, number, number, b"");
+        send(&mut engine, at(1), &client, &blind).assert_forwarded();
+        send(&mut engine, at(1), &server, &server.tcp(RST, number, 0, b"")).assert_forwarded();
+    }
+    let later = client.tcp(ACK, 1_000, 5_000, b"still here");
+    assert_eq!(send(&mut engine, at(60), &client, &later).outcome.exception, None);
+}
+
+/// Errors teach nothing about the fragments of those whom they quote.
+#[test]
+fn a_refused_icmp_error_poisons_no_fragments() {
+    let mut engine = engine();
+    let (client, server) = sides("10.1.0.10:4000", "10.2.0.20:53");
+    send(&mut engine, at(0), &client, &client.udp(b"hello")).assert_forwarded();
+    let parts = fragments(&client.udp(&[b'x'; 40]), 77, 16);
+    let mut error = server.unreachable(&parts[0]);
+    error[22] ^= 0xff;
+    send(&mut engine, at(1), &server, &error).assert_refused("icmp-checksum");
+    for part in &parts {
+        send(&mut engine, at(2), &client, part).assert_forwarded();
+    }
+}
+
+/// Whether the rest of a fragmented RST ever comes is not known: nothing follows from its beginning.
+#[test]
+fn the_beginning_of_a_reset_closes_nothing() {
+    let mut engine = engine();
+    let sides @ (client, _) = pair();
+    handshake(&mut engine, at(0), &sides);
+    let reset = fragments(&client.tcp(RST | ACK, 1_000, 5_000, &[b'x'; 40]), 9, 24).remove(0);
+    send(&mut engine, at(1), &client, &reset).assert_forwarded();
+    let later = client.tcp(ACK, 1_000, 5_000, b"still here");
+    assert_eq!(send(&mut engine, at(60), &client, &later).outcome.exception, None);
+}
+
+/// A way round: allowed as it claims to be inside, and forbidden as it goes.
+mod access_list {
+    use std::sync::Arc;
+
+    use gwlb_geneve::inspectors::access::{self, AccessInspector, AccessList, Rule};
+
+    use super::*;
+
+    fn engine() -> Engine<AccessInspector> {
+        let rule = Rule::new(access::Action::Allow)
+            .from("10.1.0.0/16".parse().unwrap())
+            .to("10.2.0.0/16".parse().unwrap())
+            .ports(443);
+        let list = Arc::new(AccessList::new(access::Action::Drop, vec![rule]).unwrap());
+        Engine::new(settings(), move || AccessInspector::new(list.clone())).unwrap()
+    }
+
+    #[test]
+    fn a_tunnel_must_be_allowed_too() {
+        let mut engine = engine();
+        let (client, _) = pair();
+        let (out, _) = sides("10.1.0.10:1", "203.0.113.66:1");
+        let syn = client.tcp(SYN, 999, 0, b"");
+        let gre = out.ip(47, [&[0, 0, 8, 0][..], &syn].concat(), None);
+        send(&mut engine, at(0), &out, &gre).assert_refused("access-list");
+        // Nor is what was allowed outside moved into it.
+        send(&mut engine, at(1), &client, &syn).assert_forwarded();
+        send(&mut engine, at(1), &out, &gre).assert_refused("access-list");
+        assert_eq!(engine.flows(), 2);
+    }
+
+    #[test]
+    fn a_connection_that_takes_the_place_of_another_is_judged_as_its_client_goes() {
+        let mut engine = engine();
+        let sides @ (client, server) = pair();
+        handshake(&mut engine, at(0), &sides);
+        send(&mut engine, at(1), &client, &client.tcp(SYN, 70_000, 0, b"")).assert_forwarded();
+        let answer = server.tcp(SYN | ACK, 80_000, 70_001, b"");
+        send(&mut engine, at(1), &server, &answer).assert_forwarded();
+        assert_eq!(engine.counters().replaced, 1);
+    }
+
+    #[test]
+    fn a_reload_judges_flows_as_their_clients_go() {
+        let mut engine = engine();
+        let sides @ (client, server) = pair();
+        handshake(&mut engine, at(0), &sides);
+        let rule = Rule::new(access::Action::Allow).ports(443);
+        let list = Arc::new(AccessList::new(access::Action::Drop, vec![rule]).unwrap());
+        engine.reload(move || AccessInspector::new(list.clone()), Flows::Reopen).unwrap();
+        let error = server.unreachable(&client.tcp(ACK, 1_000, 5_000, b""));
+        send(&mut engine, at(1), &server, &error).assert_forwarded();
+        send(&mut engine, at(1), &server, &server.tcp(ACK, 5_000, 1_000, b"first"))
+            .assert_forwarded();
+        send(&mut engine, at(1), &client, &client.tcp(ACK, 1_000, 5_005, b"then"))
+            .assert_forwarded();
+    }
+
+    #[test]
+    fn an_icmp_error_goes_to_whom_it_is_about() {
+        let mut engine = engine();
+        let sides @ (client, _) = pair();
+        handshake(&mut engine, at(0), &sides);
+        let (out, _) = super::sides("10.1.0.10:1", "203.0.113.66:1");
+        let error = out.unreachable(&client.tcp(ACK, 1_000, 5_000, b""));
+        send(&mut engine, at(1), &out, &error).assert_refused("access-list");
+    }
+}

@@ -157,9 +157,13 @@ fn an_icmp_error_belongs_to_the_flow_that_it_quotes() {
         assert_eq!(error.relation, Relation::IcmpError);
     }
     let quoted = sample::ipv6(6, &sample::tcp(b""));
-    let error = sample::ipv6(58, &[&[2, 0, 0, 0, 0, 0, 5, 0], &quoted[..]].concat());
+    let mut error = sample::ipv6(58, &[&[2, 0, 0, 0, 0, 0, 5, 0], &quoted[..]].concat());
+    let elsewhere = of(&error);
+    error.copy_within(48 + 8..48 + 24, 24);
     let (error, about) = (of(&error), of(&quoted));
     assert_eq!((error.key, error.direction), (about.key, about.direction.reversed()));
+    assert_eq!(elsewhere.relation, Relation::Own, "it does not go to the quoted packet's sender");
+    assert_ne!(elsewhere.key, about.key);
 }
 
 #[test]

@@ -14,7 +14,7 @@ pub struct Counters {
     pub received: u64,
     /// Those to be sent back, edited ones among them.
     pub forwarded: u64,
-    /// Those to be sent back that a rewriter changed.
+    /// Those to be sent back that were changed, by a rewriter or for their maximum segment size.
     pub edited: u64,
     /// Those forwarded that would have been dropped or rejected, had the engine not been told to monitor only.
     pub would: u64,

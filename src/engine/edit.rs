@@ -1,6 +1,6 @@
 use super::panel::contained;
 use super::state::{Inspection, Refused};
-use super::{Datagram, Disposition, Engine, Outcome, Output};
+use super::{Datagram, Disposition, Engine, Event, EventKind, Outcome, Output};
 use crate::flow::{FlowId, Part, Relation};
 use crate::gwlb::Envelope;
 use crate::inspect::{
@@ -18,11 +18,9 @@ pub(super) struct Edit<P> {
     pub(super) plan: Option<P>,
 }
 
-/// Whether a rewriter may have it: the flow's own, not the middle of something, and not in a tunnel.
+/// Whether a rewriter may have it: the flow's own, whole, and not in a tunnel.
 pub(super) fn is_rewritable(packet: &ParsedPacket<'_>) -> bool {
-    packet.depth == 0
-        && packet.flow.relation == Relation::Own
-        && !matches!(packet.flow.part, Part::Later(_))
+    packet.depth == 0 && packet.flow.relation == Relation::Own && packet.flow.part == Part::Whole
 }
 
 /// What came of an edit.
@@ -123,6 +121,11 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let envelope = Envelope::parse(datagram.payload(), &self.settings.profile).ok();
         let endpoint = envelope.map(|envelope| envelope.endpoint());
         let treatment = self.exception(CLASS, endpoint);
+        if let (Some(endpoint), Some(flow)) = (endpoint, self.table.flow(id)) {
+            let what = EventKind::Exception(CLASS, treatment);
+            let (datagram, flow) = (Some(number), *flow.key());
+            output.events.push(Event { datagram, endpoint, flow, what });
+        }
         let (now, reason) = (datagram.time(), Reason::new(CLASS.name()));
         let to = match treatment {
             Treatment::Pass => Inspection::Bypassed,

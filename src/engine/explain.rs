@@ -118,7 +118,9 @@ impl fmt::Display for Standing {
         match self {
             Self::New => f.write_str("new"),
             Self::Inspected(Beginning::Seen) => f.write_str("inspected"),
-            Self::Inspected(Beginning::Midstream) => f.write_str("inspected from its middle on"),
+            Self::Inspected(Beginning::Midstream | Beginning::Reopened) => {
+                f.write_str("inspected from its middle on")
+            }
             Self::Bypassed => f.write_str("bypassed"),
             Self::Refused(reason) => write!(f, "refused before: {reason}"),
         }

@@ -5,7 +5,7 @@ use super::refuse::Way;
 use super::state::{Bits, Inspection, Refused, State};
 use super::{Checksums, Datagram, Disposition, Engine, Outcome, Output, SWEEP};
 use crate::Timestamp;
-use crate::flow::{Direction, FlowId, Observation, Part, Probe, Resolved};
+use crate::flow::{Direction, FlowId, Observation, Part, Probe, Relation, Resolved};
 use crate::gwlb::EndpointId;
 use crate::inspect::{
     Action, CloseReason, Context, Exception, Inspector, Interest, Packet, ParsedPacket, Reason,
@@ -122,7 +122,10 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             _ => None,
         };
         let mut facts = Facts { flags, is_checked: false, is_replacement: false };
-        if flags.is_some_and(|flags| flags.intersects(CONTROL)) {
+        if packet.flow.part != Part::Whole {
+            // Its receiver believes it when the rest has come, if ever.
+            facts.flags = flags.map(|flags| TcpFlags(flags.0 & !CONTROL.0));
+        } else if flags.is_some_and(|flags| flags.intersects(CONTROL)) {
             if let Some(outcome) = self.refuse_damaged(packet) {
                 return outcome;
             }
@@ -143,7 +146,8 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             Some(id) => self.known(turn, packet, id, facts.is_checked, output),
             None => self.unknown(turn, packet, probe, &facts, output),
         };
-        if packet.flow.part != Part::Whole && !outcome.disposition.is_forward() {
+        let is_own = packet.flow.relation == Relation::Own;
+        if packet.flow.part != Part::Whole && is_own && !outcome.disposition.is_forward() {
             self.poison(turn, packet);
         }
         if noted.is_none() {
@@ -207,7 +211,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         }
         state.marks = effects.marks;
         let mut capture = state.bits.has(Bits::CAPTURE);
-        if let Transport::Tcp(segment) = &packet.transport {
+        if let (Transport::Tcp(segment), Part::Whole) = (&packet.transport, packet.flow.part) {
             state.follow(packet.flow.direction, segment);
         }
         if wants_plan::<R>(packet) {
@@ -226,11 +230,12 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         output: &mut Output,
     ) -> Outcome {
         let epoch = self.panel.epoch;
+        let is_own = packet.flow.relation == Relation::Own;
         match self.table.state_mut(id) {
             Some(State { inspection: Inspection::Refused(_), .. }) => {
                 self.refused_before(turn, packet, id, output)
             }
-            Some(State { epoch: of, .. }) if *of != epoch => {
+            Some(State { epoch: of, .. }) if *of != epoch && is_own => {
                 self.reopen(turn, packet, id, is_checked, output)
             }
             Some(_) => self.pass(turn, packet, id, output),
@@ -281,7 +286,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     ) -> Outcome {
         let Some(state) = self.table.state_mut(id) else { return Outcome::FORWARD };
         let mut capture = state.bits.has(Bits::CAPTURE);
-        if let Transport::Tcp(segment) = &packet.transport {
+        if let (Transport::Tcp(segment), Part::Whole) = (&packet.transport, packet.flow.part) {
             state.follow(packet.flow.direction, segment);
         }
         if wants_plan::<R>(packet) {

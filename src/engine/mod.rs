@@ -182,6 +182,7 @@ impl<I: Inspector> Engine<I> {
             faults: Faults::default(),
             settings,
         };
+        engine.settings.flows = *engine.table.limits();
         if let Some(inspector) = engine.panel.generations.get_mut(0) {
             check(inspector)?;
         }
@@ -259,7 +260,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         self.account(output);
     }
 
-    /// Replaces the inspectors: for new flows, and for those that there are as `flows` says.
+    /// Replaces the inspectors by others of the same type, such as a [`Chain`](crate::inspect::Chain) of other members: for new flows, and for those that there are as `flows` says.
     ///
     /// # Errors
     ///
@@ -292,8 +293,8 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         self.overloaded = overloaded;
     }
 
-    /// Whether inspectors have panicked or taken too long less often than
-    /// [`unhealthy_after`](Settings::unhealthy_after).
+    /// Whether inspectors have panicked or taken too long less often than [`unhealthy_after`](Settings::unhealthy_after)
+    /// since the engine was made. Once it is not, it stays so.
     pub const fn is_healthy(&self) -> bool {
         let failures = self.panel.panics.saturating_add(self.counters.over_budget);
         failures < self.settings.unhealthy_after
@@ -330,7 +331,8 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         self.table.len()
     }
 
-    /// What the engine was made with, the flow limits being those that it [came to](FlowTable::limits).
+    /// What the engine was made with, the flow limits being those that it [came to](FlowTable::limits): as many flows as there is
+    /// room for.
     pub const fn settings(&self) -> &Settings {
         &self.settings
     }

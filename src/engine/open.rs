@@ -3,8 +3,8 @@ use super::state::{Bits, Inspection, Refused, Sequence, State};
 use super::{Engine, Outcome, Output};
 use crate::flow::{Direction, FlowId, Observation, PacketFlow, Part, Probe, Refusal, Relation};
 use crate::inspect::{
-    CloseReason, Context, Exception, Inspector, Interest, Packet, ParsedPacket, Reason, Rewriter,
-    Treatment, Verdict,
+    Beginning, CloseReason, Context, Exception, Inspector, Interest, Packet, ParsedPacket, Reason,
+    Rewriter, Treatment, Verdict,
 };
 use crate::packet::{IpProtocol, TcpFlags, Transport};
 
@@ -20,9 +20,6 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         output: &mut Output,
     ) -> Outcome {
         let endpoint = packet.envelope.endpoint();
-        if packet.flow.relation == Relation::IcmpError {
-            return self.unknown_icmp_error(turn, packet);
-        }
         let mut noted = None;
         if !self.settings.knows(endpoint) {
             let outcome = self.exceptional(Exception::UnknownEndpoint, packet);
@@ -30,6 +27,12 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
                 return outcome;
             }
             noted = outcome.exception;
+        }
+        if packet.flow.relation == Relation::IcmpError {
+            if let Some(outcome) = self.refuse_damaged(packet) {
+                return outcome;
+            }
+            return self.unknown_icmp_error(turn, packet);
         }
         if self.overloaded {
             return self.exceptional(Exception::Overload, packet);
@@ -52,7 +55,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             bits.set(Bits::MIDSTREAM, true);
         }
         bits.set(Bits::OPENED_IN_REVERSE, Self::opener_of(packet) == Direction::Reverse);
-        let state = self.open(turn, packet, bits);
+        let state = self.open(turn, packet, bits, bits.beginning());
         let outcome = self.enter(turn, packet, probe, facts, state, output);
         Outcome { exception: outcome.exception.or(noted), ..outcome }
     }
@@ -63,10 +66,11 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         turn: &Turn<'_, '_>,
         packet: &ParsedPacket<'_>,
         bits: Bits,
+        beginning: Beginning,
     ) -> State<I::Flow> {
         let generation = self.panel.generations.current();
         self.stage = Stage::Opening { generation };
-        let view = Packet::new(packet, bits.opener(), bits.beginning());
+        let view = Packet::new(packet, bits.opener(), beginning);
         let effects = &mut self.panel.effects;
         effects.marks = 0;
         let opened = match self.panel.generations.get_mut(generation) {
@@ -241,10 +245,14 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         self.settle_flow(now, id, Inspection::Bypassed, CloseReason::Reloaded, output);
         let Some(state) = self.table.state_mut(id) else { return Outcome::FORWARD };
         state.epoch = self.panel.epoch;
+        let beginning = match state.bits.beginning() {
+            Beginning::Seen => Beginning::Reopened,
+            other => other,
+        };
         state.bits.set(Bits::MIDSTREAM, true);
         let (bits, marks) = (state.bits, state.marks);
         self.stage = Stage::Known(id);
-        let opened = self.open(turn, packet, bits);
+        let opened = self.open(turn, packet, bits, beginning);
         if let Some(state) = self.table.state_mut(id) {
             state.inspection = opened.inspection;
             state.generation = opened.generation;

@@ -128,7 +128,8 @@ impl fmt::Display for Outcome {
 pub enum Disposition {
     /// Send it back as it came: not a byte of its payload was changed.
     Forward,
-    /// Send it back as it is now: a rewriter changed it, and lengths and checksums are right.
+    /// Send it back as it is now: it was changed, by a rewriter or for its maximum segment size, and lengths and checksums
+    /// are right.
     ForwardEdited,
     /// Forget it.
     Drop,

@@ -34,11 +34,13 @@ pub struct Settings {
     /// What becomes of traffic that cannot be judged in the ordinary way. By default
     /// [`AVAILABLE`](ExceptionPolicy::AVAILABLE).
     pub policy: ExceptionPolicy,
-    /// Judges, says what [would](super::Outcome::would) have been done, and forwards everything that can be forwarded.
+    /// Judges, says what [would](super::Outcome::would) have been done, and forwards everything that can be forwarded. By
+    /// default it does not.
     pub monitor: bool,
     /// Whether checksums of inner packets are looked at. By default they are.
     pub checksums: Checksums,
-    /// Lowers the maximum segment size of TCP so that segments fit through the load balancer. `None`: leaves it.
+    /// Lowers the maximum segment size of TCP so that segments fit through the load balancer; by default to 8,460 and 8,440
+    /// bytes. `None`: leaves it.
     pub mss: Option<MssClamp>,
     /// The most packets a second that the engine answers with one of its own: protection of those whose address was
     /// forged. What is beyond is refused in silence and counted. By default 10,000.

@@ -53,7 +53,9 @@ impl Refused {
     /// Whether one more answer may be given.
     pub(super) fn may_answer(&mut self, now: Timestamp) -> bool {
         let now = units(now);
-        let earned = now.wrapping_sub(self.answered) / Self::INTERVAL;
+        // Stamps that go back earn nothing.
+        let elapsed = now.wrapping_sub(self.answered);
+        let earned = if elapsed < 1 << 31 { elapsed / Self::INTERVAL } else { 0 };
         if earned > 0 {
             let earned = u8::try_from(earned).unwrap_or(u8::MAX);
             self.answers = self.answers.saturating_add(earned).min(Self::BURST);
@@ -199,7 +201,9 @@ impl<F> State<F> {
         if self.next(direction).is_none_or(|next| !is_before(next, start) && is_before(next, end)) {
             self.set_next(direction, end);
         }
-        if flags.intersects(TcpFlags::ACK) {
+        // Who does not know where the stream is may not say what the other side has sent.
+        let is_near = self.next(direction).is_some_and(|next| are_near(start, next));
+        if flags.intersects(TcpFlags::ACK) && is_near {
             let acknowledged = segment.acknowledgment_number();
             if self.next(back).is_none_or(|next| is_before(next, acknowledged)) {
                 self.set_next(back, acknowledged);
@@ -219,10 +223,11 @@ impl<F> State<F> {
         }
     }
 
-    /// Whether all before the FIN has come.
+    /// Whether the FIN is in its place: all before it has come, and it is not something old or made up.
     pub(super) fn believes_fin(&self, direction: Direction, segment: &TcpSegment<'_>) -> bool {
-        let next = self.next(direction);
-        next.is_none_or(|next| !is_before(next, segment.sequence_number()))
+        let start = segment.sequence_number();
+        let end = start.wrapping_add(length(segment));
+        self.next(direction).is_some_and(|next| !is_before(next, start) && !is_before(end, next))
     }
 
     /// Remembers a SYN in the middle of a connection: should the other side answer it, another connection begins.
@@ -245,6 +250,12 @@ impl<F> State<F> {
 #[inline]
 const fn is_before(a: u32, b: u32) -> bool {
     b.wrapping_sub(a).wrapping_sub(1) < (1 << 31) - 1
+}
+
+/// Within 1 MiB of each other.
+#[inline]
+const fn are_near(a: u32, b: u32) -> bool {
+    a.wrapping_sub(b).wrapping_add(1 << 20) < 1 << 21
 }
 
 /// How many sequence numbers a segment takes, SYN and FIN one each (RFC 9293 §3.4).

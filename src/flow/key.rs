@@ -174,6 +174,16 @@ impl FlowKey {
         }
     }
 
+    /// The key of the same flow inside tunnels, of which `digest` is a short hash of their ends: what passes in a tunnel is
+    /// no part of what goes on outside it.
+    #[cfg(feature = "alloc")]
+    #[must_use]
+    pub(crate) fn in_tunnel(mut self, digest: u8) -> Self {
+        let [_, tail, ..] = &mut self.words;
+        *tail |= u64::from(digest.max(1)) << 24;
+        self
+    }
+
     /// The endpoint, or what stands for its group.
     pub const fn endpoint(&self) -> EndpointId {
         let [endpoint, ..] = self.words;
@@ -222,13 +232,23 @@ impl FlowKey {
         }
     }
 
+    /// Eight bits of all of it. Not keyed: who can choose the ends can make it come out as he likes.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn short_hash(&self) -> u8 {
+        let mixed = self.words.iter().fold(0_u64, |hash, word| {
+            (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
+        });
+        let [top, ..] = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
+        top
+    }
+
     /// The 48 bytes as six words; of IPv4 the last three are zero.
     #[inline]
     pub(super) const fn words(&self) -> &[u64; 6] {
         &self.words
     }
 
-    /// From the most significant bit: the lower end's port (16 bits), the higher end's (16), zero (8), the
+    /// From the most significant bit: the lower end's port (16 bits), the higher end's (16), the tunnels around it (8, zero for none), the
     /// protocol (8), the shape (8), the IP version (8).
     #[inline]
     const fn tail(&self) -> u64 {

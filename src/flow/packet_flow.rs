@@ -90,7 +90,9 @@ impl PacketFlow {
     }
 
     fn of_icmp(endpoint: EndpointId, packet: &IpPacket<'_>, message: &IcmpMessage<'_>) -> Self {
-        if let Some(Ok(quoted)) = message.quoted() {
+        // An error goes to who sent what it quotes; one that goes elsewhere is about nothing.
+        let quoted = message.quoted().and_then(Result::ok);
+        if let Some(quoted) = quoted.filter(|quoted| quoted.source() == packet.destination()) {
             let bare = FiveTuple {
                 addresses: quoted.addresses(),
                 protocol: quoted.protocol(),

@@ -36,7 +36,7 @@ impl<'a> Context<'a> {
         self.effects.marks
     }
 
-    /// Marks the flow: bits that stay with it and that other inspectors and logs see.
+    /// Marks the flow: bits that stay with it and that other inspectors see.
     #[inline]
     pub fn mark(&mut self, bits: u32) {
         self.effects.marks |= bits;

@@ -42,8 +42,8 @@ pub trait Inspector: Send + 'static {
     /// What is remembered of a flow. The engine owns it, and drops it when the flow ends.
     type Flow: Send + 'static;
 
-    /// Which hooks are to be called. There is no default, so that a hook that was written is never silent for want
-    /// of an interest: [`check`] refuses an inspector that could not fire.
+    /// Which hooks are to be called: those that are not named here are not called, written or not. There is no default, so
+    /// that nobody forgets to name them, and [`check`] refuses an inspector that names none.
     const INTEREST: Interest;
 
     /// A name for logs and configuration, used once in a composition.

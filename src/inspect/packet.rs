@@ -62,6 +62,12 @@ impl<'a> Packet<'a> {
         self.parsed.flow.relation
     }
 
+    /// The ends of the flow as its opener sees them: the source is the client, as a rule. Of a flow whose
+    /// [beginning](Self::beginning) was not seen, whoever was seen first counts as the opener.
+    pub fn opener_tuple(&self) -> FiveTuple {
+        self.parsed.flow.key.five_tuple(self.opener)
+    }
+
     /// The ends of the flow as this packet goes: its source is the packet's.
     pub fn five_tuple(&self) -> FiveTuple {
         self.parsed.flow.key.five_tuple(self.parsed.flow.direction)
@@ -97,12 +103,15 @@ impl<'a> Packet<'a> {
 
 /// How a flow began for an inspector.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Beginning {
     /// With the packet that [`open`](super::Inspector::open) was given: all of it is seen.
     #[default]
     Seen,
-    /// Before: the appliance or the inspector was started in the middle of it.
+    /// Before: the appliance was started in the middle of it. Who opened it is a guess.
     Midstream,
+    /// Before, under inspectors that were replaced. Who opened it is known.
+    Reopened,
 }
 
 /// A packet taken apart, layer by layer: what [`Packet`] is a view of.
@@ -155,7 +164,18 @@ impl<'a> ParsedPacket<'a> {
             ip.check_whole().map_err(|error| error.shifted(tunneled.offset()))?;
         }
         let transport = ip.transport()?;
-        let flow = PacketFlow::of(groups.resolve(envelope.endpoint()), &ip)?;
+        let endpoint = groups.resolve(envelope.endpoint());
+        let mut flow = PacketFlow::of(endpoint, &ip)?;
+        if depth > 0 {
+            let ends = tunneled.tunnels().map(|tunnel| {
+                let carrier = tunnel.carrier();
+                let (addresses, protocol) = (carrier.addresses(), carrier.protocol());
+                let (key, _) =
+                    FlowKey::new(endpoint, &FiveTuple { addresses, protocol, ports: None });
+                key.short_hash()
+            });
+            flow.key = flow.key.in_tunnel(ends.fold(0, |hash, end| hash.rotate_left(3) ^ end));
+        }
         let opaque = tunneled.opaque();
         Ok(Self { envelope, ip, transport, flow, depth, opaque, is_straight: false })
     }

@@ -36,7 +36,7 @@ use crate::packet::{EditError, IpPacket, PacketMut, TcpFlags, TcpOption, Transpo
 /// }
 /// ```
 ///
-/// Packets in tunnels and later fragments are not rewritten.
+/// Packets in tunnels, fragments, and ICMP errors about a flow are not rewritten.
 pub trait Rewriter: Send + 'static {
     /// What is to be done with a packet.
     type Plan: Send + 'static;
@@ -70,7 +70,7 @@ impl Rewriter for () {
     }
 }
 
-/// The first rewriter: lowers the maximum segment size that TCP announces, so that no packet is longer
+/// Lowers the maximum segment size that TCP announces, so that no packet is longer
 /// than the 8,500 bytes that a gateway load balancer carries (wire.md §1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MssClamp {

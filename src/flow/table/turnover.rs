@@ -56,7 +56,8 @@ impl<S> FlowTable<S> {
             None => !self.store.accounts.has_room() || self.quota == 0,
         };
         if crowded || self.store.is_full() {
-            self.sweep(now.tick(), usize::MAX, ended);
+            // No packet waits for a whole flood to be swept: the least recently used flow is at hand.
+            self.sweep(now.tick(), MOST_SWEPT, ended);
             own = self.store.accounts.find(&self.seed, endpoint);
             if own.is_none() && !self.store.accounts.has_room() {
                 return Err(Refusal::Endpoints);
@@ -247,3 +248,6 @@ impl<S> FlowTable<S> {
         Some(EndedFlow::new(entry, reason, &self.clock))
     }
 }
+
+/// So many flows are looked at, at most, to find one whose time is over.
+const MOST_SWEPT: usize = 256;

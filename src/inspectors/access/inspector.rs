@@ -3,7 +3,9 @@ use alloc::format;
 use alloc::sync::Arc;
 
 use super::{AccessList, Action, Decision};
-use crate::inspect::{Alert, Context, Inspector, Interest, Packet, Reason, Severity, Verdict};
+use crate::inspect::{
+    Alert, Beginning, Context, Inspector, Interest, Packet, Reason, Severity, Verdict,
+};
 
 /// Judges flows by an [`AccessList`], each once, at its first packet. Clones share the list: one for each worker.
 ///
@@ -65,6 +67,30 @@ impl AccessInspector {
     }
 }
 
+impl AccessInspector {
+    /// What the list says of a flow, as its opener goes. Where that is a guess, as the packet at hand goes. Of what comes in
+    /// tunnels every packet around it must be allowed too.
+    #[inline]
+    fn decide(&self, first: &Packet<'_>) -> Decision {
+        let is_guess = first.beginning() == Beginning::Midstream;
+        let tuple = if is_guess { first.five_tuple() } else { first.opener_tuple() };
+        match first.tunneled() {
+            None => self.list.decide(first.endpoint(), &tuple),
+            Some(tunneled) => {
+                let is_turned = !is_guess && !first.is_from_opener();
+                let carriers =
+                    tunneled.tunnels().filter_map(|tunnel| tunnel.carrier().five_tuple().ok());
+                let carriers =
+                    carriers.map(|tuple| if is_turned { tuple.reversed() } else { tuple });
+                let refusal = carriers
+                    .map(|tuple| self.list.decide(first.endpoint(), &tuple))
+                    .find(|decision| decision.action != Action::Allow);
+                refusal.unwrap_or_else(|| self.list.decide(first.endpoint(), &tuple))
+            }
+        }
+    }
+}
+
 impl Inspector for AccessInspector {
     /// What every packet of a flow that is not allowed gets.
     type Flow = Verdict;
@@ -77,7 +103,7 @@ impl Inspector for AccessInspector {
 
     #[inline]
     fn open(&mut self, first: &Packet<'_>, cx: &mut Context<'_>) -> Option<Verdict> {
-        let decision = self.list.decide(first.endpoint(), &first.five_tuple());
+        let decision = self.decide(first);
         let rule = decision.rule.and_then(|rule| self.list.rule(rule));
         if rule.is_some_and(|rule| rule.log) {
             self.log(decision, first, cx);
