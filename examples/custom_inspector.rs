@@ -6,16 +6,16 @@ use gwlb_geneve::engine::{Engine, Settings};
 use gwlb_geneve::inspect::{Reason, Verdict, packet_fn};
 use gwlb_geneve::runtime::Replay;
 
-const TELNET: Reason = Reason::new("telnet");
+const DNS: Reason = Reason::new("dns");
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let no_telnet = || {
-        packet_fn("no-telnet", |packet, _| match packet.five_tuple().ports {
-            Some(ports) if ports.destination == 23 => Verdict::reject(TELNET),
+    let no_dns = || {
+        packet_fn("no-dns", |packet, _| match packet.five_tuple().ports {
+            Some(ports) if ports.destination == 53 => Verdict::reject(DNS),
             _ => Verdict::PASS,
         })
     };
-    let mut engine = Engine::new(Settings::default(), no_telnet)?;
+    let mut engine = Engine::new(Settings::default(), no_dns)?;
     let capture = std::env::args().nth(1).unwrap_or("tests/captures/http.pcapng".into());
     let report = Replay::open(capture)?.run(&mut engine, |packet| println!("{packet}"))?;
     println!("{report}");

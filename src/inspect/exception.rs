@@ -77,6 +77,22 @@ impl fmt::Debug for ExceptionPolicy {
 }
 
 /// A class of traffic that cannot be judged in the ordinary way.
+///
+/// | name | [`STRICT`](ExceptionPolicy::STRICT) | [`AVAILABLE`](ExceptionPolicy::AVAILABLE) | possible |
+/// |---|---|---|---|
+/// | `malformed-envelope` | drop | drop | drop |
+/// | `unknown-endpoint` | drop | pass | drop, pass |
+/// | `malformed-packet` | drop | drop | drop, pass |
+/// | `bad-checksum` | drop | drop | drop |
+/// | `midstream` | reject | adopt | drop, pass, reject, adopt |
+/// | `flow-table-full` | drop | pass | drop, pass |
+/// | `fragment-memory-full` | drop | drop | drop, pass |
+/// | `fragment-before-first` | pass | pass | drop, pass |
+/// | `unknown-icmp-error` | pass | pass | drop, pass |
+/// | `opaque-tunnel` | drop | pass | drop, pass |
+/// | `inspector-panic` | drop | pass | drop, pass |
+/// | `over-budget` | drop | pass | drop, pass |
+/// | `overload` | drop | pass | drop, pass |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Exception {
@@ -258,6 +274,20 @@ mod tests {
         for (n, class) in Exception::ALL.into_iter().enumerate() {
             assert_eq!(class as usize, n);
             assert_eq!(Exception::from_name(class.name()), Some(class));
+        }
+    }
+
+    #[test]
+    fn the_table_in_the_documentation_is_true() {
+        let source = include_str!("exception.rs");
+        for class in Exception::ALL {
+            let [strict, available] = [ExceptionPolicy::STRICT, ExceptionPolicy::AVAILABLE]
+                .map(|policy| policy.treatment(class));
+            let possible: Vec<_> =
+                class.treatments().iter().map(|treatment| treatment.name()).collect();
+            let row =
+                format!("/// | `{class}` | {strict} | {available} | {} |", possible.join(", "));
+            assert!(source.contains(&row), "{row}");
         }
     }
 
