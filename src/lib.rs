@@ -52,13 +52,14 @@
 //!              ready-made inspectors: access list
 //!   engine/    sans-IO heart: datagrams in, dispositions and injected packets out. Owns flow table and policy,
 //!              counts everything
+//!   transport/ where datagrams come from and go
 //!   config/    the TOML form of all this
 //!   runtime/   an engine at work: a capture through it, judged or explained
 //! ```
 //!
 //! [`geneve`] and [`packet`] stand on the ground; [`gwlb`] stands on both, `capture` on [`packet`], [`flow`] on
 //! [`packet`] and [`gwlb`], `inspect` on [`flow`], `inspectors` on `inspect`, `engine` on all of these but `capture` and
-//! `inspectors`; `config` and `runtime` put them together. No import runs upward.
+//! `inspectors`; `transport` knows the outer header of [`gwlb`] and nothing above; `config` and `runtime` put them together. No import runs upward.
 //!
 //! # What holds everywhere
 //!
@@ -131,3 +132,5 @@ pub mod inspectors;
 pub mod packet;
 #[cfg(feature = "capture")]
 pub mod runtime;
+#[cfg(feature = "std")]
+pub mod transport;

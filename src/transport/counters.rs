@@ -1,0 +1,55 @@
+/// What a transport has received and sent since it was made. All of them only grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TransportCounters {
+    /// Datagrams that were handed on.
+    pub received: u64,
+    /// UDP payload bytes of these.
+    pub received_bytes: u64,
+    /// Bursts that held at least one datagram.
+    pub bursts: u64,
+    /// Datagrams from addresses that no load balancer is expected to have.
+    pub foreign_origin: u64,
+    /// Datagrams longer than the buffer, which came cut off.
+    pub too_long: u64,
+    /// Datagrams that the system had no room for, because they were not received quickly enough.
+    pub overflow: u64,
+    /// Datagrams sent.
+    pub sent: u64,
+    /// UDP payload bytes of these.
+    pub sent_bytes: u64,
+    /// Datagrams that could not be sent, in the order of [`SendFailure::ALL`].
+    pub failed: [u64; SendFailure::ALL.len()],
+}
+
+/// Why a datagram could not be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SendFailure {
+    /// The queue of the socket or the card was full (`ENOBUFS`, `EAGAIN`).
+    QueueFull,
+    /// The system refused it: a firewall rule, a missing capability (`EPERM`, `EACCES`).
+    NotPermitted,
+    /// Longer than what the way out takes (`EMSGSIZE`).
+    TooLong,
+    /// There is no way to the load balancer: interface down, no route (`ENETDOWN`, `ENETUNREACH`, `EHOSTUNREACH`).
+    Unreachable,
+    /// Anything else.
+    Other,
+}
+
+impl SendFailure {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::QueueFull, Self::NotPermitted, Self::TooLong, Self::Unreachable, Self::Other];
+
+    /// The stable name, for logs and counters.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::QueueFull => "queue-full",
+            Self::NotPermitted => "not-permitted",
+            Self::TooLong => "too-long",
+            Self::Unreachable => "unreachable",
+            Self::Other => "other",
+        }
+    }
+}
