@@ -56,6 +56,7 @@ mod datagram;
 mod edit;
 mod error;
 mod explain;
+mod failure;
 #[cfg(feature = "faults")]
 mod faults;
 mod generations;

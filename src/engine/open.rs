@@ -304,13 +304,6 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         }
         outcome
     }
-
-    /// Counts an exception and gives its outcome.
-    pub(super) fn exceptional(&mut self, class: Exception, packet: &ParsedPacket<'_>) -> Outcome {
-        let endpoint = Some(packet.envelope.endpoint());
-        let treatment = self.exception(class, endpoint);
-        self.settle(class, treatment, Reason::new(class.name()), endpoint)
-    }
 }
 
 /// Whether the packet shows that there was a SYN before it.
