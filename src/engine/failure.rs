@@ -1,8 +1,9 @@
 use super::intake::{Intake, Malformed};
-use super::judge::{Stage, Turn};
+use super::judge::Stage;
 use super::output::{Event, EventKind};
 use super::state::{Inspection, Refused};
-use super::{Checksums, Disposition, Engine, Outcome, Output};
+use super::turn::Turn;
+use super::{Checksums, Datagram, Disposition, Engine, Outcome, Output};
 use crate::flow::FlowId;
 use crate::gwlb::EndpointId;
 use crate::inspect::{
@@ -13,28 +14,28 @@ use crate::packet::Transport;
 impl<I: Inspector, R: Rewriter> Engine<I, R> {
     /// The outcome for a datagram that was not understood.
     #[cold]
-    pub(super) fn malformed(
-        &mut self,
-        turn: &Turn<'_, '_>,
-        found: &Malformed,
-        output: &mut Output,
-    ) -> Outcome {
-        self.sweep(turn.now(), output);
+    pub(super) fn malformed(&mut self, found: &Malformed) -> Outcome {
         let treatment = self.exception(found.exception, found.endpoint);
         self.settle(found.exception, treatment, found.reason, found.endpoint)
     }
 
     /// Settles a packet at which an inspector, or the rewriter's plan, panicked.
     #[cold]
-    pub(super) fn contain(&mut self, turn: &Turn<'_, '_>, output: &mut Output) -> Outcome {
+    pub(super) fn contain(
+        &mut self,
+        number: usize,
+        datagram: &Datagram<'_>,
+        output: &mut Output,
+    ) -> Outcome {
         const CLASS: Exception = Exception::InspectorPanic;
 
-        let Intake::Understood(packet) = &Intake::of_any(turn.datagram, &self.settings) else {
+        let Intake::Understood(packet) = &Intake::of_any(datagram, &self.settings) else {
             return Outcome::refused(Disposition::Drop, Reason::new(CLASS.name()));
         };
-        let endpoint = packet.envelope.endpoint();
+        let turn = &Turn::new(number, datagram, packet);
+        let endpoint = turn.endpoint();
         let treatment = self.exception(CLASS, Some(endpoint));
-        self.tell(turn, packet, CLASS, treatment, output);
+        self.tell(turn, CLASS, treatment, output);
         self.panel.effects.clear();
         let generation = match &self.stage {
             Stage::Known(id) => self.table.state_mut(*id).map(|state| state.generation),
@@ -47,18 +48,18 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             Some(generation) => self.panel.rebuild(generation),
             None => self.panel.panics = self.panel.panics.saturating_add(1),
         }
-        let now = turn.now();
+        let now = turn.now;
         match core::mem::replace(&mut self.stage, Stage::Idle) {
             Stage::Known(id) | Stage::Planning(id) => {
-                let outcome = self.fail(turn, packet, id, CLASS, treatment, output);
+                let outcome = self.fail(turn, id, CLASS, treatment, output);
                 return Outcome { exception: Some(CLASS), ..outcome };
             }
             Stage::Stateless { flow, generation } => {
-                let (key, inspection) = (&packet.flow.key, Inspection::Open(flow));
+                let (key, inspection) = (&turn.packet.flow.key, Inspection::Open(flow));
                 let (why, events) = (CloseReason::Failed, &mut output.events);
                 self.panel.close(key, inspection, generation, why, now, events);
             }
-            Stage::Opening { .. } => self.remember_failed(turn, packet, treatment, output),
+            Stage::Opening { .. } => self.remember_failed(turn, treatment, output),
             Stage::Idle => {}
         }
         self.settle(CLASS, treatment, Reason::new(CLASS.name()), Some(endpoint))
@@ -68,19 +69,18 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     #[cold]
     pub(super) fn late(
         &mut self,
-        turn: &Turn<'_, '_>,
-        packet: &ParsedPacket<'_>,
+        turn: &Turn<'_>,
         id: FlowId,
         verdict: Verdict,
         output: &mut Output,
     ) -> Outcome {
         self.counters.over_budget = self.counters.over_budget.wrapping_add(1);
-        let treatment = self.exception(Exception::OverBudget, Some(packet.envelope.endpoint()));
-        self.tell(turn, packet, Exception::OverBudget, treatment, output);
+        let treatment = self.exception(Exception::OverBudget, Some(turn.endpoint()));
+        self.tell(turn, Exception::OverBudget, treatment, output);
         let outcome = if !verdict.is_pass() {
-            self.refuse(turn, packet, Some(id), verdict, output)
+            self.refuse(turn, Some(id), verdict, output)
         } else {
-            self.fail(turn, packet, id, Exception::OverBudget, treatment, output)
+            self.fail(turn, id, Exception::OverBudget, treatment, output)
         };
         Outcome { exception: Some(Exception::OverBudget), ..outcome }
     }
@@ -88,8 +88,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     /// Drops, or passes, a flow from now on whose inspectors failed.
     fn fail(
         &mut self,
-        turn: &Turn<'_, '_>,
-        packet: &ParsedPacket<'_>,
+        turn: &Turn<'_>,
         id: FlowId,
         exception: Exception,
         treatment: Treatment,
@@ -98,23 +97,23 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let reason = Reason::new(exception.name());
         let to = match treatment {
             Treatment::Pass => Inspection::Bypassed,
-            _ => Inspection::Refused(Refused::new(self.reasons.id(reason), false, turn.now())),
+            _ => Inspection::Refused(Refused::new(self.reasons.id(reason), false, turn.now)),
         };
-        self.settle_flow(turn.now(), id, to, CloseReason::Failed, output);
-        let outcome = self.settle(exception, treatment, reason, Some(packet.envelope.endpoint()));
+        self.settle_flow(turn.now, id, to, CloseReason::Failed, output);
+        let outcome = self.settle(exception, treatment, reason, Some(turn.endpoint()));
         if outcome.disposition.is_forward() {
             // The rewriter may be what failed.
             if let (Some(state), Transport::Tcp(segment)) =
-                (self.table.state_mut(id), &packet.transport)
+                (self.table.state_mut(id), &turn.packet.transport)
             {
-                state.follow(packet.flow.direction, segment);
+                state.follow(turn.packet.flow.direction, segment);
             }
         }
         outcome
     }
 
     /// The outcome for a packet that its receiver will discard, if it is one.
-    #[inline(always)]
+    #[inline(never)]
     pub(super) fn refuse_damaged(&mut self, packet: &ParsedPacket<'_>) -> Option<Outcome> {
         if self.settings.checksums == Checksums::Ignore || !packet.is_damaged() {
             return None;
@@ -139,14 +138,13 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     #[cold]
     pub(super) fn opaque(
         &mut self,
-        turn: &Turn<'_, '_>,
-        packet: &ParsedPacket<'_>,
+        turn: &Turn<'_>,
         output: &mut Output,
     ) -> Result<Option<Exception>, Outcome> {
         const CLASS: Exception = Exception::OpaqueTunnel;
-        let outcome = self.unless_passed(CLASS, packet);
-        let treatment = self.settings.policy_of(Some(packet.envelope.endpoint())).treatment(CLASS);
-        self.tell(turn, packet, CLASS, treatment, output);
+        let outcome = self.unless_passed(CLASS, turn.packet);
+        let treatment = self.settings.policy_of(Some(turn.endpoint())).treatment(CLASS);
+        self.tell(turn, CLASS, treatment, output);
         outcome
     }
 
@@ -217,16 +215,15 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     /// Tells people of an exception.
     pub(super) fn tell(
         &self,
-        turn: &Turn<'_, '_>,
-        packet: &ParsedPacket<'_>,
+        turn: &Turn<'_>,
         class: Exception,
         treatment: Treatment,
         output: &mut Output,
     ) {
         output.events.push(Event {
             datagram: Some(turn.number),
-            endpoint: packet.envelope.endpoint(),
-            flow: packet.flow.key,
+            endpoint: turn.endpoint(),
+            flow: turn.packet.flow.key,
             what: EventKind::Exception(class, treatment),
         });
     }
