@@ -10,7 +10,7 @@ use crate::inspect::{
     Action, CloseReason, Context, Exception, Inspector, Interest, Packet, ParsedPacket, Reason,
     Rewriter, Scope, Verdict,
 };
-use crate::packet::{TcpFlags, Transport};
+use crate::packet::TcpFlags;
 
 /// Whose code is running, should it panic.
 pub(super) enum Stage<F> {
