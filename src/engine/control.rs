@@ -1,29 +1,23 @@
 use super::judge::Facts;
 use super::state::{Inspection, State};
+use super::turn::Turn;
 use super::{Engine, Output};
-use crate::Timestamp;
 use crate::flow::{FlowPhase, Probe};
-use crate::inspect::{Inspector, ParsedPacket, Rewriter};
+use crate::inspect::{Inspector, Rewriter};
 use crate::packet::{TcpFlags, Transport};
 
 impl<I: Inspector, R: Rewriter> Engine<I, R> {
     /// Leaves away what the receiver will not believe: a RST that is not at exactly the next byte, a FIN before its
     /// time. A SYN in the middle of a flow is remembered; another flow begins with the other side's answer to it.
     #[cold]
-    pub(super) fn control(
-        &mut self,
-        now: Timestamp,
-        packet: &ParsedPacket<'_>,
-        probe: &Probe,
-        output: &mut Output,
-    ) -> Facts {
-        let direction = packet.flow.direction;
-        let Transport::Tcp(segment) = &packet.transport else {
+    pub(super) fn control(&mut self, turn: &Turn<'_>, probe: &Probe, output: &mut Output) -> Facts {
+        let direction = turn.packet.flow.direction;
+        let Transport::Tcp(segment) = &turn.packet.transport else {
             return facts(None);
         };
         let mut flags = segment.flags();
         let as_it_is = facts(Some(flags));
-        let Some(id) = self.table.get(probe, now) else { return as_it_is };
+        let Some(id) = self.table.get(probe, turn.now) else { return as_it_is };
         let Some(phase) = self.table.flow(id).map(|flow| flow.phase()) else { return as_it_is };
         let Some(state) = self.table.state_mut(id) else { return as_it_is };
         if matches!(state, State { inspection: Inspection::Refused(_), .. }) {
@@ -44,7 +38,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             } else if state.is_answer(direction, segment) {
                 self.counters.replaced = self.counters.replaced.wrapping_add(1);
                 if let Some(flow) = self.table.remove(id) {
-                    self.panel.ended(flow, now, &mut output.events);
+                    self.panel.ended(flow, turn.now, &mut output.events);
                 }
                 return Facts { is_replacement: true, ..facts(Some(flags)) };
             }

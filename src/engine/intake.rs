@@ -22,19 +22,27 @@ pub(super) struct Malformed {
 }
 
 impl<'a> Intake<'a> {
-    /// A packet of the usual shape in the usual envelope; `None` says nothing about others.
+    /// An IPv4 packet of the usual shape; `None` says nothing about others.
     #[inline(always)]
-    pub(super) fn usual(
-        datagram: &'a Datagram<'_>,
+    pub(super) fn usual_ipv4(
+        envelope: Envelope<'a>,
         settings: &Settings,
     ) -> Option<ParsedPacket<'a>> {
-        let envelope = Envelope::parse_usual(datagram.payload(), &settings.profile)?;
-        let packet = ParsedPacket::straight(envelope, &settings.groups)?;
+        let packet = ParsedPacket::straight_ipv4(envelope, &settings.groups)?;
         let is_right = settings.checksums == Checksums::Ignore || has_right_header(&packet.ip);
         is_right.then_some(packet)
     }
 
-    /// The key of the flow of such a packet, and of some that are not in order.
+    /// The same of IPv6.
+    #[inline(always)]
+    pub(super) fn usual_ipv6(
+        envelope: Envelope<'a>,
+        settings: &Settings,
+    ) -> Option<ParsedPacket<'a>> {
+        ParsedPacket::straight_ipv6(envelope, &settings.groups)
+    }
+
+    /// The key of the flow of such a packet in the usual envelope, and of some that are not in order.
     #[inline]
     pub(super) fn usual_key(datagram: &Datagram<'_>, settings: &Settings) -> Option<FlowKey> {
         let envelope = Envelope::parse_usual(datagram.payload(), &settings.profile)?;

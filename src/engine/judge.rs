@@ -1,31 +1,16 @@
-use super::edit::{Edit, is_rewritable};
-use super::intake::{Intake, Malformed};
-use super::output::{Event, EventKind};
-use super::refuse::Way;
-use super::state::{Bits, Inspection, Refused, State};
-use super::{Checksums, Datagram, Disposition, Engine, Outcome, Output, SWEEP};
+use super::intake::Intake;
+use super::plan::wants_plan;
+use super::state::{Bits, Inspection, State};
+use super::turn::Turn;
+use super::{Checksums, Datagram, Disposition, Engine, Outcome, Output};
 use crate::Timestamp;
-use crate::flow::{Direction, FlowId, Observation, Part, Probe, Relation, Resolved};
-use crate::gwlb::EndpointId;
+use crate::flow::{FlowId, Part, Probe, Relation, Resolved};
+use crate::gwlb::Envelope;
 use crate::inspect::{
     Action, CloseReason, Context, Exception, Inspector, Interest, Packet, ParsedPacket, Reason,
-    Rewriter, Scope, Treatment, Verdict,
+    Rewriter, Scope, Verdict,
 };
-use crate::packet::{TcpFlags, Transport};
-
-/// The datagram that is being judged.
-#[derive(Clone, Copy)]
-pub(super) struct Turn<'a, 'b> {
-    /// Its place in the burst.
-    pub(super) number: usize,
-    pub(super) datagram: &'a Datagram<'b>,
-}
-
-impl Turn<'_, '_> {
-    pub(super) const fn now(&self) -> Timestamp {
-        self.datagram.time()
-    }
-}
+use crate::packet::TcpFlags;
 
 /// Whose code is running, should it panic.
 pub(super) enum Stage<F> {
@@ -52,193 +37,201 @@ pub(super) struct Facts {
     pub(super) is_replacement: bool,
 }
 
-/// Whether something may have to be changed in a packet: the first segments of a connection announce a size.
-#[inline]
-fn wants_plan<R: Rewriter>(packet: &ParsedPacket<'_>) -> bool {
-    let is_syn = match &packet.transport {
-        Transport::Tcp(segment) => segment.flags().intersects(TcpFlags::SYN),
-        _ => false,
-    };
-    R::ACTIVE || is_syn
-}
-
 /// Flags that begin or end a connection.
 const CONTROL: TcpFlags = TcpFlags(TcpFlags::SYN.0 | TcpFlags::FIN.0 | TcpFlags::RST.0);
 
 impl<I: Inspector, R: Rewriter> Engine<I, R> {
-    /// The outcome for a datagram that was not understood.
-    #[cold]
-    pub(super) fn malformed(
+    /// The outcome for a datagram.
+    #[inline(always)]
+    pub(super) fn judge_datagram(
         &mut self,
-        turn: &Turn<'_, '_>,
-        found: &Malformed,
-        output: &mut Output,
-    ) -> Outcome {
-        self.sweep(turn.now(), output);
-        let treatment = self.exception(found.exception, found.endpoint);
-        self.settle(found.exception, treatment, found.reason, found.endpoint)
-    }
-
-    /// The outcome for a datagram of any shape.
-    #[cold]
-    pub(super) fn judge_any(&mut self, turn: &Turn<'_, '_>, output: &mut Output) -> Outcome {
-        match Intake::of_any(turn.datagram, &self.settings) {
-            Intake::Understood(mut packet) => self.judge(turn, &mut packet, None, output),
-            Intake::Malformed(malformed) => self.malformed(turn, &malformed, output),
-        }
-    }
-
-    /// The outcome for a packet.
-    #[inline]
-    pub(super) fn judge(
-        &mut self,
-        turn: &Turn<'_, '_>,
-        packet: &mut ParsedPacket<'_>,
+        number: usize,
+        datagram: &Datagram<'_>,
         probe: Option<&Probe>,
         output: &mut Output,
     ) -> Outcome {
-        let now = turn.now();
-        self.sweep(now, output);
-        let mut probe = match probe {
-            Some(probe) if *probe.key() == packet.flow.key => *probe,
-            _ => self.table.probe(&packet.flow.key),
+        self.sweep(datagram.time(), output);
+        if let Some(envelope) = Envelope::parse_usual(datagram.payload(), &self.settings.profile) {
+            // Each judged where it was taken apart: to bring both together first would mean to move them.
+            if let Some(packet) = &Intake::usual_ipv4(envelope, &self.settings) {
+                return self.judge(&Turn::new(number, datagram, packet), probe, output);
+            }
+            if let Some(packet) = &Intake::usual_ipv6(envelope, &self.settings) {
+                return self.judge(&Turn::new(number, datagram, packet), probe, output);
+            }
+        }
+        self.judge_any(number, datagram, output)
+    }
+
+    /// The outcome for a datagram of unusual shape.
+    #[cold]
+    fn judge_any(
+        &mut self,
+        number: usize,
+        datagram: &Datagram<'_>,
+        output: &mut Output,
+    ) -> Outcome {
+        let mut packet = match Intake::of_any(datagram, &self.settings) {
+            Intake::Understood(packet) => packet,
+            Intake::Malformed(found) => return self.malformed(&found),
         };
-        let probe = &mut probe;
+        let packet = &mut packet;
         let mut noted = None;
         if packet.flow.part != Part::Whole {
-            match self.resolve_fragment(now, packet, probe) {
+            match self.resolve_fragment(datagram.time(), packet) {
                 Ok(exception) => noted = exception,
                 Err(outcome) => return outcome,
             }
         }
+        let turn = &Turn::new(number, datagram, packet);
         if packet.opaque.is_some() {
-            match self.opaque(turn, packet, output) {
+            match self.opaque(turn, output) {
                 Ok(exception) => noted = exception,
                 Err(outcome) => return outcome,
             }
         }
-        let flags = match packet.transport {
-            Transport::Tcp(segment) => Some(segment.flags()),
-            _ => None,
-        };
-        let mut facts = Facts { flags, is_checked: false, is_replacement: false };
-        if packet.flow.part != Part::Whole {
-            // Its receiver believes it when the rest has come, if ever.
-            facts.flags = flags.map(|flags| TcpFlags(flags.0 & !CONTROL.0));
-        } else if flags.is_some_and(|flags| flags.intersects(CONTROL)) {
-            if let Some(outcome) = self.refuse_damaged(packet) {
-                return outcome;
-            }
-            facts = self.control(now, packet, probe, output);
-        }
-        let seen = Observation {
-            direction: packet.flow.direction,
-            relation: packet.flow.relation,
-            length: packet.ip.bytes().len(),
-            flags: facts.flags,
-            outer: turn.datagram.outer(),
-            envelope: &packet.envelope,
-        };
-        let (table, panel) = (&mut self.table, &mut self.panel);
-        let events = &mut output.events;
-        let found = table.observe(probe, &seen, now, &mut |flow| panel.ended(flow, now, events));
-        let outcome = match found {
-            Some(id) => self.known(turn, packet, id, facts.is_checked, output),
-            None => self.unknown(turn, packet, probe, &facts, output),
-        };
+        let outcome = self.judge(turn, None, output);
         let is_own = packet.flow.relation == Relation::Own;
         if packet.flow.part != Part::Whole && is_own && !outcome.disposition.is_forward() {
-            self.poison(turn, packet);
-        }
-        if noted.is_none() {
-            return outcome;
+            self.poison(turn);
         }
         Outcome { exception: outcome.exception.or(noted), ..outcome }
     }
 
+    /// The outcome for a packet, by its flow.
+    ///
+    /// Apart from the loop around it, so that looking for a flow is compiled into the one place.
+    #[inline(never)]
+    fn judge(&mut self, turn: &Turn<'_>, probe: Option<&Probe>, output: &mut Output) -> Outcome {
+        let key = &turn.packet.flow.key;
+        let probe = &match probe {
+            Some(probe) if probe.key() == key => *probe,
+            _ => self.table.probe(key),
+        };
+        let flags = turn.flags();
+        let mut facts = Facts { flags, is_checked: false, is_replacement: false };
+        if flags.is_some_and(|flags| flags.intersects(CONTROL)) {
+            match self.believed(turn, probe, output) {
+                Ok(believed) => facts = believed,
+                Err(outcome) => return outcome,
+            }
+        }
+        let (table, panel) = (&mut self.table, &mut self.panel);
+        let (now, events) = (turn.now, &mut output.events);
+        let mut ended = |flow| panel.ended(flow, now, events);
+        match table.observe(probe, &turn.seen(facts.flags), now, &mut ended) {
+            Some(id) => self.known(turn, id, facts.is_checked, output),
+            None => self.unknown(turn, probe, &facts, output),
+        }
+    }
+
+    /// What the receiver of a segment with [`CONTROL`] flags will believe of it, or the outcome.
+    #[cold]
+    fn believed(
+        &mut self,
+        turn: &Turn<'_>,
+        probe: &Probe,
+        output: &mut Output,
+    ) -> Result<Facts, Outcome> {
+        if turn.packet.flow.part != Part::Whole {
+            // Its receiver believes it when the rest has come, if ever.
+            let flags = turn.flags().map(|flags| TcpFlags(flags.0 & !CONTROL.0));
+            return Ok(Facts { flags, is_checked: false, is_replacement: false });
+        }
+        match self.refuse_damaged(turn.packet) {
+            Some(outcome) => Err(outcome),
+            None => Ok(self.control(turn, probe, output)),
+        }
+    }
+
     /// The outcome for a packet of a flow in the table: asks the inspectors, if they look at it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn known(
         &mut self,
-        turn: &Turn<'_, '_>,
-        packet: &ParsedPacket<'_>,
+        turn: &Turn<'_>,
         id: FlowId,
         is_checked: bool,
         output: &mut Output,
     ) -> Outcome {
+        let packet = turn.packet;
         let epoch = self.panel.epoch;
         let Some(state) = self.table.state_mut(id).filter(|state| state.epoch == epoch) else {
-            return self.not_inspected(turn, packet, id, is_checked, output);
+            return self.not_inspected(turn, id, is_checked, output);
         };
         let Inspection::Open(flow) = &mut state.inspection else {
-            return self.not_inspected(turn, packet, id, is_checked, output);
+            return self.not_inspected(turn, id, is_checked, output);
         };
-        let verifies = self.settings.checksums == Checksums::Verify;
-        if verifies && !is_checked && packet.is_damaged() {
+        if self.settings.checksums == Checksums::Verify && !is_checked && packet.is_damaged() {
             return self.damaged(packet);
+        }
+        if self.asks_otherwise {
+            return self.ask_otherwise(turn, id, output);
         }
         self.stage = Stage::Known(id);
         let view = Packet::new(packet, state.bits.opener(), state.bits.beginning());
-        let mut verdict = Verdict::PASS;
-        let mut is_late = false;
-        self.panel.effects.marks = state.marks;
-        if I::INTEREST.contains(Interest::PACKETS) {
-            if !self.asks_otherwise {
-                if let Some(inspector) = self.panel.generations.get_mut(state.generation) {
-                    let mut cx = Context::new(turn.now(), &mut self.panel.effects);
-                    verdict = inspector.packet(flow, &view, &mut cx);
-                }
-            } else {
-                #[cfg(feature = "faults")]
-                let delay = self.faults.strike();
-                #[cfg(not(feature = "faults"))]
-                let delay = core::time::Duration::ZERO;
-                let budget = self.settings.budget;
-                let began = budget.map(|budget| (budget.clock)());
-                verdict = self.panel.ask_otherwise(state.generation, flow, &view, turn.now());
-                if let (Some(budget), Some(began)) = (budget, began) {
-                    let took = (budget.clock)().saturating_sub(began).saturating_add(delay);
-                    is_late = took > budget.limit;
-                }
+        let effects = &mut self.panel.effects;
+        effects.marks = state.marks;
+        let verdict = match self.panel.generations.get_mut(state.generation) {
+            Some(inspector) if I::INTEREST.contains(Interest::PACKETS) => {
+                inspector.packet(flow, &view, &mut Context::new(turn.now, effects))
             }
-        }
-        let effects = &self.panel.effects;
-        let is_quiet =
-            !effects.capture && effects.alerts.is_empty() && effects.injections.is_empty();
+            _ => Verdict::PASS,
+        };
         let is_plain = verdict.is_pass() && verdict.scope() == Scope::Packet;
-        if !(is_plain && is_quiet) || is_late {
-            return self.conclude(turn, packet, id, (verdict, is_late), output);
+        if !is_plain || !effects.is_quiet() {
+            return self.conclude(turn, id, verdict, false, output);
         }
         state.marks = effects.marks;
-        let mut capture = state.bits.has(Bits::CAPTURE);
-        if let (Transport::Tcp(segment), Part::Whole) = (&packet.transport, packet.flow.part) {
-            state.follow(packet.flow.direction, segment);
-        }
-        if wants_plan::<R>(packet) {
-            capture |= self.plan(turn, packet, id, output);
-        }
+        state.pass(packet);
+        let capture = state.bits.has(Bits::CAPTURE);
+        let capture = capture | (wants_plan::<R>(packet) && self.plan(turn, id, output));
         Outcome { capture, ..Outcome::FORWARD }
+    }
+
+    /// The same where there is more to asking the inspectors than asking them.
+    #[cold]
+    fn ask_otherwise(&mut self, turn: &Turn<'_>, id: FlowId, output: &mut Output) -> Outcome {
+        let Some(state) = self.table.state_mut(id) else { return Outcome::FORWARD };
+        let Inspection::Open(flow) = &mut state.inspection else { return Outcome::FORWARD };
+        self.stage = Stage::Known(id);
+        let view = Packet::new(turn.packet, state.bits.opener(), state.bits.beginning());
+        self.panel.effects.marks = state.marks;
+        let mut verdict = Verdict::PASS;
+        let mut is_late = false;
+        if I::INTEREST.contains(Interest::PACKETS) {
+            #[cfg(feature = "faults")]
+            let delay = self.faults.strike();
+            #[cfg(not(feature = "faults"))]
+            let delay = core::time::Duration::ZERO;
+            let budget = self.settings.budget;
+            let began = budget.map(|budget| (budget.clock)());
+            verdict = self.panel.ask_otherwise(state.generation, flow, &view, turn.now);
+            if let (Some(budget), Some(began)) = (budget, began) {
+                let took = (budget.clock)().saturating_sub(began).saturating_add(delay);
+                is_late = took > budget.limit;
+            }
+        }
+        self.conclude(turn, id, verdict, is_late, output)
     }
 
     /// The outcome for a packet of a flow that inspectors do not look at, or are to look at anew.
     fn not_inspected(
         &mut self,
-        turn: &Turn<'_, '_>,
-        packet: &ParsedPacket<'_>,
+        turn: &Turn<'_>,
         id: FlowId,
         is_checked: bool,
         output: &mut Output,
     ) -> Outcome {
         let epoch = self.panel.epoch;
-        let is_own = packet.flow.relation == Relation::Own;
+        let is_own = turn.packet.flow.relation == Relation::Own;
         match self.table.state_mut(id) {
             Some(State { inspection: Inspection::Refused(_), .. }) => {
-                self.refused_before(turn, packet, id, output)
+                self.refused_before(turn, id, output)
             }
             Some(State { epoch: of, .. }) if *of != epoch && is_own => {
-                self.reopen(turn, packet, id, is_checked, output)
+                self.reopen(turn, id, is_checked, output)
             }
-            Some(_) => self.pass(turn, packet, id, output),
+            Some(_) => self.pass(turn, id, output),
             None => Outcome::FORWARD,
         }
     }
@@ -247,10 +240,10 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     #[cold]
     fn conclude(
         &mut self,
-        turn: &Turn<'_, '_>,
-        packet: &ParsedPacket<'_>,
+        turn: &Turn<'_>,
         id: FlowId,
-        (verdict, is_late): (Verdict, bool),
+        verdict: Verdict,
+        is_late: bool,
         output: &mut Output,
     ) -> Outcome {
         let mut capture = false;
@@ -259,17 +252,15 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             capture = state.bits.has(Bits::CAPTURE) || self.panel.effects.capture;
             state.bits.set(Bits::CAPTURE, capture);
         }
-        self.spread_effects(turn, packet, Some(id), output);
+        self.spread_effects(turn, Some(id), output);
         let outcome = match (verdict.action(), verdict.scope()) {
-            _ if is_late => self.late(turn, packet, id, verdict, output),
-            (Action::Pass, Scope::Packet) => self.pass(turn, packet, id, output),
+            _ if is_late => self.late(turn, id, verdict, output),
+            (Action::Pass, Scope::Packet) => self.pass(turn, id, output),
             (Action::Pass, Scope::Flow) => {
-                self.settle_flow(turn.now(), id, Inspection::Bypassed, CloseReason::Done, output);
-                self.pass(turn, packet, id, output)
+                self.settle_flow(turn.now, id, Inspection::Bypassed, CloseReason::Done, output);
+                self.pass(turn, id, output)
             }
-            (Action::Drop | Action::Reject, _) => {
-                self.refuse(turn, packet, Some(id), verdict, output)
-            }
+            (Action::Drop | Action::Reject, _) => self.refuse(turn, Some(id), verdict, output),
         };
         self.stage = Stage::Idle;
         Outcome { capture: capture || outcome.capture, ..outcome }
@@ -277,87 +268,12 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
 
     /// Follows a packet that is forwarded, and plans what is to be changed in it.
     #[inline]
-    pub(super) fn pass(
-        &mut self,
-        turn: &Turn<'_, '_>,
-        packet: &ParsedPacket<'_>,
-        id: FlowId,
-        output: &mut Output,
-    ) -> Outcome {
+    pub(super) fn pass(&mut self, turn: &Turn<'_>, id: FlowId, output: &mut Output) -> Outcome {
         let Some(state) = self.table.state_mut(id) else { return Outcome::FORWARD };
-        let mut capture = state.bits.has(Bits::CAPTURE);
-        if let (Transport::Tcp(segment), Part::Whole) = (&packet.transport, packet.flow.part) {
-            state.follow(packet.flow.direction, segment);
-        }
-        if wants_plan::<R>(packet) {
-            capture |= self.plan(turn, packet, id, output);
-        }
+        state.pass(turn.packet);
+        let capture = state.bits.has(Bits::CAPTURE);
+        let capture = capture | (wants_plan::<R>(turn.packet) && self.plan(turn, id, output));
         Outcome { capture, ..Outcome::FORWARD }
-    }
-
-    /// Plans what is to be changed in a packet. Says whether the rewriter wants evidence.
-    #[inline(never)]
-    fn plan(
-        &mut self,
-        turn: &Turn<'_, '_>,
-        packet: &ParsedPacket<'_>,
-        id: FlowId,
-        output: &mut Output,
-    ) -> bool {
-        let Some(state) = self.table.state_mut(id).filter(|_| is_rewritable(packet)) else {
-            return false;
-        };
-        let view = Packet::new(packet, state.bits.opener(), state.bits.beginning());
-        let clamp = self.settings.mss.and_then(|mss| mss.limit(&view));
-        let mut plan = None;
-        let mut capture = false;
-        if R::ACTIVE {
-            self.stage = Stage::Planning(id);
-            let effects = &mut self.panel.effects;
-            effects.marks = state.marks;
-            plan = self.rewriter.plan(&view, &mut Context::new(turn.now(), effects));
-            self.stage = Stage::Idle;
-            state.marks = effects.marks;
-            capture = effects.capture;
-            state.bits.set(Bits::CAPTURE, state.bits.has(Bits::CAPTURE) || capture);
-            if capture || !effects.alerts.is_empty() || !effects.injections.is_empty() {
-                self.spread_effects(turn, packet, Some(id), output);
-            }
-        }
-        if plan.is_some() || clamp.is_some() {
-            self.edits.push(Edit { number: turn.number, id, clamp, plan });
-        }
-        capture
-    }
-
-    /// Hands on what inspectors, and the rewriter, did beside what they were asked for.
-    #[cold]
-    pub(super) fn spread_effects(
-        &mut self,
-        turn: &Turn<'_, '_>,
-        packet: &ParsedPacket<'_>,
-        id: Option<FlowId>,
-        output: &mut Output,
-    ) {
-        let effects = &mut self.panel.effects;
-        output.events.extend(effects.alerts.drain(..).map(|alert| Event {
-            datagram: Some(turn.number),
-            endpoint: packet.envelope.endpoint(),
-            flow: packet.flow.key,
-            what: EventKind::Alert(alert),
-        }));
-        effects.capture = false;
-        if effects.injections.is_empty() {
-            return;
-        }
-        for injection in core::mem::take(&mut effects.injections) {
-            let write = |buffer: &mut [u8]| {
-                buffer.get_mut(..injection.packet.len())?.copy_from_slice(&injection.packet);
-                Some(injection.packet.len())
-            };
-            let way = Way::of(&self.table, turn, packet, id, injection.direction);
-            output.inject(&way, injection.packet.len(), write);
-        }
     }
 
     /// Ends what inspectors do with a flow.
@@ -376,187 +292,12 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         self.panel.close(&key, inspection, generation, why, now, &mut output.events);
     }
 
-    /// Settles a packet whose inspectors took too long.
-    #[cold]
-    fn late(
-        &mut self,
-        turn: &Turn<'_, '_>,
-        packet: &ParsedPacket<'_>,
-        id: FlowId,
-        verdict: Verdict,
-        output: &mut Output,
-    ) -> Outcome {
-        self.counters.over_budget = self.counters.over_budget.wrapping_add(1);
-        let treatment = self.exception(Exception::OverBudget, Some(packet.envelope.endpoint()));
-        self.tell(turn, packet, Exception::OverBudget, treatment, output);
-        let outcome = if !verdict.is_pass() {
-            self.refuse(turn, packet, Some(id), verdict, output)
-        } else {
-            self.fail(turn, packet, id, Exception::OverBudget, treatment, output)
-        };
-        Outcome { exception: Some(Exception::OverBudget), ..outcome }
-    }
-
-    /// Drops, or passes, a flow from now on whose inspectors failed.
-    fn fail(
-        &mut self,
-        turn: &Turn<'_, '_>,
-        packet: &ParsedPacket<'_>,
-        id: FlowId,
-        exception: Exception,
-        treatment: Treatment,
-        output: &mut Output,
-    ) -> Outcome {
-        let reason = Reason::new(exception.name());
-        let to = match treatment {
-            Treatment::Pass => Inspection::Bypassed,
-            _ => Inspection::Refused(Refused::new(self.reasons.id(reason), false, turn.now())),
-        };
-        self.settle_flow(turn.now(), id, to, CloseReason::Failed, output);
-        let outcome = self.settle(exception, treatment, reason, Some(packet.envelope.endpoint()));
-        if outcome.disposition.is_forward() {
-            // The rewriter may be what failed.
-            if let (Some(state), Transport::Tcp(segment)) =
-                (self.table.state_mut(id), &packet.transport)
-            {
-                state.follow(packet.flow.direction, segment);
-            }
-        }
-        outcome
-    }
-
-    /// Settles a packet at which an inspector, or the rewriter's plan, panicked.
-    #[cold]
-    pub(super) fn contain(&mut self, turn: &Turn<'_, '_>, output: &mut Output) -> Outcome {
-        const CLASS: Exception = Exception::InspectorPanic;
-
-        let Intake::Understood(packet) = &Intake::of_any(turn.datagram, &self.settings) else {
-            return Outcome::refused(Disposition::Drop, Reason::new(CLASS.name()));
-        };
-        let endpoint = packet.envelope.endpoint();
-        let treatment = self.exception(CLASS, Some(endpoint));
-        self.tell(turn, packet, CLASS, treatment, output);
-        self.panel.effects.clear();
-        let generation = match &self.stage {
-            Stage::Known(id) => self.table.state_mut(*id).map(|state| state.generation),
-            Stage::Opening { generation } | Stage::Stateless { generation, .. } => {
-                Some(*generation)
-            }
-            Stage::Planning(_) | Stage::Idle => None,
-        };
-        match generation {
-            Some(generation) => self.panel.rebuild(generation),
-            None => self.panel.panics = self.panel.panics.saturating_add(1),
-        }
-        let now = turn.now();
-        match core::mem::replace(&mut self.stage, Stage::Idle) {
-            Stage::Known(id) | Stage::Planning(id) => {
-                let outcome = self.fail(turn, packet, id, CLASS, treatment, output);
-                return Outcome { exception: Some(CLASS), ..outcome };
-            }
-            Stage::Stateless { flow, generation } => {
-                let (key, inspection) = (&packet.flow.key, Inspection::Open(flow));
-                let (why, events) = (CloseReason::Failed, &mut output.events);
-                self.panel.close(key, inspection, generation, why, now, events);
-            }
-            Stage::Opening { .. } => self.remember_failed(turn, packet, treatment, output),
-            Stage::Idle => {}
-        }
-        self.settle(CLASS, treatment, Reason::new(CLASS.name()), Some(endpoint))
-    }
-
-    /// Counts an exception and says how it is to be treated.
-    pub(super) fn exception(
-        &mut self,
-        class: Exception,
-        endpoint: Option<EndpointId>,
-    ) -> Treatment {
-        self.counters.count_exception(class);
-        self.settings.policy_of(endpoint).treatment(class)
-    }
-
-    /// The outcome for an exception.
-    pub(super) fn settle(
-        &self,
-        class: Exception,
-        treatment: Treatment,
-        reason: Reason,
-        endpoint: Option<EndpointId>,
-    ) -> Outcome {
-        let outcome = match treatment {
-            Treatment::Pass | Treatment::Adopt => Outcome::FORWARD,
-            Treatment::Drop => Outcome::refused(Disposition::Drop, reason),
-            Treatment::Reject => Outcome::refused(Disposition::Reject, reason),
-        };
-        let outcome = Outcome { exception: Some(class), ..outcome };
-        // Without an envelope there is no way back.
-        if class == Exception::MalformedEnvelope {
-            outcome
-        } else {
-            self.or_would(outcome, endpoint)
-        }
-    }
-
-    /// Turns a refusal into a note of it, where traffic is only watched.
-    pub(super) fn or_would(&self, outcome: Outcome, endpoint: Option<EndpointId>) -> Outcome {
-        let would = match outcome.disposition {
-            Disposition::Forward | Disposition::ForwardEdited => return outcome,
-            Disposition::Drop => Some(Action::Drop),
-            Disposition::Reject => Some(Action::Reject),
-        };
-        if self.settings.monitors(endpoint) {
-            Outcome { disposition: Disposition::Forward, would, ..outcome }
-        } else {
-            outcome
-        }
-    }
-
-    /// Tells people of an exception.
-    pub(super) fn tell(
-        &self,
-        turn: &Turn<'_, '_>,
-        packet: &ParsedPacket<'_>,
-        class: Exception,
-        treatment: Treatment,
-        output: &mut Output,
-    ) {
-        output.events.push(Event {
-            datagram: Some(turn.number),
-            endpoint: packet.envelope.endpoint(),
-            flow: packet.flow.key,
-            what: EventKind::Exception(class, treatment),
-        });
-    }
-
-    /// The outcome for a packet that its receiver will discard, if it is one.
-    #[inline(always)]
-    pub(super) fn refuse_damaged(&mut self, packet: &ParsedPacket<'_>) -> Option<Outcome> {
-        if self.settings.checksums == Checksums::Ignore || !packet.is_damaged() {
-            return None;
-        }
-        Some(self.damaged(packet))
-    }
-
-    #[cold]
-    fn damaged(&mut self, packet: &ParsedPacket<'_>) -> Outcome {
-        let endpoint = Some(packet.envelope.endpoint());
-        let treatment = self.exception(Exception::BadChecksum, endpoint);
-        let reason = match packet.transport {
-            Transport::Tcp(_) => "tcp-checksum",
-            Transport::Udp(_) => "udp-checksum",
-            Transport::Icmp(_) | Transport::Icmpv6(_) => "icmp-checksum",
-            _ => "bad-checksum",
-        };
-        self.settle(Exception::BadChecksum, treatment, Reason::new(reason), endpoint)
-    }
-
     /// Finds the flow that a fragment belongs to, or settles it. It may be an exception all the same.
     #[cold]
     fn resolve_fragment(
         &mut self,
         now: Timestamp,
         packet: &mut ParsedPacket<'_>,
-        probe: &mut Probe,
     ) -> Result<Option<Exception>, Outcome> {
         let endpoint = Some(packet.envelope.endpoint());
         let resolved = match self.fragments.resolve(packet.flow, now) {
@@ -567,7 +308,6 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         match resolved {
             Resolved::Flow(flow) => {
                 packet.flow = flow;
-                *probe = self.table.probe(&flow.key);
                 Ok(None)
             }
             // Passed, it is judged as what it is.
@@ -577,74 +317,6 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
                 let reason = Reason::new("fragment-of-refused");
                 Err(self.or_would(Outcome::refused(Disposition::Drop, reason), endpoint))
             }
-        }
-    }
-
-    /// The exception, if the packet is to be judged all the same, else its outcome.
-    fn unless_passed(
-        &mut self,
-        class: Exception,
-        packet: &ParsedPacket<'_>,
-    ) -> Result<Option<Exception>, Outcome> {
-        let outcome = self.exceptional(class, packet);
-        let is_refused = !outcome.disposition.is_forward() || outcome.would.is_some();
-        if is_refused { Err(outcome) } else { Ok(Some(class)) }
-    }
-
-    /// The exception of a packet that hides another, if it is to be judged as it is, else its outcome.
-    #[cold]
-    fn opaque(
-        &mut self,
-        turn: &Turn<'_, '_>,
-        packet: &ParsedPacket<'_>,
-        output: &mut Output,
-    ) -> Result<Option<Exception>, Outcome> {
-        const CLASS: Exception = Exception::OpaqueTunnel;
-        let outcome = self.unless_passed(CLASS, packet);
-        let treatment = self.settings.policy_of(Some(packet.envelope.endpoint())).treatment(CLASS);
-        self.tell(turn, packet, CLASS, treatment, output);
-        outcome
-    }
-
-    /// Ends flows whose time is over before a packet is judged, so that it does not matter when else that is done.
-    #[inline]
-    fn sweep(&mut self, now: Timestamp, output: &mut Output) {
-        if Some(self.step_of(now)) != self.swept && !self.table.is_empty() {
-            self.sweep_until(now, output);
-        }
-    }
-
-    #[cold]
-    fn sweep_until(&mut self, now: Timestamp, output: &mut Output) {
-        let Self { table, panel, .. } = self;
-        let events = &mut output.events;
-        let looked_at = table.expire(now, SWEEP, &mut |flow| panel.ended(flow, now, events));
-        // Where there is more, the next packet goes on: no packet waits for a whole flood to be swept.
-        self.swept = None;
-        if looked_at < SWEEP {
-            // The table counts from its first packet on, and anew from a clock that was set back: deadlines tell where
-            // its steps begin.
-            if let Some(deadline) = self.table.next_deadline() {
-                self.phase = deadline.as_nanos();
-                self.swept = Some(self.step_of(now));
-            }
-        }
-    }
-
-    /// A number for the step of the table's time-outs, 2^24 ns, that a moment is in.
-    #[inline]
-    const fn step_of(&self, now: Timestamp) -> u64 {
-        now.as_nanos().wrapping_sub(self.phase) >> 24
-    }
-
-    /// Which side opened a flow whose first packet this is.
-    pub(super) fn opener_of(packet: &ParsedPacket<'_>) -> Direction {
-        let direction = packet.flow.direction;
-        match packet.transport {
-            Transport::Tcp(segment) if segment.flags().contains(TcpFlags::SYN | TcpFlags::ACK) => {
-                direction.reversed()
-            }
-            _ => direction,
         }
     }
 }

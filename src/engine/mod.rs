@@ -56,6 +56,7 @@ mod datagram;
 mod edit;
 mod error;
 mod explain;
+mod failure;
 #[cfg(feature = "faults")]
 mod faults;
 mod generations;
@@ -65,9 +66,12 @@ mod limit;
 mod open;
 mod output;
 mod panel;
+mod plan;
 mod refuse;
 mod settings;
 mod state;
+mod sweep;
+mod turn;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -88,10 +92,11 @@ use crate::inspect::{Inspector, Reason, Rewriter, check};
 use edit::Edit;
 use generations::Generations;
 use intake::Intake;
-use judge::{Stage, Turn};
+use judge::Stage;
 use limit::RateLimit;
 use panel::{Panel, contained};
 use state::{ReasonBook, State};
+use sweep::{NOT_SWEPT, SWEEP};
 
 /// Judges the datagrams of a gateway load balancer. See the [module](self).
 ///
@@ -109,8 +114,8 @@ pub struct Engine<I: Inspector, R: Rewriter = ()> {
     answers: RateLimit,
     icmp_errors: RateLimit,
     counters: Counters,
-    /// The step of the table's time until which flows were swept; `None` where that is not known.
-    swept: Option<u64>,
+    /// The step of the table's time until which flows were swept; [`NOT_SWEPT`] where that is not known.
+    swept: u64,
     /// Where in a time stamp's steps those of the table begin, in nanoseconds.
     phase: u64,
     stage: Stage<I::Flow>,
@@ -172,7 +177,7 @@ impl<I: Inspector> Engine<I> {
             answers: RateLimit::new(settings.answers_per_second),
             icmp_errors: RateLimit::new(settings.icmp_errors_per_second),
             counters: Counters::default(),
-            swept: None,
+            swept: NOT_SWEPT,
             phase: 0,
             stage: Stage::Idle,
             probes: Vec::with_capacity(BURST),
@@ -223,7 +228,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         output.clear();
         for datagrams in burst.chunks_mut(BURST) {
             let start = output.outcomes.len();
-            self.judge_all(start, datagrams, output);
+            self.judge_all(datagrams, output);
             self.edit_all(start, datagrams, output);
         }
         self.account(output);
@@ -247,7 +252,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             return;
         }
         while table.expire(now, SWEEP, &mut |flow| panel.ended(flow, now, events)) >= SWEEP {}
-        self.swept = None;
+        self.swept = NOT_SWEPT;
         self.account(output);
     }
 
@@ -349,30 +354,29 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         self.asks_otherwise = true;
     }
 
-    /// Judges at most [`BURST`] datagrams, the first of them the burst's number `start`.
-    fn judge_all(&mut self, start: usize, datagrams: &[Datagram<'_>], output: &mut Output) {
+    /// Judges at most [`BURST`] datagrams.
+    fn judge_all(&mut self, datagrams: &[Datagram<'_>], output: &mut Output) {
         let mut probes = core::mem::take(&mut self.probes);
         self.look_ahead(datagrams, &mut probes);
-        let mut at = 0_usize;
+        let start = output.outcomes.len();
+        let mut left = datagrams.iter();
         // A panic ends the inner loop; what it hit is settled, and the loop goes on behind it.
-        while at < datagrams.len() {
+        loop {
             let run = contained(|| {
-                while let Some(datagram) = datagrams.get(at) {
-                    let turn = Turn { number: start.saturating_add(at), datagram };
-                    let probe = probes.get(at);
-                    at = at.saturating_add(1);
-                    // To move what was found costs half as much as to find it.
-                    let outcome = match &mut Intake::usual(datagram, &self.settings) {
-                        Some(packet) => self.judge(&turn, packet, probe, output),
-                        None => self.judge_any(&turn, output),
-                    };
+                for datagram in &mut left {
+                    let number = output.outcomes.len();
+                    let probe = probes.get(number.wrapping_sub(start));
+                    let outcome = self.judge_datagram(number, datagram, probe, output);
                     output.outcomes.push(outcome);
                 }
             });
-            if let (None, Some(datagram)) = (run, datagrams.get(at.saturating_sub(1))) {
-                let turn = Turn { number: start.saturating_add(at).saturating_sub(1), datagram };
-                let outcome = self.contain(&turn, output);
-                output.outcomes.push(outcome);
+            let number = output.outcomes.len();
+            match datagrams.get(number.wrapping_sub(start)) {
+                Some(datagram) if run.is_none() => {
+                    let outcome = self.contain(number, datagram, output);
+                    output.outcomes.push(outcome);
+                }
+                _ => break,
             }
         }
         self.probes = probes;
@@ -396,28 +400,29 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     /// Counts what came of a call.
     fn account(&mut self, output: &Output) {
         let counters = &mut self.counters;
-        let mut forwarded = 0_usize;
+        let count = |packets| u64::try_from(packets).unwrap_or(u64::MAX);
+        let mut forwarded = count(output.outcomes.len());
+        counters.received = counters.received.wrapping_add(forwarded);
         for outcome in &output.outcomes {
-            if outcome.disposition.is_forward() {
-                forwarded = forwarded.saturating_add(1);
-                counters.would = counters.would.wrapping_add(outcome.would.is_some().into());
-                let is_edited = outcome.disposition == Disposition::ForwardEdited;
-                counters.edited = counters.edited.wrapping_add(is_edited.into());
-            } else {
-                counters.count_drop(outcome.reason);
+            match outcome.disposition {
+                Disposition::Forward if outcome.would.is_none() => {}
+                Disposition::Forward => counters.would = counters.would.wrapping_add(1),
+                Disposition::ForwardEdited => {
+                    counters.would = counters.would.wrapping_add(outcome.would.is_some().into());
+                    counters.edited = counters.edited.wrapping_add(1);
+                }
+                Disposition::Drop | Disposition::Reject => {
+                    forwarded = forwarded.wrapping_sub(1);
+                    counters.count_drop(outcome.reason);
+                }
             }
         }
-        let count = |packets| u64::try_from(packets).unwrap_or(u64::MAX);
-        counters.received = counters.received.wrapping_add(count(output.outcomes.len()));
-        counters.forwarded = counters.forwarded.wrapping_add(count(forwarded));
+        counters.forwarded = counters.forwarded.wrapping_add(forwarded);
         counters.injected = counters.injected.wrapping_add(count(output.injected().len()));
         self.counters.panics = self.panel.panics;
         self.counters.injections_lost = self.panel.injections_lost;
     }
 }
-
-/// So many flows are looked at in one go, at most, to find those whose time is over.
-const SWEEP: usize = 256;
 
 impl<I: Inspector, R: Rewriter> fmt::Debug for Engine<I, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

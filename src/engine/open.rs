@@ -1,7 +1,8 @@
-use super::judge::{Facts, Stage, Turn};
+use super::judge::{Facts, Stage};
 use super::state::{Bits, Inspection, Refused, Sequence, State};
+use super::turn::Turn;
 use super::{Engine, Outcome, Output};
-use crate::flow::{Direction, FlowId, Observation, PacketFlow, Part, Probe, Refusal, Relation};
+use crate::flow::{Direction, FlowId, PacketFlow, Part, Probe, Refusal, Relation};
 use crate::inspect::{
     Beginning, CloseReason, Context, Exception, Inspector, Interest, Packet, ParsedPacket, Reason,
     Rewriter, Treatment, Verdict,
@@ -13,69 +14,62 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     #[cold]
     pub(super) fn unknown(
         &mut self,
-        turn: &Turn<'_, '_>,
-        packet: &ParsedPacket<'_>,
+        turn: &Turn<'_>,
         probe: &Probe,
         facts: &Facts,
         output: &mut Output,
     ) -> Outcome {
-        let endpoint = packet.envelope.endpoint();
+        let endpoint = turn.endpoint();
         let mut noted = None;
         if !self.settings.knows(endpoint) {
-            let outcome = self.exceptional(Exception::UnknownEndpoint, packet);
+            let outcome = self.exceptional(Exception::UnknownEndpoint, turn.packet);
             if !outcome.disposition.is_forward() || outcome.would.is_some() {
                 return outcome;
             }
             noted = outcome.exception;
         }
-        if packet.flow.relation == Relation::IcmpError {
-            if let Some(outcome) = self.refuse_damaged(packet) {
+        if turn.packet.flow.relation == Relation::IcmpError {
+            if let Some(outcome) = self.refuse_damaged(turn.packet) {
                 return outcome;
             }
-            return self.unknown_icmp_error(turn, packet);
+            return self.unknown_icmp_error(turn);
         }
         if self.overloaded {
-            return self.exceptional(Exception::Overload, packet);
+            return self.exceptional(Exception::Overload, turn.packet);
         }
         if !facts.is_checked {
-            if let Some(outcome) = self.refuse_damaged(packet) {
+            if let Some(outcome) = self.refuse_damaged(turn.packet) {
                 return outcome;
             }
         }
         let mut bits = Bits::default();
-        if is_midstream(packet) && !facts.is_replacement {
+        if is_midstream(turn.packet) && !facts.is_replacement {
             let class = Exception::Midstream;
             let treatment = self.exception(class, Some(endpoint));
             if treatment != Treatment::Adopt {
                 let reason = Reason::new(class.name());
                 let outcome = self.settle(class, treatment, reason, Some(endpoint));
-                return self.reject_unknown(turn, packet, outcome, output);
+                return self.reject_unknown(turn, outcome, output);
             }
             noted = Some(class);
             bits.set(Bits::MIDSTREAM, true);
         }
-        bits.set(Bits::OPENED_IN_REVERSE, Self::opener_of(packet) == Direction::Reverse);
-        let state = self.open(turn, packet, bits, bits.beginning());
-        let outcome = self.enter(turn, packet, probe, facts, state, output);
+        bits.set(Bits::OPENED_IN_REVERSE, opener_of(turn.packet) == Direction::Reverse);
+        let state = self.open(turn, bits, bits.beginning());
+        let outcome = self.enter(turn, probe, facts, state, output);
         Outcome { exception: outcome.exception.or(noted), ..outcome }
     }
 
     /// Asks the inspectors whether a flow is theirs.
-    fn open(
-        &mut self,
-        turn: &Turn<'_, '_>,
-        packet: &ParsedPacket<'_>,
-        bits: Bits,
-        beginning: Beginning,
-    ) -> State<I::Flow> {
+    fn open(&mut self, turn: &Turn<'_>, bits: Bits, beginning: Beginning) -> State<I::Flow> {
         let generation = self.panel.generations.current();
         self.stage = Stage::Opening { generation };
-        let view = Packet::new(packet, bits.opener(), beginning);
+        let view = Packet::new(turn.packet, bits.opener(), beginning);
         let effects = &mut self.panel.effects;
         effects.marks = 0;
         let opened = match self.panel.generations.get_mut(generation) {
             Some(inspector) if I::INTEREST != Interest::NONE => {
-                inspector.open(&view, &mut Context::new(turn.now(), effects))
+                inspector.open(&view, &mut Context::new(turn.now, effects))
             }
             _ => None,
         };
@@ -94,23 +88,21 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     /// Takes a flow into the table, and judges its first packet.
     fn enter(
         &mut self,
-        turn: &Turn<'_, '_>,
-        packet: &ParsedPacket<'_>,
+        turn: &Turn<'_>,
         probe: &Probe,
         facts: &Facts,
         state: State<I::Flow>,
         output: &mut Output,
     ) -> Outcome {
-        match self.insert(turn, packet, probe, facts.flags, state, output) {
-            Ok(id) => self.first(turn, packet, id, output),
-            Err((why, state)) => self.stateless(turn, packet, why, state, output),
+        match self.insert(turn, probe, facts.flags, state, output) {
+            Ok(id) => self.first(turn, id, output),
+            Err((why, state)) => self.stateless(turn, why, state, output),
         }
     }
 
     fn insert(
         &mut self,
-        turn: &Turn<'_, '_>,
-        packet: &ParsedPacket<'_>,
+        turn: &Turn<'_>,
         probe: &Probe,
         flags: Option<TcpFlags>,
         state: State<I::Flow>,
@@ -120,15 +112,8 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         if self.faults.flow_table_full {
             return Err((Refusal::Full, state));
         }
-        let now = turn.now();
-        let seen = Observation {
-            direction: packet.flow.direction,
-            relation: packet.flow.relation,
-            length: packet.ip.bytes().len(),
-            flags,
-            outer: turn.datagram.outer(),
-            envelope: &packet.envelope,
-        };
+        let now = turn.now;
+        let seen = turn.seen(flags);
         let (table, panel) = (&mut self.table, &mut self.panel);
         let events = &mut output.events;
         table
@@ -137,26 +122,18 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     }
 
     /// Judges the first packet of a flow that is in the table.
-    fn first(
-        &mut self,
-        turn: &Turn<'_, '_>,
-        packet: &ParsedPacket<'_>,
-        id: FlowId,
-        output: &mut Output,
-    ) -> Outcome {
+    fn first(&mut self, turn: &Turn<'_>, id: FlowId, output: &mut Output) -> Outcome {
         match self.table.state_mut(id) {
             Some(State { inspection: Inspection::Open(_), .. }) => {
-                self.known(turn, packet, id, true, output)
+                self.known(turn, id, true, output)
             }
             Some(state) => {
                 let effects = &self.panel.effects;
-                let quiet = effects.alerts.is_empty() && effects.injections.is_empty();
-                let capture = effects.capture;
-                state.bits.set(Bits::CAPTURE, capture);
-                if !quiet || capture {
-                    self.spread_effects(turn, packet, Some(id), output);
+                state.bits.set(Bits::CAPTURE, effects.capture);
+                if !effects.is_quiet() {
+                    self.spread_effects(turn, Some(id), output);
                 }
-                self.pass(turn, packet, id, output)
+                self.pass(turn, id, output)
             }
             None => Outcome::FORWARD,
         }
@@ -166,15 +143,14 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     #[cold]
     fn stateless(
         &mut self,
-        turn: &Turn<'_, '_>,
-        packet: &ParsedPacket<'_>,
+        turn: &Turn<'_>,
         why: Refusal,
         state: State<I::Flow>,
         output: &mut Output,
     ) -> Outcome {
         const CLASS: Exception = Exception::FlowTableFull;
 
-        let (now, endpoint) = (turn.now(), packet.envelope.endpoint());
+        let (now, endpoint) = (turn.now, turn.endpoint());
         let reason = match why {
             Refusal::Quota => "endpoint-quota",
             Refusal::Endpoints => "endpoint-table-full",
@@ -188,7 +164,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         if treatment == Treatment::Pass && I::INTEREST.contains(Interest::PACKETS) {
             if let Inspection::Open(flow) = inspection {
                 self.stage = Stage::Stateless { generation, flow };
-                verdict = self.judge_stateless(turn, packet, bits);
+                verdict = self.judge_stateless(turn, bits);
                 let Stage::Stateless { flow, .. } =
                     core::mem::replace(&mut self.stage, Stage::Idle)
                 else {
@@ -196,30 +172,25 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
                 };
                 inspection = Inspection::Open(flow);
                 outcome.capture = self.panel.effects.capture;
-                self.spread_effects(turn, packet, None, output);
+                self.spread_effects(turn, None, output);
             }
         }
-        let (key, events) = (&packet.flow.key, &mut output.events);
+        let (key, events) = (&turn.packet.flow.key, &mut output.events);
         self.panel.close(key, inspection, generation, CloseReason::Evicted, now, events);
         self.panel.effects.clear();
         if verdict.is_pass() {
             return outcome;
         }
         let Outcome { capture, .. } = outcome;
-        let outcome = self.refuse(turn, packet, None, verdict, output);
+        let outcome = self.refuse(turn, None, verdict, output);
         Outcome { exception: Some(CLASS), capture, ..outcome }
     }
 
     /// Asks the inspectors about a packet as if it were the first and last of its flow, whose state is in the stage.
-    fn judge_stateless(
-        &mut self,
-        turn: &Turn<'_, '_>,
-        packet: &ParsedPacket<'_>,
-        bits: Bits,
-    ) -> Verdict {
+    fn judge_stateless(&mut self, turn: &Turn<'_>, bits: Bits) -> Verdict {
         let Stage::Stateless { generation, flow } = &mut self.stage else { return Verdict::PASS };
-        let view = Packet::new(packet, bits.opener(), bits.beginning());
-        let mut cx = Context::new(turn.now(), &mut self.panel.effects);
+        let view = Packet::new(turn.packet, bits.opener(), bits.beginning());
+        let mut cx = Context::new(turn.now, &mut self.panel.effects);
         match self.panel.generations.get_mut(*generation) {
             Some(inspector) => inspector.packet(flow, &view, &mut cx),
             None => Verdict::PASS,
@@ -230,18 +201,17 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     #[cold]
     pub(super) fn reopen(
         &mut self,
-        turn: &Turn<'_, '_>,
-        packet: &ParsedPacket<'_>,
+        turn: &Turn<'_>,
         id: FlowId,
         is_checked: bool,
         output: &mut Output,
     ) -> Outcome {
         if !is_checked {
-            if let Some(outcome) = self.refuse_damaged(packet) {
+            if let Some(outcome) = self.refuse_damaged(turn.packet) {
                 return outcome;
             }
         }
-        let now = turn.now();
+        let now = turn.now;
         self.settle_flow(now, id, Inspection::Bypassed, CloseReason::Reloaded, output);
         let Some(state) = self.table.state_mut(id) else { return Outcome::FORWARD };
         state.epoch = self.panel.epoch;
@@ -252,64 +222,64 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         state.bits.set(Bits::MIDSTREAM, true);
         let (bits, marks) = (state.bits, state.marks);
         self.stage = Stage::Known(id);
-        let opened = self.open(turn, packet, bits, beginning);
+        let opened = self.open(turn, bits, beginning);
         if let Some(state) = self.table.state_mut(id) {
             state.inspection = opened.inspection;
             state.generation = opened.generation;
             state.marks = marks | opened.marks;
         }
-        self.first(turn, packet, id, output)
+        self.first(turn, id, output)
     }
 
     /// Remembers a flow that no inspector could be asked about.
     pub(super) fn remember_failed(
         &mut self,
-        turn: &Turn<'_, '_>,
-        packet: &ParsedPacket<'_>,
+        turn: &Turn<'_>,
         treatment: Treatment,
         output: &mut Output,
     ) {
         let reason = Reason::new(Exception::InspectorPanic.name());
         let inspection = match treatment {
             Treatment::Pass => Inspection::Bypassed,
-            _ => Inspection::Refused(Refused::new(self.reasons.id(reason), false, turn.now())),
+            _ => Inspection::Refused(Refused::new(self.reasons.id(reason), false, turn.now)),
         };
         let mut bits = Bits::default();
-        bits.set(Bits::OPENED_IN_REVERSE, Self::opener_of(packet) == Direction::Reverse);
+        bits.set(Bits::OPENED_IN_REVERSE, opener_of(turn.packet) == Direction::Reverse);
         let generation = self.panel.generations.current();
         let epoch = self.panel.epoch;
         let sequence = Sequence::default();
         let state = State { inspection, sequence, marks: 0, generation, epoch, bits };
-        let probe = self.table.probe(&packet.flow.key);
-        let flags = match packet.transport {
-            Transport::Tcp(segment) => Some(segment.flags()),
-            _ => None,
-        };
+        let probe = self.table.probe(&turn.packet.flow.key);
+        let flags = turn.flags();
         // Known already, it was to be opened anew. Without room, it will be asked about again.
-        let refused = self.insert(turn, packet, &probe, flags, state, output);
+        let refused = self.insert(turn, &probe, flags, state, output);
         if let Err((Refusal::Known, State { inspection, .. })) = refused {
-            if let Some(id) = self.table.get(&probe, turn.now()) {
-                self.settle_flow(turn.now(), id, inspection, CloseReason::Failed, output);
+            if let Some(id) = self.table.get(&probe, turn.now) {
+                self.settle_flow(turn.now, id, inspection, CloseReason::Failed, output);
             }
         }
     }
 
     #[cold]
-    fn unknown_icmp_error(&mut self, turn: &Turn<'_, '_>, packet: &ParsedPacket<'_>) -> Outcome {
-        let outcome = self.exceptional(Exception::UnknownIcmpError, packet);
+    fn unknown_icmp_error(&mut self, turn: &Turn<'_>) -> Outcome {
+        let outcome = self.exceptional(Exception::UnknownIcmpError, turn.packet);
         let is_passed = outcome.disposition.is_forward() && outcome.would.is_none();
-        if is_passed && !self.icmp_errors.take(turn.now()) {
-            let dropped = self.drop_for(packet, "icmp-error-rate");
+        if is_passed && !self.icmp_errors.take(turn.now) {
+            let dropped = self.drop_for(turn.packet, "icmp-error-rate");
             return Outcome { exception: outcome.exception, ..dropped };
         }
         outcome
     }
+}
 
-    /// Counts an exception and gives its outcome.
-    pub(super) fn exceptional(&mut self, class: Exception, packet: &ParsedPacket<'_>) -> Outcome {
-        let endpoint = Some(packet.envelope.endpoint());
-        let treatment = self.exception(class, endpoint);
-        self.settle(class, treatment, Reason::new(class.name()), endpoint)
+/// Which side opened a flow whose first packet this is.
+fn opener_of(packet: &ParsedPacket<'_>) -> Direction {
+    let direction = packet.flow.direction;
+    match packet.transport {
+        Transport::Tcp(segment) if segment.flags().contains(TcpFlags::SYN | TcpFlags::ACK) => {
+            direction.reversed()
+        }
+        _ => direction,
     }
 }
 

@@ -1,5 +1,5 @@
-use super::judge::Turn;
 use super::state::{Inspection, Refused, State};
+use super::turn::Turn;
 use super::{Disposition, Engine, Outcome, Output};
 use crate::flow::{Direction, FlowId, FlowTable, LastEnvelope, Part};
 use crate::gwlb::Outer;
@@ -13,13 +13,12 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     #[cold]
     pub(super) fn refuse(
         &mut self,
-        turn: &Turn<'_, '_>,
-        packet: &ParsedPacket<'_>,
+        turn: &Turn<'_>,
         id: Option<FlowId>,
         verdict: Verdict,
         output: &mut Output,
     ) -> Outcome {
-        let now = turn.now();
+        let now = turn.now;
         let is_reject = verdict.action() == Action::Reject;
         if let (Scope::Flow, Some(id)) = (verdict.scope(), id) {
             let refused = Refused::new(self.reasons.id(verdict.reason()), is_reject, now);
@@ -28,16 +27,16 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         }
         let disposition = if is_reject { Disposition::Reject } else { Disposition::Drop };
         let outcome = Outcome::refused(disposition, verdict.reason());
-        let outcome = self.or_would(outcome, Some(packet.envelope.endpoint()));
+        let outcome = self.or_would(outcome, Some(turn.endpoint()));
         if outcome.disposition.is_forward() {
-            let passed = id.map(|id| self.pass(turn, packet, id, output));
+            let passed = id.map(|id| self.pass(turn, id, output));
             return Outcome { capture: passed.is_some_and(|passed| passed.capture), ..outcome };
         }
         if is_reject {
             if let Some(id) = id {
-                self.answer_receiver(turn, packet, id, output);
+                self.answer_receiver(turn, id, output);
             }
-            self.answer_sender(turn, packet, id, output);
+            self.answer_sender(turn, id, output);
         }
         outcome
     }
@@ -46,8 +45,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     #[cold]
     pub(super) fn refused_before(
         &mut self,
-        turn: &Turn<'_, '_>,
-        packet: &ParsedPacket<'_>,
+        turn: &Turn<'_>,
         id: FlowId,
         output: &mut Output,
     ) -> Outcome {
@@ -58,19 +56,19 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let (reason, is_reject) = (self.reasons.reason(refused.reason), refused.reject);
         let disposition = if is_reject { Disposition::Reject } else { Disposition::Drop };
         let outcome = Outcome::refused(disposition, reason);
-        let outcome = self.or_would(outcome, Some(packet.envelope.endpoint()));
+        let outcome = self.or_would(outcome, Some(turn.endpoint()));
         if outcome.disposition.is_forward() {
-            let passed = self.pass(turn, packet, id, output);
+            let passed = self.pass(turn, id, output);
             return Outcome { capture: passed.capture, ..outcome };
         }
-        if is_reject && is_answerable(packet) {
+        if is_reject && is_answerable(turn.packet) {
             let Some(State { inspection: Inspection::Refused(refused), .. }) =
                 self.table.state_mut(id)
             else {
                 return outcome;
             };
-            if refused.may_answer(turn.now()) {
-                self.answer_sender(turn, packet, Some(id), output);
+            if refused.may_answer(turn.now) {
+                self.answer_sender(turn, Some(id), output);
             } else {
                 self.withhold();
             }
@@ -80,52 +78,46 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
 
     /// Refuses the rest of a datagram, too, of which one fragment is refused.
     #[cold]
-    pub(super) fn poison(&mut self, turn: &Turn<'_, '_>, packet: &ParsedPacket<'_>) {
-        if let Part::First(name) | Part::Later(name) = &packet.flow.part {
-            self.fragments.poison(name, turn.now());
+    pub(super) fn poison(&mut self, turn: &Turn<'_>) {
+        if let Part::First(name) | Part::Later(name) = &turn.packet.flow.part {
+            self.fragments.poison(name, turn.now);
         }
     }
 
     /// Resets the receiver of a segment that is not forwarded, if it has ever been heard of.
-    fn answer_receiver(
-        &mut self,
-        turn: &Turn<'_, '_>,
-        packet: &ParsedPacket<'_>,
-        id: FlowId,
-        output: &mut Output,
-    ) {
-        let direction = packet.flow.direction;
+    fn answer_receiver(&mut self, turn: &Turn<'_>, id: FlowId, output: &mut Output) {
+        let direction = turn.packet.flow.direction;
         let Some(flow) = self.table.flow(id) else { return };
         if flow.packets(direction.reversed()) == 0 {
             return;
         }
         let Some(next) = flow.state().next(direction) else { return };
-        let Some(reset) = Reset::to_receiver(&packet.ip, next) else { return };
-        if !self.answers.take(turn.now()) {
+        let Some(reset) = Reset::to_receiver(&turn.packet.ip, next) else { return };
+        if !self.answers.take(turn.now) {
             return self.withhold();
         }
-        let way = Way::of(&self.table, turn, packet, Some(id), direction);
-        send(&Answer::Reset(reset), packet, Toward::Receiver, &way, output);
+        let way = Way::of(&self.table, turn, Some(id), direction);
+        send(&Answer::Reset(reset), turn.packet, Toward::Receiver, &way, output);
     }
 
     /// Tells the sender of a packet that is not forwarded: by RST, or by ICMP where it is not TCP.
     pub(super) fn answer_sender(
         &mut self,
-        turn: &Turn<'_, '_>,
-        packet: &ParsedPacket<'_>,
+        turn: &Turn<'_>,
         id: Option<FlowId>,
         output: &mut Output,
     ) {
-        let Some(answer) = Answer::to(&packet.ip, &packet.transport, self.settings.icmp_answers)
+        let Some(answer) =
+            Answer::to(&turn.packet.ip, &turn.packet.transport, self.settings.icmp_answers)
         else {
             return;
         };
-        if !self.answers.take(turn.now()) {
+        if !self.answers.take(turn.now) {
             return self.withhold();
         }
-        let direction = packet.flow.direction.reversed();
-        let way = Way::of(&self.table, turn, packet, id, direction);
-        send(&answer, packet, Toward::Sender, &way, output);
+        let direction = turn.packet.flow.direction.reversed();
+        let way = Way::of(&self.table, turn, id, direction);
+        send(&answer, turn.packet, Toward::Sender, &way, output);
     }
 
     fn withhold(&mut self) {
@@ -135,13 +127,12 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     /// The outcome for a packet of no flow that is dropped, its sender told.
     pub(super) fn reject_unknown(
         &mut self,
-        turn: &Turn<'_, '_>,
-        packet: &ParsedPacket<'_>,
+        turn: &Turn<'_>,
         outcome: Outcome,
         output: &mut Output,
     ) -> Outcome {
-        if outcome.disposition == Disposition::Reject && is_answerable(packet) {
-            self.answer_sender(turn, packet, None, output);
+        if outcome.disposition == Disposition::Reject && is_answerable(turn.packet) {
+            self.answer_sender(turn, None, output);
         }
         outcome
     }
@@ -220,13 +211,12 @@ pub(super) enum Way<'a> {
 impl<'a> Way<'a> {
     pub(super) fn of<S>(
         table: &'a FlowTable<S>,
-        turn: &'a Turn<'_, '_>,
-        packet: &'a ParsedPacket<'_>,
+        turn: &Turn<'a>,
         id: Option<FlowId>,
         direction: Direction,
     ) -> Self {
-        let own = Self::Own(turn.datagram.outer(), packet.envelope.header());
-        if direction == packet.flow.direction {
+        let own = Self::Own(turn.outer, turn.packet.envelope.header());
+        if direction == turn.packet.flow.direction {
             return own;
         }
         let latest =

@@ -1,7 +1,7 @@
 use crate::Timestamp;
-use crate::flow::Direction;
-use crate::inspect::{Beginning, Reason};
-use crate::packet::{TcpFlags, TcpSegment};
+use crate::flow::{Direction, Part};
+use crate::inspect::{Beginning, ParsedPacket, Reason};
+use crate::packet::{TcpFlags, TcpSegment, Transport};
 
 /// What the engine remembers of a flow.
 #[derive(Debug)]
@@ -168,14 +168,12 @@ impl<F> State<F> {
         if self.bits.has(known) { Some(number) } else { None }
     }
 
+    /// Follows a packet that is forwarded.
     #[inline]
-    const fn set_next(&mut self, direction: Direction, number: u32) {
-        let (known, next) = match direction {
-            Direction::Forward => (Bits::FORWARD_KNOWN, &mut self.sequence.forward),
-            Direction::Reverse => (Bits::REVERSE_KNOWN, &mut self.sequence.reverse),
-        };
-        *next = number;
-        self.bits.set(known, true);
+    pub(super) fn pass(&mut self, packet: &ParsedPacket<'_>) {
+        if let (Transport::Tcp(segment), Part::Whole) = (&packet.transport, packet.flow.part) {
+            self.follow(packet.flow.direction, segment);
+        }
     }
 
     /// Follows a segment that is forwarded. What its receiver has acknowledged came in order too, also what was lost
@@ -185,29 +183,37 @@ impl<F> State<F> {
         let flags = segment.flags();
         let start = segment.sequence_number();
         let end = start.wrapping_add(length(segment));
-        let back = direction.reversed();
+        let Sequence { forward, reverse, .. } = &mut self.sequence;
+        // Where this side is, and where the other one.
+        let (is_known, next, is_back_known, back) = match direction {
+            Direction::Forward => (Bits::FORWARD_KNOWN, forward, Bits::REVERSE_KNOWN, reverse),
+            Direction::Reverse => (Bits::REVERSE_KNOWN, reverse, Bits::FORWARD_KNOWN, forward),
+        };
+        let has_ack = flags.intersects(TcpFlags::ACK);
+        let acknowledged = segment.acknowledgment_number();
         if flags.intersects(TcpFlags::SYN) {
             // It may come again with another number, until it was answered and that acknowledged. Later it says
             // nothing about this connection.
             if !self.bits.has(Bits::UNDER_WAY) {
-                self.set_next(direction, end);
-                if flags.intersects(TcpFlags::ACK) {
-                    self.set_next(back, segment.acknowledgment_number());
+                *next = end;
+                self.bits.set(is_known, true);
+                if has_ack {
+                    *back = acknowledged;
+                    self.bits.set(is_back_known, true);
                 }
             }
             return;
         }
         self.bits.set(Bits::UNDER_WAY, true);
-        if self.next(direction).is_none_or(|next| !is_before(next, start) && is_before(next, end)) {
-            self.set_next(direction, end);
+        if !self.bits.has(is_known) || !is_before(*next, start) && is_before(*next, end) {
+            *next = end;
+            self.bits.set(is_known, true);
         }
         // Who does not know where the stream is may not say what the other side has sent.
-        let is_near = self.next(direction).is_some_and(|next| are_near(start, next));
-        if flags.intersects(TcpFlags::ACK) && is_near {
-            let acknowledged = segment.acknowledgment_number();
-            if self.next(back).is_none_or(|next| is_before(next, acknowledged)) {
-                self.set_next(back, acknowledged);
-            }
+        let believes_ack = has_ack && are_near(start, *next);
+        if believes_ack && (!self.bits.has(is_back_known) || is_before(*back, acknowledged)) {
+            *back = acknowledged;
+            self.bits.set(is_back_known, true);
         }
     }
 

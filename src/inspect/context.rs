@@ -69,6 +69,12 @@ pub struct Effects {
 }
 
 impl Effects {
+    /// Whether there is nothing to be handed on: no more than marks.
+    #[inline]
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.alerts.len() | self.injections.len() | usize::from(self.capture) == 0
+    }
+
     /// Forgets everything and keeps the memory.
     pub fn clear(&mut self) {
         self.alerts.clear();

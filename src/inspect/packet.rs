@@ -1,4 +1,4 @@
-use crate::flow::{Direction, EndpointGroups, FlowKey, PacketFlow, Relation};
+use crate::flow::{Direction, EndpointGroups, FlowKey, PacketFlow, Part, Relation};
 use crate::gwlb::{EndpointId, Envelope};
 use crate::packet::{
     ChecksumStatus, FiveTuple, IpPacket, Opaque, ParseError, Straight, Transport, Tunneled,
@@ -146,9 +146,45 @@ impl<'a> ParsedPacket<'a> {
 
     /// A packet of the usual shape; `None` says nothing about others.
     #[inline(always)]
-    pub(crate) fn straight(envelope: Envelope<'a>, groups: &EndpointGroups) -> Option<Self> {
-        let Straight { ip, transport, tuple } = Straight::parse(envelope.inner())?;
-        let flow = PacketFlow::own(groups.resolve(envelope.endpoint()), &tuple);
+    fn straight(envelope: Envelope<'a>, groups: &EndpointGroups) -> Option<Self> {
+        match Self::straight_ipv4(envelope, groups) {
+            None => Self::straight_ipv6(envelope, groups),
+            packet => packet,
+        }
+    }
+
+    /// Such a packet of IPv4.
+    #[inline(always)]
+    pub(crate) fn straight_ipv4(envelope: Envelope<'a>, groups: &EndpointGroups) -> Option<Self> {
+        let inner = envelope.inner();
+        if inner.first()? >> 4 != 4 {
+            return None;
+        }
+        Self::own(envelope, groups, || Straight::of_ipv4(inner))
+    }
+
+    /// Such a packet of IPv6.
+    #[inline(always)]
+    pub(crate) fn straight_ipv6(envelope: Envelope<'a>, groups: &EndpointGroups) -> Option<Self> {
+        let inner = envelope.inner();
+        if inner.first()? >> 4 != 6 {
+            return None;
+        }
+        Self::own(envelope, groups, || Straight::of_ipv6(inner))
+    }
+
+    /// A packet that belongs to a flow of its own ports, whose headers are taken apart once the key shows that they
+    /// go straight.
+    #[inline(always)]
+    fn own(
+        envelope: Envelope<'a>,
+        groups: &EndpointGroups,
+        take_apart: impl FnOnce() -> Option<Straight<'a>>,
+    ) -> Option<Self> {
+        let endpoint = groups.resolve(envelope.endpoint());
+        let (key, direction) = FlowKey::straight(endpoint, envelope.inner())?;
+        let Straight { ip, transport } = take_apart()?;
+        let flow = PacketFlow { key, direction, relation: Relation::Own, part: Part::Whole };
         Some(Self { envelope, ip, transport, flow, depth: 0, opaque: None, is_straight: true })
     }
 
@@ -181,7 +217,7 @@ impl<'a> ParsedPacket<'a> {
     }
 
     /// Whether what the packet carries has a wrong checksum.
-    #[inline]
+    #[inline(always)]
     pub fn is_damaged(&self) -> bool {
         if self.is_straight {
             Straight::transport_is_damaged(&self.ip, &self.transport)

@@ -87,7 +87,7 @@ impl Checksum {
     /// Whether a TCP segment or UDP datagram without an odd start has a right checksum, given the addresses of the
     /// pseudo header as they stand in the IP header. In one sum, folded once.
     #[cfg(feature = "alloc")]
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_right_with(addresses: &[u8], protocol: IpProtocol, upper: &[u8]) -> bool {
         // As one number, which has no more carries than 32 bits hold.
         let length = u32::try_from(upper.len()).unwrap_or(u32::MAX);
@@ -110,32 +110,53 @@ fn sum_of_words(bytes: &[u8]) -> u64 {
     words.fold(0, |sum, word| sum.wrapping_add(u64::from(u32::from_ne_bytes(*word))))
 }
 
-/// The sum of 16-bit words in native order, the last byte padded with zero.
+/// The sum of 16-bit words in native order, the last byte padded with zero; of 61 bits at most.
 ///
-/// Two 32-bit halves of each 8 bytes go into a 64-bit sum, which has room for the carries of 16 GiB; there is no
-/// carry to wait for, so the compiler can use vector registers.
+/// Words of 64 bits go into a sum of 128, an addition and one with carry each: a short segment takes half the
+/// instructions of a loop in vector registers, a long one no more.
+#[inline(always)]
 fn sum_of(bytes: &[u8]) -> u64 {
-    let halves = |word: u64| (word >> 32).wrapping_add(word & 0xffff_ffff);
-    let mut sum = 0_u64;
-    let mut chunks = bytes.chunks_exact(8);
-    for chunk in &mut chunks {
-        if let Some(&chunk) = chunk.first_chunk() {
-            sum = sum.wrapping_add(halves(u64::from_ne_bytes(chunk)));
-        }
+    let mut sum = 0_u128;
+    let mut rest = bytes;
+    while let Some((block, after)) = rest.split_first_chunk::<32>() {
+        sum = add_words(sum, block);
+        rest = after;
     }
-    let mut rest = chunks.remainder();
+    if let Some((block, after)) = rest.split_first_chunk::<16>() {
+        sum = add_words(sum, block);
+        rest = after;
+    }
+    if let Some((block, after)) = rest.split_first_chunk::<8>() {
+        sum = add_words(sum, block);
+        rest = after;
+    }
     if let Some((&four, after)) = rest.split_first_chunk() {
-        sum = sum.wrapping_add(u64::from(u32::from_ne_bytes(four)));
+        sum = add(sum, u32::from_ne_bytes(four).into());
         rest = after;
     }
     if let Some((&two, after)) = rest.split_first_chunk() {
-        sum = sum.wrapping_add(u64::from(u16::from_ne_bytes(two)));
+        sum = add(sum, u16::from_ne_bytes(two).into());
         rest = after;
     }
-    match *rest {
-        [last] => sum.wrapping_add(u64::from(u16::from_ne_bytes([last, 0]))),
-        _ => sum,
+    if let [last] = *rest {
+        sum = add(sum, u16::from_ne_bytes([last, 0]).into());
     }
+    let [high, low] =
+        [sum >> 64, sum & u128::from(u64::MAX)].map(|half| u64::try_from(half).unwrap_or_default());
+    // The high half counts carries: a slice has fewer than 2^60 words.
+    high.wrapping_add(low >> 32).wrapping_add(low & 0xffff_ffff)
+}
+
+/// Adds words of 64 bits, whose number the compiler knows.
+#[inline(always)]
+fn add_words<const N: usize>(sum: u128, block: &[u8; N]) -> u128 {
+    let words = block.chunks_exact(8).filter_map(|word| word.first_chunk());
+    words.fold(sum, |sum, word| add(sum, u64::from_ne_bytes(*word)))
+}
+
+#[inline(always)]
+const fn add(sum: u128, word: u64) -> u128 {
+    sum.wrapping_add(word as u128)
 }
 
 /// Whether nothing but ones is left once all carries are added in, of something that is not all zero: 2^16 is 1 modulo

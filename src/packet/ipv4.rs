@@ -47,13 +47,14 @@ impl<'a> Ipv4Packet<'a> {
         Ok(packet)
     }
 
-    /// A packet that is known to have no options, and whose length was checked.
+    /// A packet that is known to have no options, and whose length was checked, and its payload.
     #[cfg(feature = "alloc")]
     #[inline(always)]
-    pub(super) fn straight(slice: &'a [u8]) -> Option<Self> {
+    pub(super) fn straight(slice: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let fixed = slice.first_chunk()?;
         let end = usize::from(u16::from_be_bytes([fixed[2], fixed[3]]));
-        Some(Self { fixed, slice, header_len: Self::MIN_HEADER_LEN, end })
+        let payload = slice.get(Self::MIN_HEADER_LEN..end)?;
+        Some((Self { fixed, slice, header_len: Self::MIN_HEADER_LEN, end }, payload))
     }
 
     /// As [`parse`](Self::parse), of a packet whose end may be missing: it ends where the slice ends, whatever its

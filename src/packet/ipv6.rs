@@ -19,14 +19,15 @@ impl<'a> Ipv6Packet<'a> {
     /// The length of the fixed header.
     pub const HEADER_LEN: usize = 40;
 
-    /// A packet that is known to have no extension headers, and whose length was checked.
+    /// A packet that is known to have no extension headers, and whose length was checked, and its payload.
     #[cfg(feature = "alloc")]
     #[inline(always)]
-    pub(super) fn straight(slice: &'a [u8], protocol: IpProtocol) -> Option<Self> {
+    pub(super) fn straight(slice: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let fixed = slice.first_chunk()?;
         let end =
             usize::from(u16::from_be_bytes([fixed[4], fixed[5]])).wrapping_add(Self::HEADER_LEN);
-        Some(Self { fixed, slice, end, chain: Chain::new(protocol) })
+        let payload = slice.get(Self::HEADER_LEN..end)?;
+        Some((Self { fixed, slice, end, chain: Chain::new(IpProtocol(fixed[6])) }, payload))
     }
 
     /// Checks version, payload length against the slice, every extension header, and the reach of a fragment.

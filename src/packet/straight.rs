@@ -1,6 +1,5 @@
 use super::{
-    Checksum, FiveTuple, IpPacket, IpProtocol, Ipv4Packet, Ipv6Packet, TcpSegment, Transport,
-    UdpDatagram,
+    Checksum, IpPacket, IpProtocol, Ipv4Packet, Ipv6Packet, TcpSegment, Transport, UdpDatagram,
 };
 
 /// A packet of the usual shape, taken apart and checked whole in one go: TCP or UDP straight behind an IP header
@@ -11,25 +10,27 @@ use super::{
 pub(crate) struct Straight<'a> {
     pub(crate) ip: IpPacket<'a>,
     pub(crate) transport: Transport<'a>,
-    pub(crate) tuple: FiveTuple,
 }
 
 impl<'a> Straight<'a> {
-    /// `None` means "not of this shape", never "wrong".
+    /// Of an IPv4 packet whose headers [go straight](super::straight_head_ipv4). `None` means "not of this shape", never
+    /// "wrong".
     #[inline(always)]
-    pub(crate) fn parse(ip: &'a [u8]) -> Option<Self> {
-        if let Some(tuple) = FiveTuple::straight_ipv4(ip) {
-            let packet = Ipv4Packet::straight(ip)?;
-            return Self::with(tuple, IpPacket::V4(packet), packet.payload());
-        }
-        let tuple = FiveTuple::straight_ipv6(ip)?;
-        let packet = Ipv6Packet::straight(ip, tuple.protocol)?;
-        Self::with(tuple, IpPacket::V6(packet), packet.payload())
+    pub(crate) fn of_ipv4(ip: &'a [u8]) -> Option<Self> {
+        let (packet, payload) = Ipv4Packet::straight(ip)?;
+        Self::with(IpPacket::V4(packet), packet.protocol(), payload)
+    }
+
+    /// Of an IPv6 packet whose headers [go straight](super::straight_head_ipv6).
+    #[inline(always)]
+    pub(crate) fn of_ipv6(ip: &'a [u8]) -> Option<Self> {
+        let (packet, payload) = Ipv6Packet::straight(ip)?;
+        Self::with(IpPacket::V6(packet), packet.protocol(), payload)
     }
 
     /// Whether the checksums of a straight packet are right: its IPv4 header's, and that of its transport, which UDP
     /// over IPv4 may have left out.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn transport_is_damaged(ip: &IpPacket<'_>, transport: &Transport<'_>) -> bool {
         let (protocol, bytes) = match transport {
             Transport::Tcp(segment) => (IpProtocol::TCP, segment.bytes()),
@@ -47,10 +48,10 @@ impl<'a> Straight<'a> {
     }
 
     #[inline(always)]
-    fn with(tuple: FiveTuple, ip: IpPacket<'a>, payload: &'a [u8]) -> Option<Self> {
+    fn with(ip: IpPacket<'a>, protocol: IpProtocol, payload: &'a [u8]) -> Option<Self> {
         const VXLAN: u16 = 4789;
 
-        let transport = match tuple.protocol {
+        let transport = match protocol {
             IpProtocol::TCP => {
                 let segment = TcpSegment::straight(payload, ip.header_len())?;
                 if !segment.has_usual_options() {
@@ -58,10 +59,12 @@ impl<'a> Straight<'a> {
                 }
                 Transport::Tcp(segment)
             }
-            _ if tuple.ports?.destination == VXLAN => return None,
-            _ => Transport::Udp(UdpDatagram::straight(payload)?),
+            _ => match UdpDatagram::straight(payload)? {
+                datagram if datagram.destination_port() == VXLAN => return None,
+                datagram => Transport::Udp(datagram),
+            },
         };
-        Some(Self { ip, transport, tuple })
+        Some(Self { ip, transport })
     }
 }
 
@@ -71,23 +74,33 @@ mod tests {
     use proptest::strategy::ValueTree;
 
     use super::*;
+    use crate::flow::FlowKey;
+    use crate::gwlb::EndpointId;
+    use crate::packet::five_tuple::{straight_head_ipv4, straight_head_ipv6};
     use crate::packet::{ChecksumStatus, Tunneled};
 
+    fn parse(bytes: &[u8]) -> Option<Straight<'_>> {
+        match straight_head_ipv4(bytes) {
+            Some(_) => Straight::of_ipv4(bytes),
+            None => straight_head_ipv6(bytes).and_then(|_| Straight::of_ipv6(bytes)),
+        }
+    }
+
     fn agree(bytes: &[u8]) -> bool {
-        let Some(straight) = Straight::parse(bytes) else { return false };
+        let Some(straight) = parse(bytes) else { return false };
         let packet = IpPacket::parse(bytes).unwrap();
         packet.check_whole().unwrap();
         assert_eq!(format!("{:?}", straight.ip), format!("{packet:?}"));
         let transport = packet.transport().unwrap();
         assert_eq!(format!("{:?}", straight.transport), format!("{transport:?}"));
-        assert_eq!(straight.tuple, packet.five_tuple().unwrap());
+        let key = FlowKey::new(EndpointId(7), &packet.five_tuple().unwrap());
+        assert_eq!(FlowKey::straight(EndpointId(7), bytes), Some(key));
         assert!(!packet.is_fragment());
         let is_invalid = packet.verify_transport_checksum() == ChecksumStatus::Invalid;
         assert_eq!(Straight::transport_is_damaged(&packet, &transport), is_invalid);
         let mut right = bytes.to_vec();
         let length = transport_len(&transport);
-        let at =
-            packet.header_len() + if straight.tuple.protocol == IpProtocol::TCP { 16 } else { 6 };
+        let at = packet.header_len() + if packet.protocol() == IpProtocol::TCP { 16 } else { 6 };
         right[at..at + 2].fill(0);
         let mut sum = Checksum::new();
         match packet {
@@ -103,7 +116,7 @@ mod tests {
         sum.add(&right[packet.header_len()..packet.header_len() + length]);
         let sum = if sum.finish() == 0 { 0xffff } else { sum.finish() };
         right[at..at + 2].copy_from_slice(&sum.to_be_bytes());
-        let right = Straight::parse(&right).unwrap();
+        let right = parse(&right).unwrap();
         assert!(!Straight::transport_is_damaged(&right.ip, &right.transport));
         let tunneled = Tunneled::look_through(&packet).unwrap();
         assert_eq!((tunneled.depth(), tunneled.opaque()), (0, None));

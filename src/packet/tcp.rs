@@ -99,7 +99,7 @@ impl<'a> TcpSegment<'a> {
 
     /// The control bits.
     pub const fn flags(&self) -> TcpFlags {
-        TcpFlags(u16::from_be_bytes([self.fixed[12] & 0x01, self.fixed[13]]))
+        TcpFlags(u16::from_be_bytes([self.fixed[12], self.fixed[13]]) & 0x01ff)
     }
 
     /// The receive window as it stands in the header, not scaled.

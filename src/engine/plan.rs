@@ -1,0 +1,80 @@
+use super::edit::{Edit, is_rewritable};
+use super::judge::Stage;
+use super::output::{Event, EventKind};
+use super::refuse::Way;
+use super::state::Bits;
+use super::turn::Turn;
+use super::{Engine, Output};
+use crate::flow::FlowId;
+use crate::inspect::{Context, Inspector, Packet, ParsedPacket, Rewriter};
+use crate::packet::{TcpFlags, Transport};
+
+/// Whether something may have to be changed in a packet: the first segments of a connection announce a size.
+#[inline]
+pub(super) fn wants_plan<R: Rewriter>(packet: &ParsedPacket<'_>) -> bool {
+    let is_syn = match &packet.transport {
+        Transport::Tcp(segment) => segment.flags().intersects(TcpFlags::SYN),
+        _ => false,
+    };
+    R::ACTIVE || is_syn
+}
+
+impl<I: Inspector, R: Rewriter> Engine<I, R> {
+    /// Plans what is to be changed in a packet. Says whether the rewriter wants evidence.
+    #[inline(never)]
+    pub(super) fn plan(&mut self, turn: &Turn<'_>, id: FlowId, output: &mut Output) -> bool {
+        let Some(state) = self.table.state_mut(id).filter(|_| is_rewritable(turn.packet)) else {
+            return false;
+        };
+        let view = Packet::new(turn.packet, state.bits.opener(), state.bits.beginning());
+        let clamp = self.settings.mss.and_then(|mss| mss.limit(&view));
+        let mut plan = None;
+        let mut capture = false;
+        if R::ACTIVE {
+            self.stage = Stage::Planning(id);
+            let effects = &mut self.panel.effects;
+            effects.marks = state.marks;
+            plan = self.rewriter.plan(&view, &mut Context::new(turn.now, effects));
+            self.stage = Stage::Idle;
+            state.marks = effects.marks;
+            capture = effects.capture;
+            state.bits.set(Bits::CAPTURE, state.bits.has(Bits::CAPTURE) || capture);
+            if !effects.is_quiet() {
+                self.spread_effects(turn, Some(id), output);
+            }
+        }
+        if plan.is_some() || clamp.is_some() {
+            self.edits.push(Edit { number: turn.number, id, clamp, plan });
+        }
+        capture
+    }
+
+    /// Hands on what inspectors, and the rewriter, did beside what they were asked for.
+    #[cold]
+    pub(super) fn spread_effects(
+        &mut self,
+        turn: &Turn<'_>,
+        id: Option<FlowId>,
+        output: &mut Output,
+    ) {
+        let effects = &mut self.panel.effects;
+        output.events.extend(effects.alerts.drain(..).map(|alert| Event {
+            datagram: Some(turn.number),
+            endpoint: turn.endpoint(),
+            flow: turn.packet.flow.key,
+            what: EventKind::Alert(alert),
+        }));
+        effects.capture = false;
+        if effects.injections.is_empty() {
+            return;
+        }
+        for injection in core::mem::take(&mut effects.injections) {
+            let write = |buffer: &mut [u8]| {
+                buffer.get_mut(..injection.packet.len())?.copy_from_slice(&injection.packet);
+                Some(injection.packet.len())
+            };
+            let way = Way::of(&self.table, turn, id, injection.direction);
+            output.inject(&way, injection.packet.len(), write);
+        }
+    }
+}
