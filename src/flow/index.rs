@@ -14,6 +14,19 @@ pub(super) struct Index {
     /// A hash in the upper half, what stands there in the lower one.
     cells: Vec<u64>,
     homes: u64,
+    /// Where a hash belongs that was looked for last and stands nowhere, until anything is changed.
+    missing: Missing,
+}
+
+#[derive(Clone, Copy)]
+struct Missing {
+    hash: u32,
+    at: usize,
+}
+
+impl Missing {
+    /// No hash is this high.
+    const NONE: Self = Self { hash: u32::MAX, at: 0 };
 }
 
 /// The most cells that a look-up reads: 1 KiB.
@@ -30,7 +43,8 @@ impl Index {
         let mut cells = Vec::new();
         cells.try_reserve_exact(len)?;
         cells.resize(len, EMPTY);
-        Ok(Self { cells, homes: u64::try_from(homes).unwrap_or(u64::MAX) })
+        let homes = u64::try_from(homes).unwrap_or(u64::MAX);
+        Ok(Self { cells, homes, missing: Missing::NONE })
     }
 
     /// The memory that an index for so many entries takes.
@@ -67,25 +81,45 @@ impl Index {
     /// The first entry of this hash for which `is` says yes.
     #[inline(always)]
     pub(super) fn find(&self, hash: u32, is: impl Fn(u32) -> bool) -> Option<u32> {
-        let home = self.home(hash);
-        if let Some(near) = self.cells.get(home..).and_then(|from| from.first_chunk::<4>()) {
-            // Most stand among the first four, which are in order: counted without a branch, as how far behind its
-            // home a cell stands is hard to predict.
-            let lowest = u64::from(hash) << 32;
-            let [a, b, c, d] = near;
-            let [a, b, c, d] = [a, b, c, d].map(|cell| usize::from(*cell < lowest));
-            let lower = a.wrapping_add(b).wrapping_add(c).wrapping_add(d);
-            if let Some((found, entry)) = near.get(lower).map(|cell| parts(*cell)) {
-                if found != hash {
-                    return None;
-                }
-                if is(entry) {
-                    return Some(entry);
-                }
-            }
-            return self.find_far(home.saturating_add(lower), hash, is);
+        match self.near(hash)? {
+            (_, Some((found, _))) if found != hash => None,
+            (_, Some((_, entry))) if is(entry) => Some(entry),
+            (from, _) => self.find_far(from, hash, is),
         }
-        None
+    }
+
+    /// The same, and where there is none, whoever [adds](Self::insert) one next need not look for its place again.
+    #[inline(always)]
+    pub(super) fn find_or_note(&mut self, hash: u32, is: impl Fn(u32) -> bool) -> Option<u32> {
+        match self.near(hash)? {
+            (at, Some((found, _))) if found != hash => {
+                self.missing = Missing { hash, at };
+                None
+            }
+            (_, Some((_, entry))) if is(entry) => Some(entry),
+            (from, _) => self.find_far(from, hash, is),
+        }
+    }
+
+    /// Whether it is known already that there is no entry of this hash.
+    #[inline]
+    pub(super) const fn is_missing(&self, hash: u32) -> bool {
+        self.missing.hash == hash
+    }
+
+    /// How far the lower hashes go among the first four cells, and what stands behind them.
+    ///
+    /// Most stand there, in order: counted without a branch, as how far behind its home a cell stands is hard to
+    /// predict.
+    #[inline(always)]
+    fn near(&self, hash: u32) -> Option<(usize, Option<(u32, u32)>)> {
+        let home = self.home(hash);
+        let near = self.cells.get(home..)?.first_chunk::<4>()?;
+        let lowest = u64::from(hash) << 32;
+        let [a, b, c, d] = near;
+        let [a, b, c, d] = [a, b, c, d].map(|cell| usize::from(*cell < lowest));
+        let lower = a.wrapping_add(b).wrapping_add(c).wrapping_add(d);
+        Some((home.wrapping_add(lower), near.get(lower).map(|cell| parts(*cell))))
     }
 
     /// The same from a cell on before which there are only lower hashes.
@@ -107,13 +141,34 @@ impl Index {
     #[inline]
     pub(super) fn insert(&mut self, hash: u32, entry: u32) -> bool {
         let home = self.home(hash);
-        let from = self.cells.get(home..).unwrap_or_default();
-        let Some(before) = from.iter().take(REACH).position(|cell| parts(*cell).0 > hash) else {
-            return false;
+        let missing = core::mem::replace(&mut self.missing, Missing::NONE);
+        let at = if missing.hash == hash {
+            missing.at
+        } else {
+            let from = self.cells.get(home..).unwrap_or_default();
+            match from.iter().take(REACH).position(|cell| parts(*cell).0 > hash) {
+                Some(before) => home.saturating_add(before),
+                None => return false,
+            }
         };
-        let at = home.saturating_add(before);
+        let within_reach = self.cells.get_mut(at..home.saturating_add(REACH)).unwrap_or_default();
+        let Some(gap) = within_reach.iter().position(|cell| *cell == EMPTY) else {
+            return self.insert_crowded(at, hash, entry);
+        };
+        // The cells up to the empty one move by one. Their homes are no lower than this one's: none leaves its reach.
+        // Mostly it is none or one of them: a loop, as a call of `memmove` takes longer.
+        let mut carried = cell_of(hash, entry);
+        for cell in within_reach.iter_mut().take(gap.saturating_add(1)) {
+            carried = core::mem::replace(cell, carried);
+        }
+        true
+    }
+
+    /// The same where the next empty cell is far.
+    #[cold]
+    #[inline(never)]
+    fn insert_crowded(&mut self, at: usize, hash: u32, entry: u32) -> bool {
         let mut gap = at;
-        // All cells up to the next empty one move by one: none of them out of its reach.
         for cell in self.cells.get(at..).unwrap_or_default() {
             if *cell == EMPTY {
                 break;
@@ -123,8 +178,7 @@ impl Index {
             }
             gap = gap.saturating_add(1);
         }
-        let mut carried = u64::from(hash) << 32 | u64::from(entry);
-        // Mostly none or one of them: a loop, as a call of `memmove` takes longer.
+        let mut carried = cell_of(hash, entry);
         for cell in self.cells.get_mut(at..=gap).unwrap_or_default() {
             carried = core::mem::replace(cell, carried);
         }
@@ -135,12 +189,17 @@ impl Index {
     #[inline]
     pub(super) fn remove(&mut self, hash: u32, entry: u32) {
         let (home, homes) = (self.home(hash), self.homes);
-        let removed = u64::from(hash) << 32 | u64::from(entry);
-        let mut cells = (home..).zip(self.cells.get_mut(home..).unwrap_or_default());
-        let found = cells.by_ref().take(REACH).find(|(_, cell)| **cell == removed);
-        let Some((_, mut hole)) = found else { return };
+        self.missing = Missing::NONE;
+        let removed = cell_of(hash, entry);
+        let cells = self.cells.get(home..).unwrap_or_default();
+        let Some(found) = cells.iter().take(REACH).position(|cell| *cell == removed) else {
+            return;
+        };
+        let found = home.wrapping_add(found);
+        let from = self.cells.get_mut(found..).unwrap_or_default();
+        let Some((mut hole, behind)) = from.split_first_mut() else { return };
         // What follows moves up, as far as it is not at home.
-        for (at, cell) in cells {
+        for (at, cell) in (found.wrapping_add(1)..).zip(behind) {
             if *cell == EMPTY || home_of(parts(*cell).0, homes) == at {
                 break;
             }
@@ -154,6 +213,11 @@ impl Index {
 #[inline]
 fn home_of(hash: u32, homes: u64) -> usize {
     usize::try_from(u64::from(hash).wrapping_mul(homes) >> 32).unwrap_or(usize::MAX)
+}
+
+#[inline]
+fn cell_of(hash: u32, entry: u32) -> u64 {
+    u64::from(hash) << 32 | u64::from(entry)
 }
 
 #[inline]
@@ -191,6 +255,11 @@ mod tests {
             for (add, hash, entry) in steps {
                 // Few hashes, close together and at both ends.
                 let hash = Index::short(u64::from(hash) << 60 | u64::from(hash % 3) << 32);
+                let noted = index.find_or_note(hash, |found| found == entry);
+                prop_assert_eq!(noted.is_some(), model.contains(&(hash, entry)));
+                if index.is_missing(hash) {
+                    prop_assert!(model.iter().all(|(other, _)| *other != hash));
+                }
                 if add && model.len() < room && !model.contains(&(hash, entry)) {
                     prop_assert!(index.insert(hash, entry));
                     model.insert((hash, entry));

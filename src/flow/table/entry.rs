@@ -1,18 +1,16 @@
 use super::envelopes::Latest;
-use super::ring::Links;
 use super::{FlowId, FlowPhase};
 use crate::flow::clock::Moment;
 use crate::flow::{Direction, FlowKey};
 use crate::packet::TcpFlags;
 
-/// All that is kept of a flow: 140 bytes and its state.
+/// All that is kept of a flow but its place in a [ring](super::ring): 132 bytes and its state.
 ///
 /// In this order, so that what an ordinary packet needs stands together and no byte is lost to alignment; a million
 /// flows are a million times what is lost here.
 #[repr(C)]
 pub(super) struct Entry<S> {
     pub(super) first_seen: Moment,
-    pub(super) links: Links,
     /// Of the endpoint.
     pub(super) account: u32,
     pub(super) generation: u32,
@@ -62,7 +60,7 @@ impl<S> Entry<S> {
     ) -> FlowPhase {
         let traffic = self.traffic.get_mut(direction);
         traffic.packets = traffic.packets.wrapping_add(1);
-        traffic.bytes = traffic.bytes.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
+        traffic.bytes = traffic.bytes.wrapping_add(u64::try_from(length).unwrap_or(u64::MAX));
         let ends = flags.is_some_and(|flags| flags.intersects(TcpFlags::FIN | TcpFlags::RST));
         if !ends && self.phase == FlowPhase::Established {
             return self.phase;

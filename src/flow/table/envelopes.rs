@@ -93,6 +93,26 @@ impl Envelopes {
         Paths::bytes(paths(endpoints))
     }
 
+    /// Remembers the envelope of a flow's first packet, or says that there is no room for its header.
+    #[inline]
+    pub(super) fn remember_first(
+        &mut self,
+        slot: u32,
+        direction: Direction,
+        outer: &Outer,
+        envelope: &Envelope<'_>,
+    ) -> (Latest, bool) {
+        let &Outer { source_port, tos, ttl, .. } = outer;
+        let mut latest = Latest { source_port, tos, ttl, ..Latest::NONE };
+        if let Some((path, cookie)) = Path::of(outer, envelope) {
+            if let Some(path) = self.paths.enter_recent(&path) {
+                return (Latest { path, cookie, ..latest }, true);
+            }
+        }
+        let kept = self.remember_another(slot, &mut latest, direction, outer, envelope);
+        (latest, kept)
+    }
+
     /// Remembers a packet's envelope, or says that there is no room for its header.
     #[inline]
     pub(super) fn remember(

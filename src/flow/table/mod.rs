@@ -226,7 +226,7 @@ impl<S> FlowTable<S> {
         ended: &mut impl FnMut(EndedFlow<S>),
     ) -> Option<FlowId> {
         let now = self.clock.advance(now);
-        let slot = self.locate(probe)?;
+        let slot = self.locate_or_note(probe)?;
         let entry = self.store.get_mut(slot)?;
         if deadline(entry.last_seen, self.timeouts.of(&entry.key, entry.phase)) <= now.tick() {
             self.end_apart(slot, EndReason::Idle, ended);
