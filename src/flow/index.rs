@@ -63,13 +63,13 @@ impl Index {
     #[inline]
     pub(super) const fn short(hash: u64) -> u32 {
         let hash = (hash ^ hash >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let short = (hash >> 32) as u32;
-        if short == u32::MAX { 0 } else { short }
+        // Even, and with that never as high as an empty cell.
+        (hash >> 32) as u32 & !1
     }
 
     #[inline]
     fn home(&self, hash: u32) -> usize {
-        home_of(hash, self.homes)
+        usize::try_from(u64::from(hash).wrapping_mul(self.homes) >> 32).unwrap_or(usize::MAX)
     }
 
     /// The memory that a look-up of `hash` starts at, to be fetched ahead of it.
@@ -99,6 +99,19 @@ impl Index {
             (_, Some((_, entry))) if is(entry) => Some(entry),
             (from, _) => self.find_far(from, hash, is),
         }
+    }
+
+    /// The first entry of this hash, if it is near its home: a guess for who compares it anyway. Notes like
+    /// [`find_or_note`](Self::find_or_note).
+    #[inline(always)]
+    pub(super) fn guess_or_note(&mut self, hash: u32) -> Option<u32> {
+        let (at, found) = self.near(hash)?;
+        let (found, entry) = found?;
+        if found == hash {
+            return Some(entry);
+        }
+        self.missing = Missing { hash, at };
+        None
     }
 
     /// Whether it is known already that there is no entry of this hash.
@@ -151,17 +164,34 @@ impl Index {
                 None => return false,
             }
         };
-        let within_reach = self.cells.get_mut(at..home.saturating_add(REACH)).unwrap_or_default();
-        let Some(gap) = within_reach.iter().position(|cell| *cell == EMPTY) else {
-            return self.insert_crowded(at, hash, entry);
-        };
-        // The cells up to the empty one move by one. Their homes are no lower than this one's: none leaves its reach.
-        // Mostly it is none or one of them: a loop, as a call of `memmove` takes longer.
-        let mut carried = cell_of(hash, entry);
-        for cell in within_reach.iter_mut().take(gap.saturating_add(1)) {
-            carried = core::mem::replace(cell, carried);
+        // The cells up to the next empty one move by one. As long as that is within reach of this one's home, none of
+        // them leaves its own, as their homes are no lower.
+        let mut gap = at;
+        loop {
+            match self.cells.get(gap) {
+                Some(cell) if *cell == EMPTY => break,
+                Some(_) if gap.wrapping_sub(home) < REACH.wrapping_sub(1) => {
+                    gap = gap.wrapping_add(1);
+                }
+                _ => return self.insert_crowded(at, hash, entry),
+            }
         }
+        // Mostly none or one: a loop, as a call of `memmove` takes longer.
+        while gap > at {
+            let before = gap.wrapping_sub(1);
+            let moved = self.cells.get(before).copied().unwrap_or(EMPTY);
+            self.set(gap, moved);
+            gap = before;
+        }
+        self.set(at, cell_of(hash, entry));
         true
+    }
+
+    #[inline(always)]
+    fn set(&mut self, at: usize, cell: u64) {
+        if let Some(place) = self.cells.get_mut(at) {
+            *place = cell;
+        }
     }
 
     /// The same where the next empty cell is far.
@@ -188,31 +218,30 @@ impl Index {
     /// Takes an entry out.
     #[inline]
     pub(super) fn remove(&mut self, hash: u32, entry: u32) {
-        let (home, homes) = (self.home(hash), self.homes);
         self.missing = Missing::NONE;
         let removed = cell_of(hash, entry);
-        let cells = self.cells.get(home..).unwrap_or_default();
-        let Some(found) = cells.iter().take(REACH).position(|cell| *cell == removed) else {
-            return;
-        };
-        let found = home.wrapping_add(found);
-        let from = self.cells.get_mut(found..).unwrap_or_default();
-        let Some((mut hole, behind)) = from.split_first_mut() else { return };
-        // What follows moves up, as far as it is not at home.
-        for (at, cell) in (found.wrapping_add(1)..).zip(behind) {
-            if *cell == EMPTY || home_of(parts(*cell).0, homes) == at {
-                break;
+        let highest = cell_of(hash, u32::MAX);
+        let mut hole = self.home(hash);
+        loop {
+            match self.cells.get(hole) {
+                Some(cell) if *cell == removed => break,
+                Some(cell) if *cell <= highest => hole = hole.wrapping_add(1),
+                _ => return,
             }
-            *hole = *cell;
-            hole = cell;
         }
-        *hole = EMPTY;
+        // What follows moves up, as far as it is not at home.
+        loop {
+            let next = hole.wrapping_add(1);
+            match self.cells.get(next).copied() {
+                Some(cell) if cell != EMPTY && self.home(parts(cell).0) != next => {
+                    self.set(hole, cell);
+                    hole = next;
+                }
+                _ => break,
+            }
+        }
+        self.set(hole, EMPTY);
     }
-}
-
-#[inline]
-fn home_of(hash: u32, homes: u64) -> usize {
-    usize::try_from(u64::from(hash).wrapping_mul(homes) >> 32).unwrap_or(usize::MAX)
 }
 
 #[inline]

@@ -153,7 +153,7 @@ impl Envelopes {
                 if self.is_usual(envelope) { self.paths.enter_new(&path) } else { None }
             });
             if let Some(number) = number {
-                self.forget_one(slot, latest, direction);
+                self.forget_one(slot, *latest, direction);
                 (latest.path, latest.cookie) = (number, cookie);
                 return true;
             }
@@ -177,7 +177,8 @@ impl Envelopes {
                 return true;
             }
         }
-        self.forget_one(slot, latest, direction);
+        self.forget_one(slot, *latest, direction);
+        latest.path = UNKNOWN;
         let other = Other { outer: *outer, header: HeaderBuf::from(&envelope.geneve()) };
         let bytes = self.bytes.saturating_add(other.cost());
         if bytes > self.limit {
@@ -221,11 +222,13 @@ impl Envelopes {
         Some(LastEnvelope { outer, header })
     }
 
-    /// Forgets what is kept apart of a flow.
+    /// Forgets what is kept of a flow that is not in its entry.
     #[inline]
-    pub(super) fn forget(&mut self, slot: u32, all: &mut PerDirection<Latest>) {
-        for direction in [Direction::Forward, Direction::Reverse] {
-            self.forget_one(slot, all.get_mut(direction), direction);
+    pub(super) fn forget(&mut self, slot: u32, all: PerDirection<Latest>) {
+        for (latest, direction) in
+            [(all.forward, Direction::Forward), (all.reverse, Direction::Reverse)]
+        {
+            self.forget_one(slot, latest, direction);
         }
     }
 
@@ -248,13 +251,12 @@ impl Envelopes {
     }
 
     #[inline]
-    fn forget_one(&mut self, slot: u32, latest: &mut Latest, direction: Direction) {
+    fn forget_one(&mut self, slot: u32, latest: Latest, direction: Direction) {
         match latest.path {
-            UNKNOWN => return,
+            UNKNOWN => {}
             APART => self.forget_apart(slot, direction),
             path => self.paths.leave(path),
         }
-        latest.path = UNKNOWN;
     }
 
     #[cold]

@@ -117,7 +117,7 @@ impl Paths {
         if recent.path != *path || recent.users == 0 {
             return None;
         }
-        recent.users = recent.users.saturating_add(1);
+        recent.users = recent.users.wrapping_add(1);
         Some(self.recent)
     }
 

@@ -84,51 +84,68 @@ impl<S> Store<S> {
         (from..end).find(|slot| self.get(*slot).is_some())
     }
 
-    /// The slot that the next entry gets, and that entry's generation.
+    /// Sets a slot apart for the next entry, and says of which generation that is.
     #[inline]
-    pub(super) fn next_slot(&self) -> Option<(u32, u32)> {
-        let Some(slot) = self.vacant else {
-            let next = u32::try_from(self.slots.len()).ok()?;
-            return (self.slots.len() < self.limit).then_some((next, 0));
-        };
+    pub(super) fn reserve(&mut self) -> Option<(u32, u32)> {
+        let Some(slot) = self.vacant else { return self.grow() };
         match self.slots.get(usize::try_from(slot).ok()?)? {
-            Slot::Vacant { generation, .. } => Some((slot, *generation)),
+            Slot::Vacant { next, generation } => {
+                self.vacant = *next;
+                self.used = self.used.wrapping_add(1);
+                Some((slot, *generation))
+            }
             Slot::Used(_) => None,
         }
     }
 
-    /// Puts an entry into the [next slot](Self::next_slot).
-    #[inline]
-    pub(super) fn put(&mut self, entry: Entry<S>) {
-        self.used = self.used.saturating_add(1);
-        match self.vacant.and_then(|slot| self.slots.get_mut(usize::try_from(slot).ok()?)) {
-            Some(slot) => {
-                if let Slot::Vacant { next, .. } = slot {
-                    self.vacant = *next;
-                }
-                *slot = Slot::Used(entry);
-            }
-            None => {
-                self.slots.push(Slot::Used(entry));
-                self.rings.grow();
-            }
+    #[inline(never)]
+    fn grow(&mut self) -> Option<(u32, u32)> {
+        let slot = u32::try_from(self.slots.len()).ok()?;
+        if self.slots.len() >= self.limit {
+            return None;
+        }
+        self.slots.push(Slot::Vacant { next: None, generation: 0 });
+        self.rings.grow();
+        self.used = self.used.wrapping_add(1);
+        Some((slot, 0))
+    }
+
+    /// Puts an entry into the slot that was set apart for it.
+    #[inline(always)]
+    pub(super) fn fill(&mut self, slot: u32, entry: Entry<S>) -> Option<&mut Entry<S>> {
+        let place = self.slots.get_mut(usize::try_from(slot).ok()?)?;
+        *place = Slot::Used(entry);
+        match place {
+            Slot::Used(entry) => Some(entry),
+            Slot::Vacant { .. } => None,
+        }
+    }
+
+    /// Takes back that a slot was set apart.
+    #[cold]
+    pub(super) fn release(&mut self, slot: u32) {
+        let place = usize::try_from(slot).ok().and_then(|slot| self.slots.get_mut(slot));
+        if let Some(Slot::Vacant { next, .. }) = place {
+            *next = self.vacant;
+            self.vacant = Some(slot);
+            self.used = self.used.wrapping_sub(1);
         }
     }
 
     /// Takes out an entry that stands in no ring any more.
-    #[inline]
+    #[inline(always)]
     pub(super) fn take(&mut self, slot: u32) -> Option<Entry<S>> {
         let place = self.slots.get_mut(usize::try_from(slot).ok()?)?;
         let Slot::Used(Entry { generation, .. }) = place else { return None };
         let vacant = Slot::Vacant { next: self.vacant, generation: generation.wrapping_add(1) };
         let Slot::Used(entry) = core::mem::replace(place, vacant) else { return None };
         self.vacant = Some(slot);
-        self.used = self.used.saturating_sub(1);
+        self.used = self.used.wrapping_sub(1);
         Some(entry)
     }
 
     /// Lets a flow that is in no ring wait for its end: in the wheel, or, evictable, in its endpoint's list.
-    #[inline]
+    #[inline(always)]
     pub(super) fn wait(
         &mut self,
         slot: u32,

@@ -9,6 +9,13 @@ use crate::flow::index::Index;
 use crate::flow::{Direction, Relation};
 use crate::packet::TcpFlags;
 
+/// Where there is room for a flow.
+pub(super) struct Room {
+    account: u32,
+    slot: u32,
+    generation: u32,
+}
+
 /// Flows that are fetched together before they end.
 const AHEAD: usize = 16;
 
@@ -23,36 +30,67 @@ impl<S> FlowTable<S> {
         self.index.find(probe.hash, is)
     }
 
-    /// The same for who may insert the flow next.
+    /// The slot where a flow most likely is.
+    #[inline(always)]
+    pub(super) fn guess(&mut self, probe: &Probe) -> u32 {
+        if probe.slot != NOWHERE {
+            return probe.slot;
+        }
+        self.index.guess_or_note(probe.hash).unwrap_or(NOWHERE)
+    }
+
+    /// Where it is if it is not there. That it is nowhere is noted for who inserts it next.
     #[inline]
     pub(super) fn locate_or_note(&mut self, probe: &Probe) -> Option<u32> {
+        if self.index.is_missing(probe.hash) { None } else { self.locate_another(probe) }
+    }
+
+    #[inline(never)]
+    fn locate_another(&mut self, probe: &Probe) -> Option<u32> {
         let store = &self.store;
         let is = |slot| store.get(slot).is_some_and(|entry| entry.key == probe.key);
-        if is(probe.slot) {
-            return Some(probe.slot);
-        }
         self.index.find_or_note(probe.hash, is)
     }
 
-    /// Lets a flow wait in the ring of its phase, having been in that of the phase before.
+    /// Lets a flow go on to the phase, and wait in the ring, that a packet leads it to. Ends it, and says no, where the
+    /// packet is another flow's.
     #[inline(never)]
-    pub(super) fn rearrange(&mut self, slot: u32, before: FlowPhase, now: Moment) {
-        let Some(entry) = self.store.get(slot) else { return };
-        let (account, phase) = (entry.account, entry.phase);
-        let over = deadline(now, self.timeouts.of(&entry.key, phase));
-        self.store.leave(slot, account, before.evictable());
-        self.store.wait(slot, account, phase.evictable(), over);
+    pub(super) fn observe_change(
+        &mut self,
+        slot: u32,
+        seen: &Observation<'_>,
+        now: Moment,
+        ended: &mut impl FnMut(EndedFlow<S>),
+    ) -> bool {
+        let Some(entry) = self.store.get_mut(slot) else { return false };
+        if entry.phase == FlowPhase::Closed
+            && (seen.is_opening()
+                || self.envelopes.is_new_cookie(entry, seen.direction, seen.envelope))
+        {
+            self.end_apart(slot, EndReason::Reused, ended);
+            return false;
+        }
+        let before = entry.phase;
+        entry.follow(seen.direction, seen.flags);
+        let moves = before.is_evictable() && entry.last_seen.tick() != now.tick();
+        if before != entry.phase || moves {
+            let (account, phase) = (entry.account, entry.phase);
+            let over = deadline(now, self.timeouts.of(&entry.key, phase));
+            self.store.leave(slot, account, before.evictable());
+            self.store.wait(slot, account, phase.evictable(), over);
+        }
+        true
     }
 
-    /// Makes sure that there is room, and says in whose account.
-    #[inline]
+    /// Makes sure that there is room, and says where.
+    #[inline(always)]
     pub(super) fn make_room(
         &mut self,
         probe: &Probe,
         seen: &Observation<'_>,
         now: Moment,
         ended: &mut impl FnMut(EndedFlow<S>),
-    ) -> Result<u32, Refusal> {
+    ) -> Result<Room, Refusal> {
         if seen.relation == Relation::IcmpError {
             return Err(Refusal::IcmpError);
         }
@@ -64,10 +102,11 @@ impl<S> FlowTable<S> {
             Some(own) if self.flows_of(own) < self.quota && !self.store.is_full() => own,
             _ => self.make_room_for(probe, own, now, ended)?,
         };
-        let (slot, _) = self.store.next_slot().ok_or(Refusal::Full)?;
+        let (slot, generation) = self.store.reserve().ok_or(Refusal::Full)?;
         if self.index.insert(probe.hash, slot) {
-            return Ok(account);
+            return Ok(Room { account, slot, generation });
         }
+        self.store.release(slot);
         self.close_unused(account);
         Err(Refusal::Collisions)
     }
@@ -121,6 +160,7 @@ impl<S> FlowTable<S> {
         own.or_else(|| self.store.accounts.open(&self.seed, endpoint)).ok_or(Refusal::Endpoints)
     }
 
+    #[cold]
     fn close_unused(&mut self, account: u32) {
         if self.flows_of(account) == 0 {
             self.store.accounts.close(&self.seed, account);
@@ -133,16 +173,16 @@ impl<S> FlowTable<S> {
     }
 
     /// Writes an entry into the slot that room was made in.
-    #[inline]
+    #[inline(always)]
     pub(super) fn put(
         &mut self,
         probe: &Probe,
         seen: &Observation<'_>,
         now: Moment,
         state: S,
-        account: u32,
+        room: Room,
     ) -> FlowId {
-        let (slot, generation) = self.store.next_slot().unwrap_or((NOWHERE, 0));
+        let Room { account, slot, generation } = room;
         let (phase, is_answer) = FlowPhase::first(&probe.key, seen.flags);
         let mut marks = Marks::default();
         if (seen.direction == Direction::Reverse) != is_answer {
@@ -151,32 +191,31 @@ impl<S> FlowTable<S> {
         if seen.flags.is_some_and(|flags| flags.intersects(TcpFlags::FIN)) {
             marks.set(Marks::FINISHED.of(seen.direction));
         }
-        let mut traffic = PerDirection::both(Traffic::default());
-        let bytes = u64::try_from(seen.length).unwrap_or(u64::MAX);
-        *traffic.get_mut(seen.direction) = Traffic { packets: 1, bytes };
         let (first, kept) =
             self.envelopes.remember_first(slot, seen.direction, seen.outer, seen.envelope);
         if !kept {
             self.counters.headers_dropped = self.counters.headers_dropped.wrapping_add(1);
         }
-        let mut latest = PerDirection::both(Latest::NONE);
-        *latest.get_mut(seen.direction) = first;
-        self.store.put(Entry {
+        let entry = Entry {
             first_seen: now,
             account,
             generation,
             key: probe.key,
             last_seen: now,
-            traffic,
-            latest,
+            traffic: PerDirection::both(Traffic::default()),
+            latest: PerDirection::both(Latest::NONE),
             phase,
             marks,
             state,
-        });
+        };
+        if let Some(entry) = self.store.fill(slot, entry) {
+            entry.count(seen.direction, seen.length);
+            *entry.latest.get_mut(seen.direction) = first;
+        }
         let over = deadline(now, self.timeouts.of(&probe.key, phase));
         self.store.wait(slot, account, phase.evictable(), over);
         if let Some(account) = self.store.accounts.get_mut(account) {
-            account.flows = account.flows.saturating_add(1);
+            account.flows = account.flows.wrapping_add(1);
         }
         self.counters.created = self.counters.created.wrapping_add(1);
         FlowId { slot, generation }
@@ -261,7 +300,9 @@ impl<S> FlowTable<S> {
             }
             core::hint::black_box(read);
             for (slot, hash) in due.iter().take(hashed) {
-                if let Some(flow) = self.take_hashed(*slot, *hash, EndReason::Idle) {
+                if let Some(flow) =
+                    self.take_hashed(*slot, *hash, account, Some(kind), EndReason::Idle)
+                {
                     ended(flow);
                 }
             }
@@ -298,22 +339,31 @@ impl<S> FlowTable<S> {
 
     #[inline]
     pub(super) fn take(&mut self, slot: u32, reason: EndReason) -> Option<EndedFlow<S>> {
-        let hash = Index::short(self.seed.hash(&self.store.get(slot)?.key));
-        self.take_hashed(slot, hash, reason)
+        let entry = self.store.get(slot)?;
+        let (account, kind) = (entry.account, entry.phase.evictable());
+        self.take_hashed(slot, Index::short(self.seed.hash(&entry.key)), account, kind, reason)
     }
 
-    #[inline]
-    fn take_hashed(&mut self, slot: u32, hash: u32, reason: EndReason) -> Option<EndedFlow<S>> {
-        let mut entry = self.store.take(slot)?;
+    #[inline(always)]
+    fn take_hashed(
+        &mut self,
+        slot: u32,
+        hash: u32,
+        account: u32,
+        kind: Option<Evictable>,
+        reason: EndReason,
+    ) -> Option<EndedFlow<S>> {
+        let latest = self.store.get(slot)?.latest;
+        self.envelopes.forget(slot, latest);
         self.index.remove(hash, slot);
-        self.store.leave(slot, entry.account, entry.phase.evictable());
-        self.envelopes.forget(slot, &mut entry.latest);
-        let own = self.store.accounts.get_mut(entry.account)?;
-        own.flows = own.flows.saturating_sub(1);
+        self.store.leave(slot, account, kind);
+        let own = self.store.accounts.get_mut(account)?;
+        own.flows = own.flows.wrapping_sub(1);
         if own.flows == 0 {
-            self.close_account(entry.account);
+            self.close_account(account);
         }
-        self.counters.ended(reason, entry.phase, entry.is_half());
+        let entry = self.store.take(slot)?;
+        self.counters.ended(reason, entry.phase, kind, entry.is_half());
         Some(EndedFlow::new(entry, reason, &self.clock))
     }
 
