@@ -34,6 +34,18 @@ impl Accounts {
             .saturating_add(Index::bytes(limit))
     }
 
+    /// Enters one flow more into the account that was found last, if it is this endpoint's and below its quota.
+    #[inline]
+    pub(super) fn enter_recent(&mut self, endpoint: EndpointId, quota: usize) -> Option<u32> {
+        let number = self.recent;
+        let recent = self.get_mut(number)?;
+        if recent.endpoint != endpoint || recent.flows == 0 || recent.flows >= quota {
+            return None;
+        }
+        recent.flows = recent.flows.wrapping_add(1);
+        Some(number)
+    }
+
     #[inline]
     pub(super) fn find(&mut self, seed: &FlowSeed, endpoint: EndpointId) -> Option<u32> {
         match self.get(self.recent) {

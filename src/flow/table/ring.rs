@@ -162,10 +162,10 @@ impl Rings {
         }
     }
 
-    /// Makes a node that is alone the last of a ring.
+    /// Makes a node that is alone the last of a ring, and says whether it is the first too.
     #[inline]
-    pub(super) fn push(&mut self, ring: Node, node: Node) {
-        let Some(owner) = self.links.get_mut(ring.place()) else { return };
+    pub(super) fn push(&mut self, ring: Node, node: Node) -> bool {
+        let Some(owner) = self.links.get_mut(ring.place()) else { return false };
         let last = core::mem::replace(&mut owner.previous, node);
         if let Some(links) = self.links.get_mut(last.place()) {
             links.next = node;
@@ -173,6 +173,7 @@ impl Rings {
         if let Some(links) = self.links.get_mut(node.place()) {
             *links = Links { previous: last, next: ring };
         }
+        last == ring
     }
 }
 

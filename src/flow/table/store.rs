@@ -155,13 +155,13 @@ impl<S> Store<S> {
     ) {
         let flow = self.rings.flow(slot);
         let Some(kind) = kind else { return self.schedule(flow, deadline) };
-        self.rings.push(Node::idle(account, kind), flow);
+        let is_first = self.rings.push(Node::idle(account, kind), flow);
         let timer = Node::timer(account, kind);
         if self.rings.is_alone(timer) {
             self.schedule(timer, deadline);
         }
         let donor = Node::donor(account);
-        if self.rings.is_alone(donor) {
+        if is_first && self.rings.is_alone(donor) {
             self.rings.push(Node::DONORS, donor);
         }
     }

@@ -97,17 +97,22 @@ impl<S> FlowTable<S> {
         if !self.index.is_missing(probe.hash) {
             self.refuse_known(probe, now, ended)?;
         }
-        let own = self.store.accounts.find(&self.seed, probe.key.endpoint());
-        let account = match own {
-            Some(own) if self.flows_of(own) < self.quota && !self.store.is_full() => own,
-            _ => self.make_room_for(probe, own, now, ended)?,
+        let near = if self.store.is_full() {
+            None
+        } else {
+            self.store.accounts.enter_recent(probe.key.endpoint(), self.quota)
         };
-        let (slot, generation) = self.store.reserve().ok_or(Refusal::Full)?;
-        if self.index.insert(probe.hash, slot) {
-            return Ok(Room { account, slot, generation });
+        let account = match near {
+            Some(account) => account,
+            None => self.make_room_for(probe, now, ended)?,
+        };
+        if let Some((slot, generation)) = self.store.reserve() {
+            if self.index.insert(probe.hash, slot) {
+                return Ok(Room { account, slot, generation });
+            }
+            self.store.release(slot);
         }
-        self.store.release(slot);
-        self.close_unused(account);
+        self.leave_account(account);
         Err(Refusal::Collisions)
     }
 
@@ -126,16 +131,16 @@ impl<S> FlowTable<S> {
         Ok(())
     }
 
-    /// Opens an account, or makes room in it, or in the table, where there is none.
+    /// Opens an account, or makes room in it, or in the table, where there is none, and enters a flow into it.
     #[inline(never)]
     fn make_room_for(
         &mut self,
         probe: &Probe,
-        mut own: Option<u32>,
         now: Moment,
         ended: &mut impl FnMut(EndedFlow<S>),
     ) -> Result<u32, Refusal> {
         let endpoint = probe.key.endpoint();
+        let mut own = self.store.accounts.find(&self.seed, endpoint);
         let crowded = match own {
             Some(own) => self.flows_of(own) >= self.quota,
             None => !self.store.accounts.has_room() || self.quota == 0,
@@ -157,14 +162,12 @@ impl<S> FlowTable<S> {
             // It is closed where that was its last flow.
             own = self.store.accounts.find(&self.seed, endpoint);
         }
-        own.or_else(|| self.store.accounts.open(&self.seed, endpoint)).ok_or(Refusal::Endpoints)
-    }
-
-    #[cold]
-    fn close_unused(&mut self, account: u32) {
-        if self.flows_of(account) == 0 {
-            self.store.accounts.close(&self.seed, account);
+        let own = own.or_else(|| self.store.accounts.open(&self.seed, endpoint));
+        let account = own.ok_or(Refusal::Endpoints)?;
+        if let Some(account) = self.store.accounts.get_mut(account) {
+            account.flows = account.flows.wrapping_add(1);
         }
+        Ok(account)
     }
 
     #[inline]
@@ -214,9 +217,6 @@ impl<S> FlowTable<S> {
         }
         let over = deadline(now, self.timeouts.of(&probe.key, phase));
         self.store.wait(slot, account, phase.evictable(), over);
-        if let Some(account) = self.store.accounts.get_mut(account) {
-            account.flows = account.flows.wrapping_add(1);
-        }
         self.counters.created = self.counters.created.wrapping_add(1);
         FlowId { slot, generation }
     }
@@ -295,7 +295,7 @@ impl<S> FlowTable<S> {
                 let hash = Index::short(self.seed.hash(&entry.key));
                 read ^= self.index.touch(hash);
                 *place = (slot, hash);
-                hashed = hashed.saturating_add(1);
+                hashed = hashed.wrapping_add(1);
                 node = self.store.rings.next(node);
             }
             core::hint::black_box(read);
@@ -357,14 +357,19 @@ impl<S> FlowTable<S> {
         self.envelopes.forget(slot, latest);
         self.index.remove(hash, slot);
         self.store.leave(slot, account, kind);
-        let own = self.store.accounts.get_mut(account)?;
+        self.leave_account(account);
+        let entry = self.store.take(slot)?;
+        self.counters.ended(reason, entry.phase, kind, entry.is_half());
+        Some(EndedFlow::new(entry, reason, &self.clock))
+    }
+
+    #[inline]
+    fn leave_account(&mut self, account: u32) {
+        let Some(own) = self.store.accounts.get_mut(account) else { return };
         own.flows = own.flows.wrapping_sub(1);
         if own.flows == 0 {
             self.close_account(account);
         }
-        let entry = self.store.take(slot)?;
-        self.counters.ended(reason, entry.phase, kind, entry.is_half());
-        Some(EndedFlow::new(entry, reason, &self.clock))
     }
 
     #[cold]
