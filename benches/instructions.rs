@@ -37,7 +37,7 @@ const CASES: &[Case] = &[
     ("5-tuple alone, IPv4 TCP", None, inner_only, sample::ipv4_tcp),
     ("5-tuple alone, IPv6 TCP", None, inner_only, sample::ipv6_tcp),
     ("5-tuple alone, IPv4 UDP", None, inner_only, sample::ipv4_udp),
-    ("UDP payload to flow hash, IPv4 TCP", Some(112), flow_hash, sample::ipv4_tcp),
+    ("UDP payload to flow hash, IPv4 TCP", Some(110), flow_hash, sample::ipv4_tcp),
     ("UDP payload to flow hash, IPv6 TCP", Some(145), flow_hash, sample::ipv6_tcp),
     ("key and hash of a 5-tuple, IPv4", None, |_| key_and_hash(&IPV4), sample::ipv4_tcp),
     ("key and hash of a 5-tuple, IPv6", None, |_| key_and_hash(&IPV6), sample::ipv6_tcp),

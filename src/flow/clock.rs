@@ -38,6 +38,15 @@ impl Default for Clock {
 impl Clock {
     #[inline]
     pub(super) fn advance(&mut self, now: Timestamp) -> Moment {
+        // Packets of a burst mostly have one time.
+        if now != self.latest {
+            self.turn(now);
+        }
+        self.elapsed
+    }
+
+    #[inline]
+    fn turn(&mut self, now: Timestamp) {
         match now.as_nanos().checked_sub(self.latest.as_nanos()) {
             Some(step) => {
                 self.elapsed.0 = self.elapsed.0.saturating_add(step.min(LONGEST_STEP));
@@ -46,7 +55,6 @@ impl Clock {
             None if self.latest.saturating_since(now) > SET_BACK => self.latest = now,
             None => {}
         }
-        self.elapsed
     }
 
     /// An earlier moment as the clock would have shown it that shows the present one.

@@ -14,6 +14,19 @@ pub(super) struct Index {
     /// A hash in the upper half, what stands there in the lower one.
     cells: Vec<u64>,
     homes: u64,
+    /// Where a hash belongs that was looked for last and stands nowhere, until anything is changed.
+    missing: Missing,
+}
+
+#[derive(Clone, Copy)]
+struct Missing {
+    hash: u32,
+    at: usize,
+}
+
+impl Missing {
+    /// No hash is this high.
+    const NONE: Self = Self { hash: u32::MAX, at: 0 };
 }
 
 /// The most cells that a look-up reads: 1 KiB.
@@ -30,7 +43,8 @@ impl Index {
         let mut cells = Vec::new();
         cells.try_reserve_exact(len)?;
         cells.resize(len, EMPTY);
-        Ok(Self { cells, homes: u64::try_from(homes).unwrap_or(u64::MAX) })
+        let homes = u64::try_from(homes).unwrap_or(u64::MAX);
+        Ok(Self { cells, homes, missing: Missing::NONE })
     }
 
     /// The memory that an index for so many entries takes.
@@ -49,13 +63,13 @@ impl Index {
     #[inline]
     pub(super) const fn short(hash: u64) -> u32 {
         let hash = (hash ^ hash >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let short = (hash >> 32) as u32;
-        if short == u32::MAX { 0 } else { short }
+        // Even, and with that never as high as an empty cell.
+        (hash >> 32) as u32 & !1
     }
 
     #[inline]
     fn home(&self, hash: u32) -> usize {
-        home_of(hash, self.homes)
+        usize::try_from(u64::from(hash).wrapping_mul(self.homes) >> 32).unwrap_or(usize::MAX)
     }
 
     /// The memory that a look-up of `hash` starts at, to be fetched ahead of it.
@@ -67,25 +81,58 @@ impl Index {
     /// The first entry of this hash for which `is` says yes.
     #[inline(always)]
     pub(super) fn find(&self, hash: u32, is: impl Fn(u32) -> bool) -> Option<u32> {
-        let home = self.home(hash);
-        if let Some(near) = self.cells.get(home..).and_then(|from| from.first_chunk::<4>()) {
-            // Most stand among the first four, which are in order: counted without a branch, as how far behind its
-            // home a cell stands is hard to predict.
-            let lowest = u64::from(hash) << 32;
-            let [a, b, c, d] = near;
-            let [a, b, c, d] = [a, b, c, d].map(|cell| usize::from(*cell < lowest));
-            let lower = a.wrapping_add(b).wrapping_add(c).wrapping_add(d);
-            if let Some((found, entry)) = near.get(lower).map(|cell| parts(*cell)) {
-                if found != hash {
-                    return None;
-                }
-                if is(entry) {
-                    return Some(entry);
-                }
-            }
-            return self.find_far(home.saturating_add(lower), hash, is);
+        match self.near(hash)? {
+            (_, Some((found, _))) if found != hash => None,
+            (_, Some((_, entry))) if is(entry) => Some(entry),
+            (from, _) => self.find_far(from, hash, is),
         }
+    }
+
+    /// The same, and where there is none, whoever [adds](Self::insert) one next need not look for its place again.
+    #[inline(always)]
+    pub(super) fn find_or_note(&mut self, hash: u32, is: impl Fn(u32) -> bool) -> Option<u32> {
+        match self.near(hash)? {
+            (at, Some((found, _))) if found != hash => {
+                self.missing = Missing { hash, at };
+                None
+            }
+            (_, Some((_, entry))) if is(entry) => Some(entry),
+            (from, _) => self.find_far(from, hash, is),
+        }
+    }
+
+    /// The first entry of this hash, if it is near its home: a guess for who compares it anyway. Notes like
+    /// [`find_or_note`](Self::find_or_note).
+    #[inline(always)]
+    pub(super) fn guess_or_note(&mut self, hash: u32) -> Option<u32> {
+        let (at, found) = self.near(hash)?;
+        let (found, entry) = found?;
+        if found == hash {
+            return Some(entry);
+        }
+        self.missing = Missing { hash, at };
         None
+    }
+
+    /// Whether it is known already that there is no entry of this hash.
+    #[inline]
+    pub(super) const fn is_missing(&self, hash: u32) -> bool {
+        self.missing.hash == hash
+    }
+
+    /// How far the lower hashes go among the first four cells, and what stands behind them.
+    ///
+    /// Most stand there, in order: counted without a branch, as how far behind its home a cell stands is hard to
+    /// predict.
+    #[inline(always)]
+    fn near(&self, hash: u32) -> Option<(usize, Option<(u32, u32)>)> {
+        let home = self.home(hash);
+        let near = self.cells.get(home..)?.first_chunk::<4>()?;
+        let lowest = u64::from(hash) << 32;
+        let [a, b, c, d] = near;
+        let [a, b, c, d] = [a, b, c, d].map(|cell| usize::from(*cell < lowest));
+        let lower = a.wrapping_add(b).wrapping_add(c).wrapping_add(d);
+        Some((home.wrapping_add(lower), near.get(lower).map(|cell| parts(*cell))))
     }
 
     /// The same from a cell on before which there are only lower hashes.
@@ -107,13 +154,51 @@ impl Index {
     #[inline]
     pub(super) fn insert(&mut self, hash: u32, entry: u32) -> bool {
         let home = self.home(hash);
-        let from = self.cells.get(home..).unwrap_or_default();
-        let Some(before) = from.iter().take(REACH).position(|cell| parts(*cell).0 > hash) else {
-            return false;
+        let missing = core::mem::replace(&mut self.missing, Missing::NONE);
+        let at = if missing.hash == hash {
+            missing.at
+        } else {
+            let from = self.cells.get(home..).unwrap_or_default();
+            match from.iter().take(REACH).position(|cell| parts(*cell).0 > hash) {
+                Some(before) => home.saturating_add(before),
+                None => return false,
+            }
         };
-        let at = home.saturating_add(before);
+        // The cells up to the next empty one move by one. As long as that is within reach of this one's home, none of
+        // them leaves its own, as their homes are no lower.
         let mut gap = at;
-        // All cells up to the next empty one move by one: none of them out of its reach.
+        loop {
+            match self.cells.get(gap) {
+                Some(cell) if *cell == EMPTY => break,
+                Some(_) if gap.wrapping_sub(home) < REACH.wrapping_sub(1) => {
+                    gap = gap.wrapping_add(1);
+                }
+                _ => return self.insert_crowded(at, hash, entry),
+            }
+        }
+        // Mostly none or one: a loop, as a call of `memmove` takes longer.
+        while gap > at {
+            let before = gap.wrapping_sub(1);
+            let moved = self.cells.get(before).copied().unwrap_or(EMPTY);
+            self.set(gap, moved);
+            gap = before;
+        }
+        self.set(at, cell_of(hash, entry));
+        true
+    }
+
+    #[inline(always)]
+    fn set(&mut self, at: usize, cell: u64) {
+        if let Some(place) = self.cells.get_mut(at) {
+            *place = cell;
+        }
+    }
+
+    /// The same where the next empty cell is far.
+    #[cold]
+    #[inline(never)]
+    fn insert_crowded(&mut self, at: usize, hash: u32, entry: u32) -> bool {
+        let mut gap = at;
         for cell in self.cells.get(at..).unwrap_or_default() {
             if *cell == EMPTY {
                 break;
@@ -123,8 +208,7 @@ impl Index {
             }
             gap = gap.saturating_add(1);
         }
-        let mut carried = u64::from(hash) << 32 | u64::from(entry);
-        // Mostly none or one of them: a loop, as a call of `memmove` takes longer.
+        let mut carried = cell_of(hash, entry);
         for cell in self.cells.get_mut(at..=gap).unwrap_or_default() {
             carried = core::mem::replace(cell, carried);
         }
@@ -134,26 +218,35 @@ impl Index {
     /// Takes an entry out.
     #[inline]
     pub(super) fn remove(&mut self, hash: u32, entry: u32) {
-        let (home, homes) = (self.home(hash), self.homes);
-        let removed = u64::from(hash) << 32 | u64::from(entry);
-        let mut cells = (home..).zip(self.cells.get_mut(home..).unwrap_or_default());
-        let found = cells.by_ref().take(REACH).find(|(_, cell)| **cell == removed);
-        let Some((_, mut hole)) = found else { return };
-        // What follows moves up, as far as it is not at home.
-        for (at, cell) in cells {
-            if *cell == EMPTY || home_of(parts(*cell).0, homes) == at {
-                break;
+        self.missing = Missing::NONE;
+        let removed = cell_of(hash, entry);
+        let highest = cell_of(hash, u32::MAX);
+        let mut hole = self.home(hash);
+        loop {
+            match self.cells.get(hole) {
+                Some(cell) if *cell == removed => break,
+                Some(cell) if *cell <= highest => hole = hole.wrapping_add(1),
+                _ => return,
             }
-            *hole = *cell;
-            hole = cell;
         }
-        *hole = EMPTY;
+        // What follows moves up, as far as it is not at home.
+        loop {
+            let next = hole.wrapping_add(1);
+            match self.cells.get(next).copied() {
+                Some(cell) if cell != EMPTY && self.home(parts(cell).0) != next => {
+                    self.set(hole, cell);
+                    hole = next;
+                }
+                _ => break,
+            }
+        }
+        self.set(hole, EMPTY);
     }
 }
 
 #[inline]
-fn home_of(hash: u32, homes: u64) -> usize {
-    usize::try_from(u64::from(hash).wrapping_mul(homes) >> 32).unwrap_or(usize::MAX)
+fn cell_of(hash: u32, entry: u32) -> u64 {
+    u64::from(hash) << 32 | u64::from(entry)
 }
 
 #[inline]
@@ -191,6 +284,11 @@ mod tests {
             for (add, hash, entry) in steps {
                 // Few hashes, close together and at both ends.
                 let hash = Index::short(u64::from(hash) << 60 | u64::from(hash % 3) << 32);
+                let noted = index.find_or_note(hash, |found| found == entry);
+                prop_assert_eq!(noted.is_some(), model.contains(&(hash, entry)));
+                if index.is_missing(hash) {
+                    prop_assert!(model.iter().all(|(other, _)| *other != hash));
+                }
                 if add && model.len() < room && !model.contains(&(hash, entry)) {
                     prop_assert!(index.insert(hash, entry));
                     model.insert((hash, entry));

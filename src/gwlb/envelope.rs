@@ -52,8 +52,9 @@ impl<'a> Envelope<'a> {
         let (cookie_header, rest) = rest.split_first_chunk()?;
         let cookie = rest.first_chunk()?;
 
+        let (first_word, _) = fixed.split_first_chunk()?;
         let fixed = u64::from_be_bytes(*fixed);
-        let version = match (fixed >> 32) & USUAL_MASK {
+        let version = match u32::from_ne_bytes(*first_word) & USUAL_MASK {
             USUAL_IPV4 => 4,
             USUAL_IPV6 => 6,
             _ => return None,
@@ -181,12 +182,13 @@ impl fmt::Debug for Envelope<'_> {
     }
 }
 
-/// The upper word of the fixed header without its reserved bits: version, Opt Len, O, C, protocol type.
-const USUAL_MASK: u64 = 0xffc0_ffff;
+/// The first word of the fixed header, as it stands in memory, without its reserved bits: version, Opt Len, O, C,
+/// protocol type.
+const USUAL_MASK: u32 = 0xffc0_ffff_u32.to_be();
 /// Version 0, eight words of options, neither O nor C, IPv4 inside.
-const USUAL_IPV4: u64 = 0x0800_0800;
+const USUAL_IPV4: u32 = 0x0800_0800_u32.to_be();
 /// The same with IPv6 inside.
-const USUAL_IPV6: u64 = 0x0800_86dd;
+const USUAL_IPV6: u32 = 0x0800_86dd_u32.to_be();
 
 /// Whether the payload is for forwarding, and an IP packet of the version that the protocol type says.
 #[inline(always)]

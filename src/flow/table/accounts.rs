@@ -1,8 +1,6 @@
 use alloc::collections::TryReserveError;
 use alloc::vec::Vec;
 
-use super::phase::Evictable;
-use super::ring::{Links, Place};
 use crate::flow::FlowSeed;
 use crate::flow::index::Index;
 use crate::gwlb::EndpointId;
@@ -12,15 +10,14 @@ pub(super) struct Accounts {
     accounts: Vec<Account>,
     vacant: Vec<u32>,
     index: Index,
+    /// The one that was found last: mostly the next one too.
+    recent: u32,
     limit: usize,
 }
 
 pub(super) struct Account {
     endpoint: EndpointId,
     pub(super) flows: usize,
-    pub(super) donor: Links,
-    idle: [Links; 3],
-    timers: [Links; 3],
 }
 
 impl Accounts {
@@ -28,7 +25,7 @@ impl Accounts {
         let (mut accounts, mut vacant) = (Vec::new(), Vec::new());
         accounts.try_reserve_exact(limit)?;
         vacant.try_reserve_exact(limit)?;
-        Ok(Self { accounts, vacant, index: Index::new(limit)?, limit })
+        Ok(Self { accounts, vacant, index: Index::new(limit)?, recent: 0, limit })
     }
 
     pub(super) const fn bytes(limit: usize) -> usize {
@@ -37,11 +34,33 @@ impl Accounts {
             .saturating_add(Index::bytes(limit))
     }
 
+    /// Enters one flow more into the account that was found last, if it is this endpoint's and below its quota.
     #[inline]
-    pub(super) fn find(&self, seed: &FlowSeed, endpoint: EndpointId) -> Option<u32> {
-        self.index.find(Index::short(seed.hash_number(endpoint.0)), |number| {
+    pub(super) fn enter_recent(&mut self, endpoint: EndpointId, quota: usize) -> Option<u32> {
+        let number = self.recent;
+        let recent = self.get_mut(number)?;
+        if recent.endpoint != endpoint || recent.flows == 0 || recent.flows >= quota {
+            return None;
+        }
+        recent.flows = recent.flows.wrapping_add(1);
+        Some(number)
+    }
+
+    #[inline]
+    pub(super) fn find(&mut self, seed: &FlowSeed, endpoint: EndpointId) -> Option<u32> {
+        match self.get(self.recent) {
+            Some(recent) if recent.endpoint == endpoint && recent.flows != 0 => Some(self.recent),
+            _ => self.find_another(seed, endpoint),
+        }
+    }
+
+    #[inline(never)]
+    fn find_another(&mut self, seed: &FlowSeed, endpoint: EndpointId) -> Option<u32> {
+        let found = self.index.find(Index::short(seed.hash_number(endpoint.0)), |number| {
             self.get(number).is_some_and(|account| account.endpoint == endpoint)
-        })
+        })?;
+        self.recent = found;
+        Some(found)
     }
 
     /// Opens an account without flows; `None` where there are too many of them.
@@ -54,14 +73,7 @@ impl Accounts {
         if !self.index.insert(Index::short(seed.hash_number(endpoint.0)), number) {
             return None;
         }
-        let alone = |place: Place| Links::alone(place.into());
-        let account = Account {
-            endpoint,
-            flows: 0,
-            donor: alone(Place::Donor(number)),
-            idle: Evictable::ALL.map(|kind| alone(Place::Idle(number, kind))),
-            timers: Evictable::ALL.map(|kind| alone(Place::Timer(number, kind))),
-        };
+        let account = Account { endpoint, flows: 0 };
         match self.get_mut(number) {
             Some(vacant) => {
                 *vacant = account;
@@ -91,38 +103,5 @@ impl Accounts {
     #[inline]
     pub(super) fn get_mut(&mut self, number: u32) -> Option<&mut Account> {
         self.accounts.get_mut(usize::try_from(number).ok()?)
-    }
-}
-
-impl Account {
-    #[inline]
-    pub(super) fn idle(&self, kind: Evictable) -> Links {
-        kind.of(self.idle)
-    }
-
-    #[inline]
-    pub(super) fn idle_mut(&mut self, kind: Evictable) -> &mut Links {
-        kind.of(self.idle.each_mut())
-    }
-
-    #[inline]
-    pub(super) fn timer(&self, kind: Evictable) -> Links {
-        kind.of(self.timers)
-    }
-
-    #[inline]
-    pub(super) fn timer_mut(&mut self, kind: Evictable) -> &mut Links {
-        kind.of(self.timers.each_mut())
-    }
-}
-
-impl Evictable {
-    #[inline]
-    fn of<T>(self, [half_open, closed, unanswered]: [T; 3]) -> T {
-        match self {
-            Self::HalfOpen => half_open,
-            Self::Closed => closed,
-            Self::Unanswered => unanswered,
-        }
     }
 }

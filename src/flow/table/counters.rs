@@ -62,8 +62,15 @@ impl FlowCounters {
             .saturating_add(self.evicted_unanswered)
     }
 
-    pub(super) fn ended(&mut self, reason: EndReason, phase: FlowPhase, half: bool) {
-        let counter = match (reason, phase, phase.evictable()) {
+    #[inline(always)]
+    pub(super) fn ended(
+        &mut self,
+        reason: EndReason,
+        phase: FlowPhase,
+        kind: Option<Evictable>,
+        half: bool,
+    ) {
+        let counter = match (reason, phase, kind) {
             (EndReason::Idle, _, Some(Evictable::HalfOpen)) => &mut self.expired_half_open,
             (EndReason::Idle, _, Some(Evictable::Closed)) => &mut self.expired_closed,
             (EndReason::Idle, _, Some(Evictable::Unanswered)) => &mut self.expired_unanswered,

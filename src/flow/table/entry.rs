@@ -1,18 +1,16 @@
 use super::envelopes::Latest;
-use super::ring::Links;
 use super::{FlowId, FlowPhase};
 use crate::flow::clock::Moment;
 use crate::flow::{Direction, FlowKey};
 use crate::packet::TcpFlags;
 
-/// All that is kept of a flow: 140 bytes and its state.
+/// All that is kept of a flow but its place in a [ring](super::ring): 132 bytes and its state.
 ///
 /// In this order, so that what an ordinary packet needs stands together and no byte is lost to alignment; a million
 /// flows are a million times what is lost here.
 #[repr(C)]
 pub(super) struct Entry<S> {
     pub(super) first_seen: Moment,
-    pub(super) links: Links,
     /// Of the endpoint.
     pub(super) account: u32,
     pub(super) generation: u32,
@@ -52,27 +50,34 @@ impl<S> Entry<S> {
         self.traffic.forward.packets == 0 || self.traffic.reverse.packets == 0
     }
 
-    /// Counts a packet of the flow's own, and says what phase it leads to.
+    /// Whether a packet with these flags leaves the phase as it is, and what the flow waits in too.
     #[inline]
-    pub(super) fn count(
-        &mut self,
-        direction: Direction,
-        length: usize,
-        flags: Option<TcpFlags>,
-    ) -> FlowPhase {
+    pub(super) fn is_settled(&self, flags: Option<TcpFlags>) -> bool {
+        match self.phase {
+            FlowPhase::Established => !flags.is_some_and(|flags| flags.intersects(ENDS)),
+            FlowPhase::Answered => true,
+            _ => false,
+        }
+    }
+
+    /// Counts a packet of the flow's own.
+    #[inline]
+    pub(super) fn count(&mut self, direction: Direction, length: usize) {
         let traffic = self.traffic.get_mut(direction);
         traffic.packets = traffic.packets.wrapping_add(1);
-        traffic.bytes = traffic.bytes.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
-        let ends = flags.is_some_and(|flags| flags.intersects(TcpFlags::FIN | TcpFlags::RST));
-        if !ends && self.phase == FlowPhase::Established {
-            return self.phase;
-        }
+        traffic.bytes = traffic.bytes.wrapping_add(u64::try_from(length).unwrap_or(u64::MAX));
+    }
+
+    /// Follows a packet of the flow's own to the phase that it leads to.
+    pub(super) fn follow(&mut self, direction: Direction, flags: Option<TcpFlags>) {
         if flags.is_some_and(|flags| flags.intersects(TcpFlags::FIN)) {
             self.marks.set(Marks::FINISHED.of(direction));
         }
-        self.phase.next(direction != self.opener(), flags, self.marks.finished())
+        self.phase = self.phase.next(direction != self.opener(), flags, self.marks.finished());
     }
 }
+
+const ENDS: TcpFlags = TcpFlags(TcpFlags::FIN.0 | TcpFlags::RST.0);
 
 /// One value for each direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

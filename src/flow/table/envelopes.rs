@@ -93,6 +93,26 @@ impl Envelopes {
         Paths::bytes(paths(endpoints))
     }
 
+    /// Remembers the envelope of a flow's first packet, or says that there is no room for its header.
+    #[inline]
+    pub(super) fn remember_first(
+        &mut self,
+        slot: u32,
+        direction: Direction,
+        outer: &Outer,
+        envelope: &Envelope<'_>,
+    ) -> (Latest, bool) {
+        let &Outer { source_port, tos, ttl, .. } = outer;
+        let mut latest = Latest { source_port, tos, ttl, ..Latest::NONE };
+        if let Some((path, cookie)) = Path::of(outer, envelope) {
+            if let Some(path) = self.paths.enter_recent(&path) {
+                return (Latest { path, cookie, ..latest }, true);
+            }
+        }
+        let kept = self.remember_another(slot, &mut latest, direction, outer, envelope);
+        (latest, kept)
+    }
+
     /// Remembers a packet's envelope, or says that there is no room for its header.
     #[inline]
     pub(super) fn remember(
@@ -133,7 +153,7 @@ impl Envelopes {
                 if self.is_usual(envelope) { self.paths.enter_new(&path) } else { None }
             });
             if let Some(number) = number {
-                self.forget_one(slot, latest, direction);
+                self.forget_one(slot, *latest, direction);
                 (latest.path, latest.cookie) = (number, cookie);
                 return true;
             }
@@ -157,7 +177,8 @@ impl Envelopes {
                 return true;
             }
         }
-        self.forget_one(slot, latest, direction);
+        self.forget_one(slot, *latest, direction);
+        latest.path = UNKNOWN;
         let other = Other { outer: *outer, header: HeaderBuf::from(&envelope.geneve()) };
         let bytes = self.bytes.saturating_add(other.cost());
         if bytes > self.limit {
@@ -201,11 +222,13 @@ impl Envelopes {
         Some(LastEnvelope { outer, header })
     }
 
-    /// Forgets what is kept apart of a flow.
+    /// Forgets what is kept of a flow that is not in its entry.
     #[inline]
-    pub(super) fn forget(&mut self, slot: u32, all: &mut PerDirection<Latest>) {
-        for direction in [Direction::Forward, Direction::Reverse] {
-            self.forget_one(slot, all.get_mut(direction), direction);
+    pub(super) fn forget(&mut self, slot: u32, all: PerDirection<Latest>) {
+        for (latest, direction) in
+            [(all.forward, Direction::Forward), (all.reverse, Direction::Reverse)]
+        {
+            self.forget_one(slot, latest, direction);
         }
     }
 
@@ -228,13 +251,12 @@ impl Envelopes {
     }
 
     #[inline]
-    fn forget_one(&mut self, slot: u32, latest: &mut Latest, direction: Direction) {
+    fn forget_one(&mut self, slot: u32, latest: Latest, direction: Direction) {
         match latest.path {
-            UNKNOWN => return,
+            UNKNOWN => {}
             APART => self.forget_apart(slot, direction),
             path => self.paths.leave(path),
         }
-        latest.path = UNKNOWN;
     }
 
     #[cold]

@@ -3,7 +3,7 @@ use core::time::Duration;
 
 use thiserror::Error;
 
-use super::phase::FlowPhase;
+use super::phase::{Evictable, FlowPhase};
 use crate::flow::FlowKey;
 use crate::flow::clock::Ticks;
 use crate::packet::IpProtocol;
@@ -97,6 +97,19 @@ impl TimeoutTicks {
             }
         }
         self.by_phase.get(usize::from(phase as u8)).copied().unwrap_or(self.other)
+    }
+}
+
+impl TimeoutTicks {
+    /// That of all evictable flows of one kind.
+    #[inline]
+    pub(super) const fn of_idle(&self, kind: Evictable) -> Ticks {
+        let [half_open, _, _, _, _, closed, unanswered, _] = self.by_phase;
+        match kind {
+            Evictable::HalfOpen => half_open,
+            Evictable::Closed => closed,
+            Evictable::Unanswered => unanswered,
+        }
     }
 }
 

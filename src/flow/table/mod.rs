@@ -226,27 +226,30 @@ impl<S> FlowTable<S> {
         ended: &mut impl FnMut(EndedFlow<S>),
     ) -> Option<FlowId> {
         let now = self.clock.advance(now);
-        let slot = self.locate(probe)?;
-        let entry = self.store.get_mut(slot)?;
+        let mut slot = self.guess(probe);
+        let mut entry = match self.store.get_mut(slot) {
+            Some(entry) if entry.key == probe.key => entry,
+            _ => {
+                slot = self.locate_or_note(probe)?;
+                self.store.get_mut(slot)?
+            }
+        };
         if deadline(entry.last_seen, self.timeouts.of(&entry.key, entry.phase)) <= now.tick() {
             self.end_apart(slot, EndReason::Idle, ended);
             return None;
         }
-        if seen.relation == Relation::IcmpError {
-            return Some(entry.id(slot));
-        }
-        if entry.phase == FlowPhase::Closed
-            && (seen.is_opening()
-                || self.envelopes.is_new_cookie(entry, seen.direction, seen.envelope))
-        {
-            self.end_apart(slot, EndReason::Reused, ended);
-            return None;
-        }
-        let (before, last_seen) = (entry.phase, entry.last_seen);
-        let phase = entry.count(seen.direction, seen.length, seen.flags);
-        entry.phase = phase;
-        entry.last_seen = now;
         let id = entry.id(slot);
+        if seen.relation == Relation::IcmpError {
+            return Some(id);
+        }
+        if !entry.is_settled(seen.flags) {
+            if !self.observe_change(slot, seen, now, ended) {
+                return None;
+            }
+            entry = self.store.get_mut(slot)?;
+        }
+        entry.count(seen.direction, seen.length);
+        entry.last_seen = now;
         let kept = self.envelopes.remember(
             slot,
             &mut entry.latest,
@@ -256,10 +259,6 @@ impl<S> FlowTable<S> {
         );
         if !kept {
             self.counters.headers_dropped = self.counters.headers_dropped.wrapping_add(1);
-        }
-        let moves = before.is_evictable() && last_seen.tick() != now.tick();
-        if before != phase || moves {
-            self.rearrange(slot, before, now);
         }
         Some(id)
     }

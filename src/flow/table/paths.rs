@@ -44,20 +44,23 @@ impl Path {
         let (b, rest) = rest.split_first_chunk()?;
         let (c, rest) = rest.split_first_chunk()?;
         let (d, rest) = rest.split_first_chunk()?;
-        let last = u64::from_be_bytes(*rest.first_chunk()?);
+        let (last, rest) = rest.split_first_chunk()?;
         let [a, b, c, d] = [a, b, c, d].map(|word| u64::from_ne_bytes(*word));
+        let last = u64::from(u32::from_ne_bytes(*last));
         let [source, destination] = [outer.source, outer.destination]
             .map(|address| u64::from(u32::from_ne_bytes(address.octets())));
         let port = u64::from(outer.destination_port);
-        let words = [a, b, c, d, last >> 32 << 32 | port, source << 32 | destination];
-        Some((Self { words }, (last & 0xffff_ffff) as u32))
+        let words = [a, b, c, d, last << 32 | port, destination << 32 | source];
+        Some((Self { words }, u32::from_be_bytes(*rest.first_chunk()?)))
     }
 
     /// The header that a packet with this cookie came in.
     pub(super) fn header(&self, cookie: u32) -> [u8; 40] {
         let [a, b, c, d, last, _] = self.words;
-        let last = last >> 32 << 32 | u64::from(cookie);
-        let words = [a, b, c, d].map(u64::to_ne_bytes).into_iter().chain([last.to_be_bytes()]);
+        let [e, f, g, h] = ((last >> 32) as u32).to_ne_bytes();
+        let [i, j, k, l] = cookie.to_be_bytes();
+        let words =
+            [a, b, c, d].map(u64::to_ne_bytes).into_iter().chain([[e, f, g, h, i, j, k, l]]);
         let mut header = [0; 40];
         for (into, word) in header.chunks_exact_mut(8).zip(words) {
             into.copy_from_slice(&word);
@@ -68,8 +71,8 @@ impl Path {
     /// The outer header, as far as all packets share it.
     pub(super) fn outer(&self) -> Outer {
         let [.., last, addresses] = self.words;
-        let source = Ipv4Addr::from(((addresses >> 32) as u32).to_ne_bytes());
-        let destination = Ipv4Addr::from(((addresses & 0xffff_ffff) as u32).to_ne_bytes());
+        let source = Ipv4Addr::from(((addresses & 0xffff_ffff) as u32).to_ne_bytes());
+        let destination = Ipv4Addr::from(((addresses >> 32) as u32).to_ne_bytes());
         Outer::new((source, 0), (destination, (last & 0xffff) as u16))
     }
 
@@ -107,12 +110,24 @@ impl Paths {
         self.paths.get(usize::try_from(number).ok()?).map(|counted| &counted.path)
     }
 
+    /// The number of the path that was entered last, with one user more; `None` where `path` is another one.
+    #[inline]
+    pub(super) fn enter_recent(&mut self, path: &Path) -> Option<u32> {
+        let recent = self.paths.get_mut(usize::try_from(self.recent).ok()?)?;
+        if recent.path != *path || recent.users == 0 {
+            return None;
+        }
+        recent.users = recent.users.wrapping_add(1);
+        Some(self.recent)
+    }
+
     /// A path's number, with one user more; `None` where it is not known.
     pub(super) fn enter_known(&mut self, path: &Path) -> Option<u32> {
-        if self.get(self.recent) != Some(path) || self.users(self.recent) == 0 {
-            let hash = path.hash(&self.seed);
-            self.recent = self.index.find(hash, |number| self.get(number) == Some(path))?;
+        if let Some(recent) = self.enter_recent(path) {
+            return Some(recent);
         }
+        let hash = path.hash(&self.seed);
+        self.recent = self.index.find(hash, |number| self.get(number) == Some(path))?;
         self.enter(self.recent)
     }
 
@@ -120,11 +135,6 @@ impl Paths {
     pub(super) fn enter_new(&mut self, path: &Path) -> Option<u32> {
         self.recent = self.open(path.hash(&self.seed), *path)?;
         self.enter(self.recent)
-    }
-
-    fn users(&self, number: u32) -> u64 {
-        let counted = usize::try_from(number).ok().and_then(|number| self.paths.get(number));
-        counted.map_or(0, |counted| counted.users)
     }
 
     fn enter(&mut self, number: u32) -> Option<u32> {

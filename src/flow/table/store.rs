@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use super::accounts::Accounts;
 use super::entry::Entry;
 use super::phase::Evictable;
-use super::ring::{Links, Node, Place, Rings};
+use super::ring::{BUCKETS, Node, Rings};
 use crate::flow::clock::Tick;
 
 /// Entries in slots, and the rings in which they wait for their end.
@@ -22,8 +22,7 @@ pub(super) struct Store<S> {
     vacant: Option<u32>,
     used: usize,
     pub(super) accounts: Accounts,
-    donors: Links,
-    buckets: Vec<Links>,
+    pub(super) rings: Rings,
     /// All buckets before this tick's are done.
     pub(super) swept: Tick,
 }
@@ -33,24 +32,17 @@ enum Slot<S> {
     Vacant { next: Option<u32>, generation: u32 },
 }
 
-/// 69 seconds: a flow of a longer time-out is looked at this often.
-const BUCKETS: u32 = 4_096;
-
 impl<S> Store<S> {
     pub(super) fn new(limit: usize, endpoints: usize) -> Result<Self, TryReserveError> {
         let mut slots = Vec::new();
         slots.try_reserve_exact(limit)?;
-        let mut buckets = Vec::new();
-        buckets.try_reserve_exact(usize::try_from(BUCKETS).unwrap_or(0))?;
-        buckets.extend((0..BUCKETS).map(|bucket| Links::alone(Place::Bucket(bucket).into())));
         Ok(Self {
             slots,
             limit,
             vacant: None,
             used: 0,
             accounts: Accounts::new(endpoints)?,
-            donors: Links::alone(Place::Donors.into()),
-            buckets,
+            rings: Rings::new(limit, endpoints)?,
             swept: 0,
         })
     }
@@ -59,7 +51,7 @@ impl<S> Store<S> {
         limit
             .saturating_mul(size_of::<Slot<S>>())
             .saturating_add(Accounts::bytes(endpoints))
-            .saturating_add((BUCKETS as usize).saturating_mul(size_of::<Links>()))
+            .saturating_add(Rings::bytes(limit, endpoints))
     }
 
     pub(super) const fn len(&self) -> usize {
@@ -92,48 +84,68 @@ impl<S> Store<S> {
         (from..end).find(|slot| self.get(*slot).is_some())
     }
 
-    /// The slot that the next entry gets, and that entry's generation.
+    /// Sets a slot apart for the next entry, and says of which generation that is.
     #[inline]
-    pub(super) fn next_slot(&self) -> Option<(u32, u32)> {
-        let Some(slot) = self.vacant else {
-            let next = u32::try_from(self.slots.len()).ok()?;
-            return (self.slots.len() < self.limit).then_some((next, 0));
-        };
+    pub(super) fn reserve(&mut self) -> Option<(u32, u32)> {
+        let Some(slot) = self.vacant else { return self.grow() };
         match self.slots.get(usize::try_from(slot).ok()?)? {
-            Slot::Vacant { generation, .. } => Some((slot, *generation)),
+            Slot::Vacant { next, generation } => {
+                self.vacant = *next;
+                self.used = self.used.wrapping_add(1);
+                Some((slot, *generation))
+            }
             Slot::Used(_) => None,
         }
     }
 
-    /// Puts an entry into the [next slot](Self::next_slot).
-    #[inline]
-    pub(super) fn put(&mut self, entry: Entry<S>) {
-        self.used = self.used.saturating_add(1);
-        match self.vacant.and_then(|slot| self.slots.get_mut(usize::try_from(slot).ok()?)) {
-            Some(slot) => {
-                if let Slot::Vacant { next, .. } = slot {
-                    self.vacant = *next;
-                }
-                *slot = Slot::Used(entry);
-            }
-            None => self.slots.push(Slot::Used(entry)),
+    #[inline(never)]
+    fn grow(&mut self) -> Option<(u32, u32)> {
+        let slot = u32::try_from(self.slots.len()).ok()?;
+        if self.slots.len() >= self.limit {
+            return None;
+        }
+        self.slots.push(Slot::Vacant { next: None, generation: 0 });
+        self.rings.grow();
+        self.used = self.used.wrapping_add(1);
+        Some((slot, 0))
+    }
+
+    /// Puts an entry into the slot that was set apart for it.
+    #[inline(always)]
+    pub(super) fn fill(&mut self, slot: u32, entry: Entry<S>) -> Option<&mut Entry<S>> {
+        let place = self.slots.get_mut(usize::try_from(slot).ok()?)?;
+        *place = Slot::Used(entry);
+        match place {
+            Slot::Used(entry) => Some(entry),
+            Slot::Vacant { .. } => None,
+        }
+    }
+
+    /// Takes back that a slot was set apart.
+    #[cold]
+    pub(super) fn release(&mut self, slot: u32) {
+        let place = usize::try_from(slot).ok().and_then(|slot| self.slots.get_mut(slot));
+        if let Some(Slot::Vacant { next, .. }) = place {
+            *next = self.vacant;
+            self.vacant = Some(slot);
+            self.used = self.used.wrapping_sub(1);
         }
     }
 
     /// Takes out an entry that stands in no ring any more.
-    #[inline]
+    #[inline(always)]
     pub(super) fn take(&mut self, slot: u32) -> Option<Entry<S>> {
         let place = self.slots.get_mut(usize::try_from(slot).ok()?)?;
         let Slot::Used(Entry { generation, .. }) = place else { return None };
         let vacant = Slot::Vacant { next: self.vacant, generation: generation.wrapping_add(1) };
         let Slot::Used(entry) = core::mem::replace(place, vacant) else { return None };
         self.vacant = Some(slot);
-        self.used = self.used.saturating_sub(1);
+        self.used = self.used.wrapping_sub(1);
         Some(entry)
     }
 
     /// Lets a flow that is in no ring wait for its end: in the wheel, or, evictable, in its endpoint's list.
-    #[inline]
+    #[inline(always)]
     pub(super) fn wait(
         &mut self,
         slot: u32,
@@ -141,27 +153,27 @@ impl<S> Store<S> {
         kind: Option<Evictable>,
         deadline: Tick,
     ) {
-        let flow = Place::Flow(slot).into();
+        let flow = self.rings.flow(slot);
         let Some(kind) = kind else { return self.schedule(flow, deadline) };
-        self.push(Place::Idle(account, kind).into(), flow);
-        let timer = Place::Timer(account, kind).into();
-        if self.is_alone(timer) {
+        let is_first = self.rings.push(Node::idle(account, kind), flow);
+        let timer = Node::timer(account, kind);
+        if self.rings.is_alone(timer) {
             self.schedule(timer, deadline);
         }
-        let donor = Place::Donor(account).into();
-        if self.is_alone(donor) {
-            self.push(Place::Donors.into(), donor);
+        let donor = Node::donor(account);
+        if is_first && self.rings.is_alone(donor) {
+            self.rings.push(Node::DONORS, donor);
         }
     }
 
     /// Takes a flow out of the ring that it waits in. The list's timer stays: it will find out.
     #[inline]
     pub(super) fn leave(&mut self, slot: u32, account: u32, kind: Option<Evictable>) {
-        self.unlink(Place::Flow(slot).into());
-        if kind.is_some()
-            && Evictable::ALL.iter().all(|kind| self.is_alone(Place::Idle(account, *kind).into()))
-        {
-            self.unlink(Place::Donor(account).into());
+        self.rings.unlink(self.rings.flow(slot));
+        let Some(kind) = kind else { return };
+        let is_empty = |kind| self.rings.is_alone(Node::idle(account, kind));
+        if is_empty(kind) && Evictable::ALL.into_iter().all(is_empty) {
+            self.rings.unlink(Node::donor(account));
         }
     }
 
@@ -170,7 +182,7 @@ impl<S> Store<S> {
     pub(super) fn schedule(&mut self, node: Node, deadline: Tick) {
         let horizon = self.swept.saturating_add(u64::from(BUCKETS).saturating_sub(1));
         let tick = deadline.clamp(self.swept, horizon);
-        self.push(bucket_of(tick), node);
+        self.rings.push(bucket_of(tick), node);
     }
 
     /// The next node in the wheel whose tick has come, which is then alone.
@@ -179,8 +191,8 @@ impl<S> Store<S> {
         let once_around = now.saturating_add(1).saturating_sub(u64::from(BUCKETS));
         self.swept = self.swept.max(once_around);
         while self.swept <= now {
-            if let Some(node) = self.first(bucket_of(self.swept)) {
-                self.unlink(node);
+            if let Some(node) = self.rings.first(bucket_of(self.swept)) {
+                self.rings.unlink(node);
                 return Some(node);
             }
             self.swept = self.swept.saturating_add(1);
@@ -191,7 +203,7 @@ impl<S> Store<S> {
     /// The tick of the first bucket that is not empty.
     pub(super) fn next_tick(&self) -> Option<Tick> {
         let ticks = (0..u64::from(BUCKETS)).map(|ahead| self.swept.saturating_add(ahead));
-        ticks.into_iter().find(|tick| !self.is_alone(bucket_of(*tick)))
+        ticks.into_iter().find(|tick| !self.rings.is_alone(bucket_of(*tick)))
     }
 
     /// The flow of an endpoint that should make room first: the least recently used one that is evictable.
@@ -202,63 +214,20 @@ impl<S> Store<S> {
 
     /// The same of the endpoint whose turn it is.
     pub(super) fn victim_of_others(&mut self) -> Option<u32> {
-        let donor = self.first(Place::Donors.into())?;
-        let Place::Donor(account) = donor.place() else { return None };
-        self.unlink(donor);
-        self.push(Place::Donors.into(), donor);
-        self.victim_of(account)
+        let donor = self.rings.first(Node::DONORS)?;
+        self.rings.unlink(donor);
+        self.rings.push(Node::DONORS, donor);
+        self.victim_of(donor.account())
     }
 
     #[inline]
     pub(super) fn first_idle(&self, account: u32, kind: Evictable) -> Option<u32> {
-        match self.first(Place::Idle(account, kind).into())?.place() {
-            Place::Flow(slot) => Some(slot),
-            _ => None,
-        }
-    }
-}
-
-impl<S> Rings for Store<S> {
-    #[inline]
-    fn links(&self, node: Node) -> Links {
-        let links = match node.place() {
-            Place::Flow(slot) => self.get(slot).map(|entry| entry.links),
-            Place::Bucket(bucket) => {
-                usize::try_from(bucket).ok().and_then(|bucket| self.buckets.get(bucket).copied())
-            }
-            Place::Donors => Some(self.donors),
-            Place::Donor(account) => self.accounts.get(account).map(|account| account.donor),
-            Place::Idle(account, kind) => {
-                self.accounts.get(account).map(|account| account.idle(kind))
-            }
-            Place::Timer(account, kind) => {
-                self.accounts.get(account).map(|account| account.timer(kind))
-            }
-        };
-        links.unwrap_or(Links::alone(node))
-    }
-
-    #[inline]
-    fn links_mut(&mut self, node: Node) -> Option<&mut Links> {
-        match node.place() {
-            Place::Flow(slot) => self.get_mut(slot).map(|entry| &mut entry.links),
-            Place::Bucket(bucket) => self.buckets.get_mut(usize::try_from(bucket).ok()?),
-            Place::Donors => Some(&mut self.donors),
-            Place::Donor(account) => {
-                self.accounts.get_mut(account).map(|account| &mut account.donor)
-            }
-            Place::Idle(account, kind) => {
-                self.accounts.get_mut(account).map(|account| account.idle_mut(kind))
-            }
-            Place::Timer(account, kind) => {
-                self.accounts.get_mut(account).map(|account| account.timer_mut(kind))
-            }
-        }
+        self.rings.slot(self.rings.first(Node::idle(account, kind))?)
     }
 }
 
 #[inline]
 fn bucket_of(tick: Tick) -> Node {
     let [a, b, ..] = tick.to_le_bytes();
-    Place::Bucket(u32::from(u16::from_le_bytes([a, b])) & (BUCKETS - 1)).into()
+    Node::bucket(u32::from(u16::from_le_bytes([a, b])))
 }

@@ -2,14 +2,22 @@ use super::entry::{Entry, Marks, PerDirection, Traffic};
 use super::envelopes::Latest;
 use super::observation::{NOWHERE, Observation, Probe, Refusal};
 use super::phase::Evictable;
-use super::ring::{Links, Place, Rings};
+use super::ring::{Node, Place};
 use super::{EndReason, EndedFlow, FlowId, FlowPhase, FlowTable};
 use crate::flow::clock::{Moment, Tick, deadline};
 use crate::flow::index::Index;
 use crate::flow::{Direction, Relation};
+use crate::packet::TcpFlags;
+
+/// Where there is room for a flow.
+pub(super) struct Room {
+    account: u32,
+    slot: u32,
+    generation: u32,
+}
 
 /// Flows that are fetched together before they end.
-const AHEAD: u32 = 16;
+const AHEAD: usize = 16;
 
 /// How flows find room, wait for their end and come to it.
 impl<S> FlowTable<S> {
@@ -22,33 +30,115 @@ impl<S> FlowTable<S> {
         self.index.find(probe.hash, is)
     }
 
-    /// Lets a flow wait in the ring of its phase, having been in that of the phase before.
-    #[inline(never)]
-    pub(super) fn rearrange(&mut self, slot: u32, before: FlowPhase, now: Moment) {
-        let Some(entry) = self.store.get(slot) else { return };
-        let (account, phase) = (entry.account, entry.phase);
-        let over = deadline(now, self.timeouts.of(&entry.key, phase));
-        self.store.leave(slot, account, before.evictable());
-        self.store.wait(slot, account, phase.evictable(), over);
+    /// The slot where a flow most likely is.
+    #[inline(always)]
+    pub(super) fn guess(&mut self, probe: &Probe) -> u32 {
+        if probe.slot != NOWHERE {
+            return probe.slot;
+        }
+        self.index.guess_or_note(probe.hash).unwrap_or(NOWHERE)
     }
 
-    /// Makes sure that there is room, and says in whose account.
+    /// Where it is if it is not there. That it is nowhere is noted for who inserts it next.
+    #[inline]
+    pub(super) fn locate_or_note(&mut self, probe: &Probe) -> Option<u32> {
+        if self.index.is_missing(probe.hash) { None } else { self.locate_another(probe) }
+    }
+
+    #[inline(never)]
+    fn locate_another(&mut self, probe: &Probe) -> Option<u32> {
+        let store = &self.store;
+        let is = |slot| store.get(slot).is_some_and(|entry| entry.key == probe.key);
+        self.index.find_or_note(probe.hash, is)
+    }
+
+    /// Lets a flow go on to the phase, and wait in the ring, that a packet leads it to. Ends it, and says no, where the
+    /// packet is another flow's.
+    #[inline(never)]
+    pub(super) fn observe_change(
+        &mut self,
+        slot: u32,
+        seen: &Observation<'_>,
+        now: Moment,
+        ended: &mut impl FnMut(EndedFlow<S>),
+    ) -> bool {
+        let Some(entry) = self.store.get_mut(slot) else { return false };
+        if entry.phase == FlowPhase::Closed
+            && (seen.is_opening()
+                || self.envelopes.is_new_cookie(entry, seen.direction, seen.envelope))
+        {
+            self.end_apart(slot, EndReason::Reused, ended);
+            return false;
+        }
+        let before = entry.phase;
+        entry.follow(seen.direction, seen.flags);
+        let moves = before.is_evictable() && entry.last_seen.tick() != now.tick();
+        if before != entry.phase || moves {
+            let (account, phase) = (entry.account, entry.phase);
+            let over = deadline(now, self.timeouts.of(&entry.key, phase));
+            self.store.leave(slot, account, before.evictable());
+            self.store.wait(slot, account, phase.evictable(), over);
+        }
+        true
+    }
+
+    /// Makes sure that there is room, and says where.
+    #[inline(always)]
     pub(super) fn make_room(
         &mut self,
         probe: &Probe,
         seen: &Observation<'_>,
         now: Moment,
         ended: &mut impl FnMut(EndedFlow<S>),
-    ) -> Result<u32, Refusal> {
+    ) -> Result<Room, Refusal> {
         if seen.relation == Relation::IcmpError {
             return Err(Refusal::IcmpError);
         }
-        if let Some(slot) = self.locate(probe) {
-            if !self.has_expired(slot, now.tick()) {
-                return Err(Refusal::Known);
-            }
-            self.end(slot, EndReason::Idle, ended);
+        if !self.index.is_missing(probe.hash) {
+            self.refuse_known(probe, now, ended)?;
         }
+        let near = if self.store.is_full() {
+            None
+        } else {
+            self.store.accounts.enter_recent(probe.key.endpoint(), self.quota)
+        };
+        let account = match near {
+            Some(account) => account,
+            None => self.make_room_for(probe, now, ended)?,
+        };
+        if let Some((slot, generation)) = self.store.reserve() {
+            if self.index.insert(probe.hash, slot) {
+                return Ok(Room { account, slot, generation });
+            }
+            self.store.release(slot);
+        }
+        self.leave_account(account);
+        Err(Refusal::Collisions)
+    }
+
+    /// Makes sure that the flow is new.
+    fn refuse_known(
+        &mut self,
+        probe: &Probe,
+        now: Moment,
+        ended: &mut impl FnMut(EndedFlow<S>),
+    ) -> Result<(), Refusal> {
+        let Some(slot) = self.locate(probe) else { return Ok(()) };
+        if !self.has_expired(slot, now.tick()) {
+            return Err(Refusal::Known);
+        }
+        self.end(slot, EndReason::Idle, ended);
+        Ok(())
+    }
+
+    /// Opens an account, or makes room in it, or in the table, where there is none, and enters a flow into it.
+    #[inline(never)]
+    fn make_room_for(
+        &mut self,
+        probe: &Probe,
+        now: Moment,
+        ended: &mut impl FnMut(EndedFlow<S>),
+    ) -> Result<u32, Refusal> {
         let endpoint = probe.key.endpoint();
         let mut own = self.store.accounts.find(&self.seed, endpoint);
         let crowded = match own {
@@ -72,41 +162,45 @@ impl<S> FlowTable<S> {
             // It is closed where that was its last flow.
             own = self.store.accounts.find(&self.seed, endpoint);
         }
-        let (slot, _) = self.store.next_slot().ok_or(Refusal::Full)?;
-        if !self.index.insert(probe.hash, slot) {
-            return Err(Refusal::Collisions);
+        let own = own.or_else(|| self.store.accounts.open(&self.seed, endpoint));
+        let account = own.ok_or(Refusal::Endpoints)?;
+        if let Some(account) = self.store.accounts.get_mut(account) {
+            account.flows = account.flows.wrapping_add(1);
         }
-        match own.or_else(|| self.store.accounts.open(&self.seed, endpoint)) {
-            Some(account) => Ok(account),
-            None => {
-                self.index.remove(probe.hash, slot);
-                Err(Refusal::Endpoints)
-            }
-        }
+        Ok(account)
     }
 
+    #[inline]
     fn flows_of(&self, account: u32) -> usize {
         self.store.accounts.get(account).map_or(0, |account| account.flows)
     }
 
     /// Writes an entry into the slot that room was made in.
+    #[inline(always)]
     pub(super) fn put(
         &mut self,
         probe: &Probe,
         seen: &Observation<'_>,
         now: Moment,
         state: S,
-        account: u32,
+        room: Room,
     ) -> FlowId {
-        let (slot, generation) = self.store.next_slot().unwrap_or((NOWHERE, 0));
+        let Room { account, slot, generation } = room;
         let (phase, is_answer) = FlowPhase::first(&probe.key, seen.flags);
         let mut marks = Marks::default();
         if (seen.direction == Direction::Reverse) != is_answer {
             marks.set(Marks::OPENED_IN_REVERSE);
         }
-        let mut entry = Entry {
+        if seen.flags.is_some_and(|flags| flags.intersects(TcpFlags::FIN)) {
+            marks.set(Marks::FINISHED.of(seen.direction));
+        }
+        let (first, kept) =
+            self.envelopes.remember_first(slot, seen.direction, seen.outer, seen.envelope);
+        if !kept {
+            self.counters.headers_dropped = self.counters.headers_dropped.wrapping_add(1);
+        }
+        let entry = Entry {
             first_seen: now,
-            links: Links::alone(Place::Flow(slot).into()),
             account,
             generation,
             key: probe.key,
@@ -117,26 +211,14 @@ impl<S> FlowTable<S> {
             marks,
             state,
         };
-        entry.count(seen.direction, seen.length, seen.flags);
-        let kept = self.envelopes.remember(
-            slot,
-            &mut entry.latest,
-            seen.direction,
-            seen.outer,
-            seen.envelope,
-        );
-        if !kept {
-            self.counters.headers_dropped = self.counters.headers_dropped.wrapping_add(1);
+        if let Some(entry) = self.store.fill(slot, entry) {
+            entry.count(seen.direction, seen.length);
+            *entry.latest.get_mut(seen.direction) = first;
         }
-        let id = entry.id(slot);
-        self.store.put(entry);
         let over = deadline(now, self.timeouts.of(&probe.key, phase));
         self.store.wait(slot, account, phase.evictable(), over);
-        if let Some(account) = self.store.accounts.get_mut(account) {
-            account.flows = account.flows.saturating_add(1);
-        }
         self.counters.created = self.counters.created.wrapping_add(1);
-        id
+        FlowId { slot, generation }
     }
 
     fn deadline_of(&self, slot: u32) -> Option<Tick> {
@@ -159,49 +241,76 @@ impl<S> FlowTable<S> {
         while looked_at < at_most {
             let Some(node) = self.store.due(now) else { break };
             looked_at = looked_at.saturating_add(1);
-            match node.place() {
+            match self.store.rings.place(node) {
                 Place::Flow(slot) => match self.deadline_of(slot) {
                     Some(deadline) if deadline > now => self.store.schedule(node, deadline),
                     _ => self.end(slot, EndReason::Idle, ended),
                 },
                 Place::Timer(account, kind) => {
-                    // The list's first ones; it waits again for the first that has not expired.
-                    let mut ahead = 0;
-                    while let Some(slot) = self.store.first_idle(account, kind) {
-                        let Some(deadline) = self.deadline_of(slot) else { break };
-                        if deadline > now || looked_at > at_most {
-                            self.store.schedule(node, deadline);
-                            break;
-                        }
-                        if ahead == 0 {
-                            self.fetch_ended(slot);
-                            ahead = AHEAD;
-                        }
-                        ahead = ahead.saturating_sub(1);
-                        looked_at = looked_at.saturating_add(1);
-                        self.end(slot, EndReason::Idle, ended);
+                    let room = at_most.saturating_sub(looked_at).saturating_add(1);
+                    let (taken, next) = self.sweep_list(account, kind, now, room, ended);
+                    looked_at = looked_at.saturating_add(taken);
+                    // The list's first ones are gone; it waits again for the first that is left.
+                    if let Some(deadline) = next {
+                        self.store.schedule(node, deadline);
                     }
                 }
-                _ => {}
             }
         }
         looked_at.min(at_most)
     }
 
-    /// Reads what will be written when a flow and those behind it in its list end, so that the memory accesses
+    /// Ends the first flows of a list, as far as their time is over: how many, and the deadline of the first that is
+    /// left.
+    ///
+    /// Some at a time are hashed first, and what will be written in the index is read, so that the memory accesses
     /// overlap.
-    fn fetch_ended(&self, slot: u32) {
-        let mut read = 0;
-        let mut next = Some(slot);
-        for _ in 0..AHEAD {
-            let Some(entry) = next.and_then(|slot| self.store.get(slot)) else { break };
-            read ^= self.index.touch(Index::short(self.seed.hash(&entry.key)));
-            next = match entry.links.next().place() {
-                Place::Flow(slot) => Some(slot),
-                _ => None,
-            };
+    #[inline]
+    fn sweep_list(
+        &mut self,
+        account: u32,
+        kind: Evictable,
+        now: Tick,
+        at_most: usize,
+        ended: &mut impl FnMut(EndedFlow<S>),
+    ) -> (usize, Option<Tick>) {
+        let timeout = self.timeouts.of_idle(kind);
+        let list = Node::idle(account, kind);
+        let mut taken = 0_usize;
+        loop {
+            let mut due = [(NOWHERE, 0); AHEAD];
+            let mut next = None;
+            let mut read = 0;
+            let mut hashed = 0_usize;
+            let mut node = self.store.rings.next(list);
+            let room = at_most.saturating_sub(taken);
+            for place in due.iter_mut().take(room.max(1)) {
+                let Some(slot) = self.store.rings.slot(node) else { break };
+                let Some(entry) = self.store.get(slot) else { break };
+                let over = deadline(entry.last_seen, timeout);
+                if over > now || room == 0 {
+                    next = Some(over);
+                    break;
+                }
+                let hash = Index::short(self.seed.hash(&entry.key));
+                read ^= self.index.touch(hash);
+                *place = (slot, hash);
+                hashed = hashed.wrapping_add(1);
+                node = self.store.rings.next(node);
+            }
+            core::hint::black_box(read);
+            for (slot, hash) in due.iter().take(hashed) {
+                if let Some(flow) =
+                    self.take_hashed(*slot, *hash, account, Some(kind), EndReason::Idle)
+                {
+                    ended(flow);
+                }
+            }
+            taken = taken.saturating_add(hashed);
+            if hashed == 0 || next.is_some() {
+                return (taken, next);
+            }
         }
-        core::hint::black_box(read);
     }
 
     /// Ends a flow apart from the path of packets that go on.
@@ -232,20 +341,43 @@ impl<S> FlowTable<S> {
     pub(super) fn take(&mut self, slot: u32, reason: EndReason) -> Option<EndedFlow<S>> {
         let entry = self.store.get(slot)?;
         let (account, kind) = (entry.account, entry.phase.evictable());
-        self.index.remove(Index::short(self.seed.hash(&entry.key)), slot);
+        self.take_hashed(slot, Index::short(self.seed.hash(&entry.key)), account, kind, reason)
+    }
+
+    #[inline(always)]
+    fn take_hashed(
+        &mut self,
+        slot: u32,
+        hash: u32,
+        account: u32,
+        kind: Option<Evictable>,
+        reason: EndReason,
+    ) -> Option<EndedFlow<S>> {
+        let latest = self.store.get(slot)?.latest;
+        self.envelopes.forget(slot, latest);
+        self.index.remove(hash, slot);
         self.store.leave(slot, account, kind);
-        let mut entry = self.store.take(slot)?;
-        self.envelopes.forget(slot, &mut entry.latest);
-        let own = self.store.accounts.get_mut(account)?;
-        own.flows = own.flows.saturating_sub(1);
-        if own.flows == 0 {
-            for kind in Evictable::ALL {
-                self.store.unlink(Place::Timer(account, kind).into());
-            }
-            self.store.accounts.close(&self.seed, account);
-        }
-        self.counters.ended(reason, entry.phase, entry.is_half());
+        self.leave_account(account);
+        let entry = self.store.take(slot)?;
+        self.counters.ended(reason, entry.phase, kind, entry.is_half());
         Some(EndedFlow::new(entry, reason, &self.clock))
+    }
+
+    #[inline]
+    fn leave_account(&mut self, account: u32) {
+        let Some(own) = self.store.accounts.get_mut(account) else { return };
+        own.flows = own.flows.wrapping_sub(1);
+        if own.flows == 0 {
+            self.close_account(account);
+        }
+    }
+
+    #[cold]
+    fn close_account(&mut self, account: u32) {
+        for kind in Evictable::ALL {
+            self.store.rings.unlink(Node::timer(account, kind));
+        }
+        self.store.accounts.close(&self.seed, account);
     }
 }
 
