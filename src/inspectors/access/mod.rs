@@ -73,10 +73,12 @@ mod column;
 pub(crate) mod config;
 mod error;
 mod hang;
+mod hull;
 mod index;
 mod inspector;
 mod layout;
 mod network;
+mod pages;
 mod port_range;
 mod region;
 mod rule;
@@ -85,6 +87,7 @@ mod shadow;
 mod table;
 #[cfg(test)]
 mod tests;
+mod wide;
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -135,8 +138,8 @@ impl AccessList {
             v4.extend(Region::of(rule, Family::V4).into_iter().map(|it| (number, it)));
             v6.extend(Region::of(rule, Family::V6).into_iter().map(|it| (number, it)));
         }
-        let v4 = Table::new(&v4, u32::MAX, Self::MEMORY_LIMIT)?;
-        let v6 = Table::new(&v6, u128::MAX, Self::MEMORY_LIMIT)?;
+        let v4 = Table::new(&v4, Self::MEMORY_LIMIT)?;
+        let v6 = Table::new(&v6, Self::MEMORY_LIMIT)?;
         Ok(Self { rules, default, lines: Vec::new(), v4, v6 })
     }
 
@@ -147,14 +150,12 @@ impl AccessList {
     /// a known flow is to be judged by the 5-tuple of that flow.
     #[inline]
     pub fn decide(&self, endpoint: EndpointId, tuple: &FiveTuple) -> Decision {
-        let takes =
-            |rule| self.rule(RuleIndex(rule)).is_some_and(|rule| rule.takes(endpoint, tuple));
         let rule = match tuple.addresses {
             Addresses::V4 { source, destination } => {
-                self.v4.first(&key(endpoint, source.to_bits(), destination.to_bits(), tuple), takes)
+                self.v4.first(&key(endpoint, source.to_bits(), destination.to_bits(), tuple))
             }
             Addresses::V6 { source, destination } => {
-                self.v6.first(&key(endpoint, source.to_bits(), destination.to_bits(), tuple), takes)
+                self.v6.first(&key(endpoint, source.to_bits(), destination.to_bits(), tuple))
             }
         };
         let rule = rule.map(RuleIndex);

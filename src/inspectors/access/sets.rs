@@ -6,6 +6,10 @@ use super::AccessListError;
 /// How many positions a block holds: 32 bytes, half a cache line.
 pub(super) const BLOCK_BITS: u32 = 256;
 
+/// How many bytes blocks may take that stand set by set: that saves a load for each, but equal ones are kept more than
+/// once.
+const FLAT: usize = 1 << 20;
+
 /// One bit for each of 256 neighbouring positions.
 pub(super) type Block = [u64; BLOCK_BITS as usize / 64];
 
@@ -19,7 +23,7 @@ pub(super) const EMPTY: Block = [0; BLOCK_BITS as usize / 64];
 pub(super) struct Sets {
     /// For each set and each 64 of its blocks, which of them have a bit at all.
     occupied: Vec<u64>,
-    /// For each set, which blocks it has.
+    /// For each set, which blocks it has; empty where the blocks themselves stand set by set.
     ids: Vec<u32>,
     blocks: Vec<Block>,
     rows_per_set: usize,
@@ -38,7 +42,8 @@ impl Sets {
     #[inline]
     pub(super) fn block(&self, set: u32, number: usize) -> Option<&Block> {
         let at = (set as usize).wrapping_mul(self.blocks_per_set).wrapping_add(number);
-        self.blocks.get(*self.ids.get(at)? as usize)
+        let at = if self.ids.is_empty() { at } else { *self.ids.get(at)? as usize };
+        self.blocks.get(at)
     }
 
     /// Bytes of heap.
@@ -126,6 +131,10 @@ impl SetsBuilder {
     }
 
     pub(super) fn finish(mut self) -> Sets {
+        if self.sets.ids.len().saturating_mul(size_of::<Block>()) <= FLAT {
+            let block = |id: u32| self.sets.blocks.get(id as usize).copied().unwrap_or_default();
+            self.sets.blocks = self.sets.ids.drain(..).map(block).collect();
+        }
         self.sets.occupied.shrink_to_fit();
         self.sets.ids.shrink_to_fit();
         self.sets.blocks.shrink_to_fit();

@@ -307,8 +307,8 @@ fn too_much_is_refused() {
             (u32::from(number), Region::of(&rule, Family::V4).remove(0))
         })
         .collect();
-    assert!(Table::<u32>::new(&rules, u32::MAX, 1 << 20).is_ok());
-    let error = Table::<u32>::new(&rules, u32::MAX, 64 << 10).unwrap_err();
+    assert!(Table::<u32>::new(&rules, 1 << 20).is_ok());
+    let error = Table::<u32>::new(&rules, 64 << 10).unwrap_err();
     assert_eq!(error, AccessListError::TooLarge { limit: 64 << 10 });
 }
 
