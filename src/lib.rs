@@ -53,12 +53,13 @@
 //!   engine/    sans-IO heart: datagrams in, dispositions and injected packets out. Owns flow table and policy,
 //!              counts everything
 //!   config/    the TOML form of all this
+//!   toml_text/ TOML with places, for whatever is configured
 //!   runtime/   an engine at work: a capture through it, judged or explained
 //! ```
 //!
-//! [`geneve`] and [`packet`] stand on the ground; [`gwlb`] stands on both, `capture` on [`packet`], [`flow`] on
-//! [`packet`] and [`gwlb`], `inspect` on [`flow`], `inspectors` on `inspect`, `engine` on all of these but `capture` and
-//! `inspectors`; `config` and `runtime` put them together. No import runs upward.
+//! [`geneve`] and [`packet`] stand on the ground, and so does `toml_text`, which is private; [`gwlb`] stands on the first
+//! two, `capture` on [`packet`], [`flow`] on [`packet`] and [`gwlb`], `inspect` on [`flow`], `inspectors` on `inspect` and
+//! `toml_text`, `engine` on all of these but `capture`, `toml_text` and `inspectors`; `config` and `runtime` put them together. No import runs upward.
 //!
 //! # What holds everywhere
 //!
@@ -111,6 +112,8 @@ extern crate alloc;
 
 mod ether_type;
 mod time;
+#[cfg(feature = "config")]
+mod toml_text;
 
 pub use ether_type::EtherType;
 pub use time::Timestamp;

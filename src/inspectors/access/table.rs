@@ -96,7 +96,7 @@ impl<A: Address> Table<A> {
     }
 
     /// The first rule that takes the flow.
-    #[inline]
+    #[inline(never)] // the registers do not reach for both IP versions in one function
     pub(super) fn first(&self, key: &Key<A>) -> Option<u32> {
         let places = self.places(key);
         let mut first = self.hung(&places, key).into_iter().fold(NO_RULE, u32::min);
@@ -132,7 +132,12 @@ impl<A: Address> Table<A> {
     #[inline]
     fn hung(&self, places: &[Interval; 3], key: &Key<A>) -> [u32; 3] {
         let packed = Packed::of(key);
-        places.map(|interval| self.hulls.rule(interval.hung, key, packed))
+        let [source, destination, port] = places;
+        [
+            self.hulls.rule(source.hung, key, packed),
+            self.hulls.rule(destination.hung, key, packed),
+            self.hulls.rule(port.hung, key, packed),
+        ]
     }
 
     /// Tells of the rules below `limit` that have positions and take the flow.
@@ -160,7 +165,41 @@ impl<A: Address> Table<A> {
 
     /// Tells of the rules below `limit` whose positions are in the sets of all fields.
     #[inline]
-    fn meet<const N: usize>(
+    fn meet<const N: usize>(&self, sets: [u32; N], limit: u32, found: impl FnMut(u32) -> u32) {
+        if self.sets.are_flat() {
+            self.meet_flat(sets, limit, found);
+        } else {
+            self.meet_sparse(sets, limit, found);
+        }
+    }
+
+    /// Where sets are of a few blocks that stand side by side.
+    #[inline]
+    fn meet_flat<const N: usize>(
+        &self,
+        sets: [u32; N],
+        mut limit: u32,
+        mut found: impl FnMut(u32) -> u32,
+    ) {
+        let sets = sets.map(|set| self.sets.flat(set));
+        for (number, first) in self.first_rules.iter().enumerate() {
+            if *first >= limit {
+                continue;
+            }
+            let mut block = EMPTY.map(|word| !word);
+            for set in sets {
+                let Some(other) = self.sets.flat_block(set, number) else { return };
+                block.iter_mut().zip(other).for_each(|(word, other)| *word &= other);
+            }
+            if block.iter().fold(0, |any, word| any | word) != 0 {
+                limit = self.tell(number, block, limit, &mut found);
+            }
+        }
+    }
+
+    /// Where sets are of many blocks, most of them empty.
+    #[inline(never)]
+    fn meet_sparse<const N: usize>(
         &self,
         sets: [u32; N],
         mut limit: u32,
@@ -176,21 +215,33 @@ impl<A: Address> Table<A> {
                     continue;
                 }
                 let number = row.wrapping_mul(64).wrapping_add(number);
-                let block = self.intersection(sets, number);
-                let position = number.wrapping_mul(BLOCK);
-                for position in ones(block).map(|bit| position.wrapping_add(bit)) {
-                    match self.rules.get(position) {
-                        Some(rule) if *rule < limit => {
-                            limit = found(*rule);
-                            if limit <= *rule {
-                                break; // those that follow in the block are of later rules
-                            }
-                        }
-                        _ => break,
-                    }
-                }
+                limit = self.tell(number, self.intersection(sets, number), limit, &mut found);
             }
         }
+    }
+
+    /// Tells of the rules below `limit` at some positions of a block. The new limit.
+    #[inline]
+    fn tell(
+        &self,
+        number: usize,
+        block: Block,
+        mut limit: u32,
+        found: &mut impl FnMut(u32) -> u32,
+    ) -> u32 {
+        let position = number.wrapping_mul(BLOCK);
+        for position in ones(block).map(|bit| position.wrapping_add(bit)) {
+            match self.rules.get(position) {
+                Some(rule) if *rule < limit => {
+                    limit = found(*rule);
+                    if limit <= *rule {
+                        break; // those that follow in the block are of later rules
+                    }
+                }
+                _ => break,
+            }
+        }
+        limit
     }
 
     /// The positions of one block that are in the sets of all fields.
