@@ -54,12 +54,14 @@
 //!              counts everything
 //!   transport/ where datagrams come from and go
 //!   config/    the TOML form of all this
+//!   toml_text/ TOML with places, for whatever is configured
 //!   runtime/   an engine at work: a capture through it, judged or explained
 //! ```
 //!
-//! [`geneve`] and [`packet`] stand on the ground; [`gwlb`] stands on both, `capture` on [`packet`], [`flow`] on
-//! [`packet`] and [`gwlb`], `inspect` on [`flow`], `inspectors` on `inspect`, `engine` on all of these but `capture` and
-//! `inspectors`; `transport` knows the outer header of [`gwlb`] and nothing above; `config` and `runtime` put them together. No import runs upward.
+//! [`geneve`] and [`packet`] stand on the ground, and so does `toml_text`, which is private; [`gwlb`] stands on the first
+//! two, `capture` on [`packet`], [`flow`] on [`packet`] and [`gwlb`], `inspect` on [`flow`], `inspectors` on `inspect` and
+//! `toml_text`, `engine` on all of these but `capture`, `toml_text` and `inspectors`; `transport` knows the outer header
+//! of [`gwlb`] and nothing above; `config` and `runtime` put them together. No import runs upward.
 //!
 //! # What holds everywhere
 //!
@@ -112,6 +114,8 @@ extern crate alloc;
 
 mod ether_type;
 mod time;
+#[cfg(feature = "config")]
+mod toml_text;
 
 pub use ether_type::EtherType;
 pub use time::Timestamp;

@@ -47,7 +47,7 @@ mod tests;
 
 use alloc::sync::Arc;
 
-pub use crate::inspectors::access::{ConfigError, ConfigErrors, ConfigProblem};
+pub use crate::toml_text::{ConfigError, ConfigErrors, ConfigProblem};
 
 use crate::engine::Settings;
 use crate::inspect::{Chain, Exception, ExceptionPolicy, Treatment};

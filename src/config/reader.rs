@@ -1,4 +1,4 @@
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -7,8 +7,8 @@ use toml::de::DeTable;
 use super::{Config, ConfigErrors, ConfigProblem, Exception, ExceptionPolicy, Treatment};
 use crate::engine::EndpointSettings;
 use crate::gwlb::EndpointId;
-use crate::inspectors::access::config::suggestion::{alternatives, suggestion};
-use crate::inspectors::access::config::{Reader, Value};
+use crate::inspectors::access::config::{access_list, expected_endpoint};
+use crate::toml_text::{Reader, Value, alternatives, suggestion};
 
 const KEYS: [&str; 4] = ["monitor", "policy", "endpoints", "access"];
 const ENDPOINT_KEYS: [&str; 2] = ["monitor", "policy"];
@@ -28,15 +28,12 @@ pub(super) fn read(text: &str) -> Result<Config, ConfigErrors> {
             let id = match found.parse::<EndpointId>() {
                 Ok(id) => id,
                 Err(error) => {
-                    let found = found.to_string();
-                    reader.report(name.span().start, ConfigProblem::Endpoint { found, error });
+                    reader.unexpected(name.span().start, expected_endpoint(error), found);
                     continue;
                 }
             };
             if settings.endpoints.contains_key(&id) {
-                let (expected, found) = ("each endpoint once".into(), found.to_string());
-                let problem = ConfigProblem::Word { expected, found, suggestion: None };
-                reader.report(name.span().start, problem);
+                reader.unexpected(name.span().start, "each endpoint once", found);
             }
             let Some(special) = as_table(&mut reader, value) else { continue };
             reader.keys(special, &ENDPOINT_KEYS);
@@ -46,9 +43,9 @@ pub(super) fn read(text: &str) -> Result<Config, ConfigErrors> {
         }
     }
     if let Some((access, at)) = table(&mut reader, &document, "access") {
-        config.access = reader.access_list(access, at).map(Arc::new);
+        config.access = access_list(&mut reader, access, at).map(Arc::new);
     }
-    if reader.has_errors() { Err(reader.finish()) } else { Ok(config) }
+    if reader.errors() > 0 { Err(reader.finish()) } else { Ok(config) }
 }
 
 fn monitor(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Option<bool> {

@@ -81,7 +81,7 @@ fn mistakes_are_told() {
         ("[policy]\nmidstream = 3", "line 2, column 13: expected a string, found an integer"),
         (
             "[endpoints.\"vpce-12\"]",
-            "line 1, column 12: expected 8 or 17 hexadecimal digits, found 2 characters, found `vpce-12`",
+            "line 1, column 12: expected 8 or 17 hexadecimal digits after `vpce-`, found `vpce-12`",
         ),
         (
             "endpoints.\"vpce-1a2b3c4d\" = 7",

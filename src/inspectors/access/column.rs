@@ -1,8 +1,7 @@
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::AccessListError;
-use super::index::{Index, Key};
+use super::index::{Key, Starts};
 use super::layout::Placed;
 use super::region::{Ranges, Region};
 use super::sets::{BLOCK_BITS, Block, EMPTY, SetsBuilder};
@@ -11,12 +10,10 @@ use super::sets::{BLOCK_BITS, Block, EMPTY, SetsBuilder};
 ///
 /// All values are cut into intervals at the places where the answer changes.
 #[derive(Clone, Debug)]
-pub(super) struct Column<K> {
+pub(super) struct Column<S> {
     /// Where intervals begin, but for the first, which begins at zero.
-    starts: Index<K>,
+    starts: S,
     intervals: Vec<Interval>,
-    /// Lists of places in the table's boxes, each in order.
-    lists: Vec<u32>,
 }
 
 /// What is known about the values of an interval.
@@ -24,20 +21,27 @@ pub(super) struct Column<K> {
 pub(super) struct Interval {
     /// The set of positions.
     pub(super) set: u32,
-    list_at: u32,
-    list_length: u32,
+    /// The place of the box that hangs here; [`NOTHING`] where there is none.
+    pub(super) hung: u32,
 }
 
-impl<K: Key> Column<K> {
-    /// Of the regions at positions, and of those that hang on this field, with their places.
-    pub(super) fn new(
+/// The place of a box that takes nothing.
+pub(super) const NOTHING: u32 = 0;
+
+impl<S> Column<S> {
+    /// Of the regions at positions, and of those that hang on this field, with their places; no two of these take the
+    /// same value.
+    pub(super) fn new<K: Key>(
         placed: &[Placed<'_>],
         hung: &[(u32, &Region)],
         field: usize,
         sets: &mut SetsBuilder,
-    ) -> Result<Self, AccessListError> {
+    ) -> Result<Self, AccessListError>
+    where
+        S: Starts<K>,
+    {
         let mut sweep = Sweep::default();
-        let mut lists = Lists::default();
+        let mut hung_here = NOTHING;
         let mut starts = Vec::new();
         let mut intervals = Vec::from([Interval { set: sets.set(&[])?, ..Interval::default() }]);
         let edges = edges(placed, hung, field);
@@ -48,11 +52,11 @@ impl<K: Key> Column<K> {
             for (_, member) in edges {
                 match member {
                     Member::Position(position) => sweep.flip(*position),
-                    Member::Hung(place) => lists.flip(*place),
+                    // One may end where another one begins, in whatever order.
+                    Member::Hung(place) => hung_here ^= place,
                 }
             }
-            let (list_at, list_length) = lists.list();
-            let interval = Interval { set: sweep.set(sets)?, list_at, list_length };
+            let interval = Interval { set: sweep.set(sets)?, hung: hung_here };
             if edges.first().is_some_and(|edge| edge.0 == 0) {
                 intervals = Vec::from([interval]);
             } else if intervals.last() != Some(&interval) {
@@ -61,19 +65,24 @@ impl<K: Key> Column<K> {
             }
         }
         intervals.shrink_to_fit();
-        lists.all.shrink_to_fit();
-        Ok(Self { starts: Index::new(starts), intervals, lists: lists.all })
+        Ok(Self { starts: S::new(starts), intervals })
     }
 
     /// The interval of a value.
     #[inline]
-    pub(super) fn interval(&self, key: K) -> Interval {
+    pub(super) fn interval<K>(&self, key: K) -> Interval
+    where
+        S: Starts<K>,
+    {
         self.intervals.get(self.place(key)).copied().unwrap_or_default()
     }
 
     /// The place of the interval of a value among all intervals.
     #[inline]
-    pub(super) fn place(&self, key: K) -> usize {
+    pub(super) fn place<K>(&self, key: K) -> usize
+    where
+        S: Starts<K>,
+    {
         self.starts.rank(key)
     }
 
@@ -82,19 +91,11 @@ impl<K: Key> Column<K> {
         self.intervals.iter().map(|interval| interval.set)
     }
 
-    /// The places of the boxes that hang here.
-    #[inline]
-    pub(super) fn list(&self, interval: Interval) -> &[u32] {
-        let from = interval.list_at as usize;
-        let to = from.wrapping_add(interval.list_length as usize);
-        self.lists.get(from..to).unwrap_or_default()
-    }
-
-    pub(super) fn memory(&self) -> usize {
-        self.starts
-            .memory()
-            .saturating_add(size_of_val(&self.intervals[..]))
-            .saturating_add(size_of_val(&self.lists[..]))
+    pub(super) fn memory<K>(&self) -> usize
+    where
+        S: Starts<K>,
+    {
+        self.starts.memory().saturating_add(size_of_val(&self.intervals[..]))
     }
 }
 
@@ -125,38 +126,6 @@ fn edges(placed: &[Placed<'_>], hung: &[(u32, &Region)], field: usize) -> Vec<(u
     }
     edges.sort_unstable();
     edges
-}
-
-/// The list at one place, while going through all places in order.
-#[derive(Default)]
-struct Lists {
-    now: Vec<u32>,
-    all: Vec<u32>,
-    known: BTreeMap<Vec<u32>, u32>,
-}
-
-impl Lists {
-    fn flip(&mut self, place: u32) {
-        match self.now.binary_search(&place) {
-            Ok(at) => {
-                self.now.remove(at);
-            }
-            Err(at) => self.now.insert(at, place),
-        }
-    }
-
-    /// Where the list begins, and its length.
-    fn list(&mut self) -> (u32, u32) {
-        let number = |length| u32::try_from(length).unwrap_or(u32::MAX);
-        let length = number(self.now.len());
-        if let Some(at) = self.known.get(&self.now) {
-            return (*at, length);
-        }
-        let at = number(self.all.len());
-        self.all.extend(&self.now);
-        self.known.insert(self.now.clone(), at);
-        (at, length)
-    }
 }
 
 /// The set at one place, while going through all places in order.

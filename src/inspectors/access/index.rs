@@ -1,5 +1,7 @@
 use alloc::vec::Vec;
 
+use super::wide::WideIndex;
+
 /// Says how many of some sorted numbers are no greater than a key.
 ///
 /// A node cuts the span from its first to its last number into equal buckets, about as many as it has numbers. A
@@ -14,18 +16,50 @@ pub(super) struct Index<K> {
     slots: Vec<Slot>,
 }
 
+/// Where intervals begin: numbers in order, each of them once.
+pub(super) trait Starts<K> {
+    fn new(numbers: Vec<K>) -> Self;
+
+    /// How many numbers are no greater than the key.
+    fn rank(&self, key: K) -> usize;
+
+    /// Bytes of heap.
+    fn memory(&self) -> usize;
+}
+
 /// A number that is looked up.
-pub(super) trait Key: Copy + Default + Ord + TryFrom<u128> {
+pub(super) trait Key: Copy + Default + Ord + TryFrom<u128> + Into<u128> {
     const HIGHEST: Self;
+
+    /// How far it is from a base: beyond all spans where it is below.
+    fn distance(self, base: Self) -> Self;
 
     /// Which bucket of 2^`shift` values it is in, if the first begins at `base`.
     fn bucket(self, base: Self, shift: u32) -> usize;
+}
+
+/// A number that an address is.
+pub(super) trait Address: Key {
+    type Starts: Starts<Self> + Clone + core::fmt::Debug;
+}
+
+impl Address for u32 {
+    type Starts = Index<u32>;
+}
+
+impl Address for u128 {
+    type Starts = WideIndex;
 }
 
 macro_rules! keys {
     ($($number:ty)*) => {$(
         impl Key for $number {
             const HIGHEST: Self = Self::MAX;
+
+            #[inline]
+            fn distance(self, base: Self) -> Self {
+                self.wrapping_sub(base)
+            }
 
             #[inline]
             fn bucket(self, base: Self, shift: u32) -> usize {
@@ -50,33 +84,31 @@ type Slot = u32;
 
 const CHILD: u32 = 1 << 31;
 
-/// How many numbers are compared one by one. Always as many: those after a bucket are too great to be counted, and a
-/// loop of a fixed length leaves no branch to guess wrong.
-const FEW: usize = 4;
+/// How many numbers are searched by halves, always in three steps: those after a bucket are too great to be counted, and
+/// a loop of a fixed length leaves no branch to guess wrong.
+const FEW: usize = 7;
 
-impl<K: Key> Index<K> {
-    /// Of numbers in order, each of them once.
-    pub(super) fn new(numbers: Vec<K>) -> Self {
+impl<K: Key> Starts<K> for Index<K> {
+    fn new(numbers: Vec<K>) -> Self {
         let count = numbers.len();
         let mut index = Self { numbers, count, nodes: Vec::new(), slots: Vec::new() };
         let mut todo = Vec::new();
-        if !index.numbers.is_empty() {
+        if count > FEW {
             todo.push((0, index.numbers.len(), None));
         }
         while let Some((from, to, parent)) = todo.pop() {
             index.add(from, to, parent, &mut todo);
         }
-        index.numbers.extend([K::HIGHEST; FEW]);
+        index.numbers.extend([K::HIGHEST; FEW + 1]);
         index.numbers.shrink_to_fit();
         index.nodes.shrink_to_fit();
         index.slots.shrink_to_fit();
         index
     }
 
-    /// How many numbers are no greater than the key.
     #[inline]
-    pub(super) fn rank(&self, key: K) -> usize {
-        let Some(mut node) = self.nodes.first() else { return 0 };
+    fn rank(&self, key: K) -> usize {
+        let Some(mut node) = self.nodes.first() else { return self.count_from(0, key) };
         loop {
             let bucket = key.bucket(node.base, node.shift).min(node.last_bucket);
             let slot = self.slots.get(node.slots_at.wrapping_add(bucket));
@@ -86,18 +118,28 @@ impl<K: Key> Index<K> {
                 node = child;
                 continue;
             }
-            let from = slot as usize;
-            let here = self.numbers.get(from..).and_then(|rest| rest.first_chunk::<FEW>());
-            let Some(here) = here else { return 0 };
-            let more = here.map(|number| usize::from(number <= key)).into_iter().sum::<usize>();
-            return from.wrapping_add(more).min(self.count);
+            return self.count_from(slot as usize, key);
         }
     }
 
-    pub(super) fn memory(&self) -> usize {
+    fn memory(&self) -> usize {
         size_of_val(&self.numbers[..])
             .saturating_add(size_of_val(&self.nodes[..]))
             .saturating_add(size_of_val(&self.slots[..]))
+    }
+}
+
+impl<K: Key> Index<K> {
+    /// The rank of a key that is no less than `from` numbers, and than few more.
+    #[inline]
+    fn count_from(&self, from: usize, key: K) -> usize {
+        let here = self.numbers.get(from..).and_then(|rest| rest.first_chunk::<{ FEW + 1 }>());
+        let Some(here) = here else { return 0 };
+        let no_less = |at: usize| usize::from(here.get(at).is_some_and(|number| *number <= key));
+        let mut more = no_less(3) << 2;
+        more |= no_less(more | 1) << 1;
+        more |= no_less(more);
+        from.wrapping_add(more).min(self.count)
     }
 
     /// A node for the numbers in `from..to`, whose place is told to the slot that stands for it.
@@ -110,7 +152,7 @@ impl<K: Key> Index<K> {
     ) {
         let here = self.numbers.get(from..to).unwrap_or_default();
         let (Some(base), Some(last)) = (here.first().copied(), here.last()) else { return };
-        let most = here.len().next_power_of_two().saturating_mul(2);
+        let most = here.len().next_power_of_two().div_ceil(2);
         let mut shift = 0_u32;
         while last.bucket(base, shift) >= most {
             shift = shift.saturating_add(1);

@@ -3,6 +3,8 @@ use alloc::vec::Vec;
 use core::mem;
 use core::net::IpAddr;
 
+use super::index;
+use super::table::Key;
 use super::{Action, Direction, IpNetwork, PortRange, Rule};
 
 /// The fields of a flow that rules look at, by their places in a [`Region`]: those that tell most come first.
@@ -77,6 +79,23 @@ impl Region {
                 let next = wide.partition_point(|range| range.1 < first);
                 wide.get(next).is_some_and(|range| range.0 <= first && last <= range.1)
             }),
+        })
+    }
+
+    /// Whether a flow is in it, in as many steps as its lists can be halved.
+    pub(super) fn takes<A: index::Key>(&self, key: &Key<A>) -> bool {
+        let mut values = [0; FIELDS];
+        values[SOURCE] = key.source.into();
+        values[DESTINATION] = key.destination.into();
+        values[DESTINATION_PORT] = key.destination_port.into();
+        values[ENDPOINT] = key.endpoint.into();
+        values[SOURCE_PORT] = key.source_port.into();
+        values[PROTOCOL] = key.protocol.into();
+        self.fields.iter().zip(values).all(|(ranges, value)| {
+            ranges.as_ref().is_none_or(|ranges| {
+                let next = ranges.partition_point(|range| range.1 < value);
+                ranges.get(next).is_some_and(|range| range.0 <= value)
+            })
         })
     }
 

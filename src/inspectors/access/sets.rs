@@ -6,6 +6,11 @@ use super::AccessListError;
 /// How many positions a block holds: 32 bytes, half a cache line.
 pub(super) const BLOCK_BITS: u32 = 256;
 
+/// How many blocks of a set are gone through without asking which have a bit, and how many bytes they may take if they
+/// stand set by set: equal ones are kept more than once then.
+const FEW: usize = 8;
+const FLAT: usize = 1 << 20;
+
 /// One bit for each of 256 neighbouring positions.
 pub(super) type Block = [u64; BLOCK_BITS as usize / 64];
 
@@ -19,7 +24,7 @@ pub(super) const EMPTY: Block = [0; BLOCK_BITS as usize / 64];
 pub(super) struct Sets {
     /// For each set and each 64 of its blocks, which of them have a bit at all.
     occupied: Vec<u64>,
-    /// For each set, which blocks it has.
+    /// For each set, which blocks it has; empty where the blocks themselves stand set by set.
     ids: Vec<u32>,
     blocks: Vec<Block>,
     rows_per_set: usize,
@@ -34,7 +39,25 @@ impl Sets {
         self.occupied.get(at).copied().unwrap_or_default()
     }
 
-    /// One block of a set.
+    /// Whether all blocks of a set stand side by side.
+    #[inline]
+    pub(super) fn are_flat(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    /// Where the blocks of a set stand, if they stand side by side.
+    #[inline]
+    pub(super) fn flat(&self, set: u32) -> Flat {
+        Flat((set as usize).wrapping_mul(self.blocks_per_set))
+    }
+
+    /// One block of a set that stands there.
+    #[inline]
+    pub(super) fn flat_block(&self, Flat(at): Flat, number: usize) -> Option<&Block> {
+        self.blocks.get(at.wrapping_add(number))
+    }
+
+    /// One block of a set, where they do not.
     #[inline]
     pub(super) fn block(&self, set: u32, number: usize) -> Option<&Block> {
         let at = (set as usize).wrapping_mul(self.blocks_per_set).wrapping_add(number);
@@ -48,6 +71,10 @@ impl Sets {
             .fold(0, usize::saturating_add)
     }
 }
+
+/// The place of a set's first block.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Flat(usize);
 
 /// Finds out which sets and blocks are there already.
 pub(super) struct SetsBuilder {
@@ -126,6 +153,12 @@ impl SetsBuilder {
     }
 
     pub(super) fn finish(mut self) -> Sets {
+        let flat = self.sets.ids.len().saturating_mul(size_of::<Block>());
+        if self.sets.blocks_per_set <= FEW && flat <= FLAT {
+            let block = |id: u32| self.sets.blocks.get(id as usize).copied().unwrap_or_default();
+            self.sets.blocks = self.sets.ids.drain(..).map(block).collect();
+            self.sets.occupied.clear();
+        }
         self.sets.occupied.shrink_to_fit();
         self.sets.ids.shrink_to_fit();
         self.sets.blocks.shrink_to_fit();

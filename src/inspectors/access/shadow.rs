@@ -1,6 +1,6 @@
 use alloc::vec::Vec;
 
-use super::index;
+use super::index::Address;
 use super::region::{
     DESTINATION, DESTINATION_PORT, ENDPOINT, Family, NO_PORTS, PROTOCOL, Region, SOURCE,
     SOURCE_PORT,
@@ -69,7 +69,7 @@ impl AccessList {
 /// Tells of the rules below `limit` that take one flow of the region; each answer is the limit from then on.
 ///
 /// Where the region takes everything, only rules that do so too are wanted: any value finds them.
-fn search<A: index::Key>(
+fn search<A: Address>(
     table: &Table<A>,
     region: &Region,
     limit: u32,
@@ -88,7 +88,6 @@ fn search<A: index::Key>(
             protocol: number(lowest(PROTOCOL)),
         },
         limit,
-        |_| true, // found out by comparing regions
         found,
     );
 }

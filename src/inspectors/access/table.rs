@@ -1,29 +1,31 @@
 use alloc::vec::Vec;
 
 use super::AccessListError;
-use super::column::Column;
-use super::hang::{self, HOOKS, Hull};
-use super::index;
+use super::column::{Column, Interval};
+use super::hang::{self, HOOKS};
+use super::hull::{Hulls, Packed};
+use super::index::{Address, Index};
 use super::layout::{BLOCK, Layout, NO_RULE};
+use super::pages::Pages;
 use super::region::{
-    DESTINATION, DESTINATION_PORT, ENDPOINT, PROTOCOL, Region, SOURCE, SOURCE_PORT, UNKNOWN_PORTS,
+    DESTINATION, DESTINATION_PORT, ENDPOINT, PROTOCOL, Region, SOURCE, SOURCE_PORT,
 };
 use super::sets::{Block, EMPTY, Sets, SetsBuilder};
 
 /// Finds the first of many regions that a flow of one IP version is in. `A` is an address as a number.
 #[derive(Clone, Debug)]
-pub(super) struct Table<A> {
-    sources: Column<A>,
-    destinations: Column<A>,
-    destination_ports: Column<u32>,
-    endpoints: Column<u64>,
-    source_ports: Column<u32>,
-    protocols: Column<u8>,
+pub(super) struct Table<A: Address> {
+    sources: Column<A::Starts>,
+    destinations: Column<A::Starts>,
+    destination_ports: Column<Pages>,
+    endpoints: Column<Index<u64>>,
+    source_ports: Column<Pages>,
+    protocols: Column<Pages>,
     /// For each interval of the last three fields together, the set of those that take all three; empty where these
     /// would be too many.
     folded: Vec<u32>,
-    /// The regions that hang on a value of a field, in the order of their rules.
-    hulls: Vec<Hull<A>>,
+    /// The regions that hang on a field.
+    hulls: Hulls<A>,
     /// Of the others.
     sets: Sets,
     /// The first rule of each block of positions; within a block they are in order.
@@ -38,7 +40,8 @@ pub(super) struct Key<A> {
     pub(super) endpoint: u64,
     pub(super) source: A,
     pub(super) destination: A,
-    /// A port, or [`NO_PORTS`](super::region::NO_PORTS), or [`UNKNOWN_PORTS`], which then are both.
+    /// A port, or [`NO_PORTS`](super::region::NO_PORTS), or [`UNKNOWN_PORTS`](super::region::UNKNOWN_PORTS), which then
+    /// are both.
     pub(super) source_port: u32,
     pub(super) destination_port: u32,
     pub(super) protocol: u8,
@@ -47,38 +50,37 @@ pub(super) struct Key<A> {
 /// How many combinations of intervals are folded at most.
 const FOLDED: usize = 1 << 13;
 
-impl<A: index::Key> Table<A> {
+impl<A: Address> Table<A> {
     /// Of regions and the numbers of their rules, in order.
     pub(super) fn new(
         regions: &[(u32, Region)],
-        highest_address: A,
         memory_limit: usize,
     ) -> Result<Self, AccessListError> {
         let address_bits = size_of::<A>().saturating_mul(8);
         let hooks = hang::choose(regions, address_bits);
-        let mut hulls = Vec::new();
+        let mut hulls = Hulls::new();
         let mut hung = HOOKS.map(|_| Vec::new());
         let mut others = Vec::new();
         for ((rule, region), field) in regions.iter().zip(hooks) {
             let hook = HOOKS.iter().zip(&mut hung).find(|(hook, _)| Some(**hook) == field);
             if let Some((_, hung)) = hook {
-                hung.push((u32::try_from(hulls.len()).unwrap_or(NO_RULE), region));
-                hulls.push(Hull::of(*rule, region, highest_address));
+                hung.push((hulls.add(*rule, region), region));
             } else {
                 others.push((*rule, region));
             }
         }
+        hulls.shrink_to_fit();
         let layout = Layout::of(&others, address_bits);
         let [by_source, by_destination, by_port] = &hung;
         let mut sets = SetsBuilder::new(layout.first_rules.len(), memory_limit);
         let placed = &layout.placed;
         let mut table = Self {
-            sources: Column::new(placed, by_source, SOURCE, &mut sets)?,
-            destinations: Column::new(placed, by_destination, DESTINATION, &mut sets)?,
-            destination_ports: Column::new(placed, by_port, DESTINATION_PORT, &mut sets)?,
-            endpoints: Column::new(placed, &[], ENDPOINT, &mut sets)?,
-            source_ports: Column::new(placed, &[], SOURCE_PORT, &mut sets)?,
-            protocols: Column::new(placed, &[], PROTOCOL, &mut sets)?,
+            sources: Column::new::<A>(placed, by_source, SOURCE, &mut sets)?,
+            destinations: Column::new::<A>(placed, by_destination, DESTINATION, &mut sets)?,
+            destination_ports: Column::new::<u32>(placed, by_port, DESTINATION_PORT, &mut sets)?,
+            endpoints: Column::new::<u64>(placed, &[], ENDPOINT, &mut sets)?,
+            source_ports: Column::new::<u32>(placed, &[], SOURCE_PORT, &mut sets)?,
+            protocols: Column::new::<u8>(placed, &[], PROTOCOL, &mut sets)?,
             folded: Vec::new(),
             hulls,
             sets: Sets::default(),
@@ -93,11 +95,12 @@ impl<A: index::Key> Table<A> {
         Ok(table)
     }
 
-    /// The first rule that takes the flow. `takes` is asked about a few rules that may.
-    #[inline]
-    pub(super) fn first(&self, key: &Key<A>, takes: impl Fn(u32) -> bool) -> Option<u32> {
-        let mut first = NO_RULE;
-        self.search(key, NO_RULE, takes, |rule| {
+    /// The first rule that takes the flow.
+    #[inline(never)] // the registers do not reach for both IP versions in one function
+    pub(super) fn first(&self, key: &Key<A>) -> Option<u32> {
+        let places = self.places(key);
+        let mut first = self.hung(&places, key).into_iter().fold(NO_RULE, u32::min);
+        self.meet_all(&places, key, first, |rule| {
             first = rule;
             rule
         });
@@ -105,54 +108,98 @@ impl<A: index::Key> Table<A> {
     }
 
     /// Tells of the rules below `limit` that take the flow, in no order; each answer is the limit from then on.
-    #[inline]
-    pub(super) fn search(
-        &self,
-        key: &Key<A>,
-        mut limit: u32,
-        takes: impl Fn(u32) -> bool,
-        mut found: impl FnMut(u32) -> u32,
-    ) {
-        let source = self.sources.interval(key.source);
-        let destination = self.destinations.interval(key.destination);
-        let port = self.destination_ports.interval(key.destination_port);
-        let unknown = key.destination_port == UNKNOWN_PORTS;
-        let lists = [
-            self.sources.list(source),
-            self.destinations.list(destination),
-            self.destination_ports.list(port),
-        ];
-        for list in lists {
-            for hull in list.iter().map_while(|place| self.hulls.get(*place as usize)) {
-                if hull.rule >= limit {
-                    break;
-                }
-                if hull.may_take(key) && (hull.exact && !unknown || takes(hull.rule)) {
-                    limit = found(hull.rule);
-                }
+    pub(super) fn search(&self, key: &Key<A>, mut limit: u32, mut found: impl FnMut(u32) -> u32) {
+        let places = self.places(key);
+        for rule in self.hung(&places, key) {
+            if rule < limit {
+                limit = found(rule);
             }
         }
+        self.meet_all(&places, key, limit, found);
+    }
+
+    /// Where the flow is in the [`HOOKS`].
+    #[inline]
+    fn places(&self, key: &Key<A>) -> [Interval; 3] {
+        [
+            self.sources.interval(key.source),
+            self.destinations.interval(key.destination),
+            self.destination_ports.interval(key.destination_port),
+        ]
+    }
+
+    /// The rules that hang there and take the flow, or [`NO_RULE`].
+    #[inline]
+    fn hung(&self, places: &[Interval; 3], key: &Key<A>) -> [u32; 3] {
+        let packed = Packed::of(key);
+        let [source, destination, port] = places;
+        [
+            self.hulls.rule(source.hung, key, packed),
+            self.hulls.rule(destination.hung, key, packed),
+            self.hulls.rule(port.hung, key, packed),
+        ]
+    }
+
+    /// Tells of the rules below `limit` that have positions and take the flow.
+    #[inline]
+    fn meet_all(
+        &self,
+        places: &[Interval; 3],
+        key: &Key<A>,
+        limit: u32,
+        found: impl FnMut(u32) -> u32,
+    ) {
         if self.first_rules.is_empty() {
             return;
         }
-        let telling = [source.set, destination.set, port.set];
+        let [source, destination, port] = places.map(|interval| interval.set);
         if self.folded.is_empty() {
-            let last = [
-                self.endpoints.interval(key.endpoint).set,
-                self.source_ports.interval(key.source_port).set,
-                self.protocols.interval(key.protocol).set,
-            ];
-            let [[source, destination, port], [endpoint, source_port, protocol]] = [telling, last];
+            let endpoint = self.endpoints.interval(key.endpoint).set;
+            let source_port = self.source_ports.interval(key.source_port).set;
+            let protocol = self.protocols.interval(key.protocol).set;
             self.meet([source, destination, port, endpoint, source_port, protocol], limit, found);
         } else {
-            let [source, destination, port] = telling;
             self.meet([source, destination, port, self.folded_set(key)], limit, found);
         }
     }
 
     /// Tells of the rules below `limit` whose positions are in the sets of all fields.
     #[inline]
-    fn meet<const N: usize>(
+    fn meet<const N: usize>(&self, sets: [u32; N], limit: u32, found: impl FnMut(u32) -> u32) {
+        if self.sets.are_flat() {
+            self.meet_flat(sets, limit, found);
+        } else {
+            self.meet_sparse(sets, limit, found);
+        }
+    }
+
+    /// Where sets are of a few blocks that stand side by side.
+    #[inline]
+    fn meet_flat<const N: usize>(
+        &self,
+        sets: [u32; N],
+        mut limit: u32,
+        mut found: impl FnMut(u32) -> u32,
+    ) {
+        let sets = sets.map(|set| self.sets.flat(set));
+        for (number, first) in self.first_rules.iter().enumerate() {
+            if *first >= limit {
+                continue;
+            }
+            let mut block = EMPTY.map(|word| !word);
+            for set in sets {
+                let Some(other) = self.sets.flat_block(set, number) else { return };
+                block.iter_mut().zip(other).for_each(|(word, other)| *word &= other);
+            }
+            if block.iter().fold(0, |any, word| any | word) != 0 {
+                limit = self.tell(number, block, limit, &mut found);
+            }
+        }
+    }
+
+    /// Where sets are of many blocks, most of them empty.
+    #[inline(never)]
+    fn meet_sparse<const N: usize>(
         &self,
         sets: [u32; N],
         mut limit: u32,
@@ -168,16 +215,33 @@ impl<A: index::Key> Table<A> {
                     continue;
                 }
                 let number = row.wrapping_mul(64).wrapping_add(number);
-                let block = self.intersection(sets, number);
-                let position = number.wrapping_mul(BLOCK);
-                for position in ones(block).map(|bit| position.wrapping_add(bit)) {
-                    match self.rules.get(position) {
-                        Some(rule) if *rule < limit => limit = found(*rule),
-                        _ => break,
-                    }
-                }
+                limit = self.tell(number, self.intersection(sets, number), limit, &mut found);
             }
         }
+    }
+
+    /// Tells of the rules below `limit` at some positions of a block. The new limit.
+    #[inline]
+    fn tell(
+        &self,
+        number: usize,
+        block: Block,
+        mut limit: u32,
+        found: &mut impl FnMut(u32) -> u32,
+    ) -> u32 {
+        let position = number.wrapping_mul(BLOCK);
+        for position in ones(block).map(|bit| position.wrapping_add(bit)) {
+            match self.rules.get(position) {
+                Some(rule) if *rule < limit => {
+                    limit = found(*rule);
+                    if limit <= *rule {
+                        break; // those that follow in the block are of later rules
+                    }
+                }
+                _ => break,
+            }
+        }
+        limit
     }
 
     /// The positions of one block that are in the sets of all fields.
@@ -227,15 +291,15 @@ impl<A: index::Key> Table<A> {
     /// Bytes of heap.
     pub(super) fn memory(&self) -> usize {
         [
-            self.endpoints.memory(),
-            self.sources.memory(),
-            self.destinations.memory(),
-            self.source_ports.memory(),
-            self.destination_ports.memory(),
-            self.protocols.memory(),
+            self.endpoints.memory::<u64>(),
+            self.sources.memory::<A>(),
+            self.destinations.memory::<A>(),
+            self.source_ports.memory::<u32>(),
+            self.destination_ports.memory::<u32>(),
+            self.protocols.memory::<u8>(),
             self.sets.memory(),
             size_of_val(&self.folded[..]),
-            size_of_val(&self.hulls[..]),
+            self.hulls.memory(),
             size_of_val(&self.first_rules[..]),
             size_of_val(&self.rules[..]),
         ]

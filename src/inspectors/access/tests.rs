@@ -139,7 +139,7 @@ fn sound(rules: Vec<Rule>) -> Vec<Rule> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn the_first_rule_as_written_wins(rules in vec(rule(any::<u8>()), 0..40), flows in vec(flow(), 64)) {
@@ -155,6 +155,8 @@ proptest! {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
     /// Found are exactly those that one earlier rule covers, by the first such.
     #[test]
     fn shadows_are_those_of_one_earlier_rule(rules in vec(rule(any::<u8>()), 0..40)) {
@@ -191,13 +193,13 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2, max_shrink_iters: 0, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1, max_shrink_iters: 0, ..ProptestConfig::default() })]
 
     /// Enough rules for many blocks and more than one row of them, choosy enough that many flows get far.
     #[test]
     fn so_it_does_in_long_lists(
         rules in vec(rule(any::<[u8; 2]>().prop_map(|[a, b]| a & b)), 2_800),
-        flows in vec(flow(), 300),
+        flows in vec(flow(), 60),
     ) {
         // Each of them for some ports at first, and only then as it is.
         let rules = (0..12).flat_map(|port| {
@@ -221,6 +223,8 @@ proptest! {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
     /// Where ports are not known: what names some is refused as if it named none, and is never allowed.
     #[test]
     fn unknown_ports_fail_closed(rules in vec(rule(any::<u8>()), 0..20), flows in vec(flow(), 32)) {
@@ -307,8 +311,8 @@ fn too_much_is_refused() {
             (u32::from(number), Region::of(&rule, Family::V4).remove(0))
         })
         .collect();
-    assert!(Table::<u32>::new(&rules, u32::MAX, 1 << 20).is_ok());
-    let error = Table::<u32>::new(&rules, u32::MAX, 64 << 10).unwrap_err();
+    assert!(Table::<u32>::new(&rules, 1 << 20).is_ok());
+    let error = Table::<u32>::new(&rules, 64 << 10).unwrap_err();
     assert_eq!(error, AccessListError::TooLarge { limit: 64 << 10 });
 }
 

@@ -1,14 +1,12 @@
 //! Access lists as TOML.
 
-mod document;
-mod error;
 mod reader;
-pub(crate) mod suggestion;
 
-pub use error::{ConfigError, ConfigErrors, ConfigProblem};
+pub use crate::toml_text::{ConfigError, ConfigErrors, ConfigProblem};
 
 use super::AccessList;
-pub(crate) use document::{Reader, Value};
+use crate::toml_text::Reader;
+pub(crate) use reader::{access_list, expected_endpoint};
 
 impl AccessList {
     /// From TOML: a `default` action, and one `[[rule]]` after the other.
@@ -53,7 +51,7 @@ impl AccessList {
     ///
     /// Everything that is wrong with the text, each with its line and column, in their order.
     pub fn from_toml(text: &str) -> Result<Self, ConfigErrors> {
-        Reader::new(text).read(None)
+        reader::read(Reader::new(text), None)
     }
 
     /// From a table in a larger TOML document, to which the keys in `path`, with dots between, lead. Lines and columns
@@ -79,6 +77,6 @@ impl AccessList {
     ///
     /// As [`from_toml`](Self::from_toml), and where the table is not there.
     pub fn from_toml_table(document: &str, path: &str) -> Result<Self, ConfigErrors> {
-        Reader::new(document).read(Some(path))
+        reader::read(Reader::new(document), Some(path))
     }
 }

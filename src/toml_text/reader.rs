@@ -9,8 +9,8 @@ use super::{ConfigError, ConfigErrors, ConfigProblem};
 
 /// Reads on after an error, so that all of them are found at once.
 pub(crate) struct Reader<'a> {
-    pub(super) text: &'a str,
-    pub(super) errors: Vec<(usize, ConfigProblem)>,
+    text: &'a str,
+    errors: Vec<(usize, ConfigProblem)>,
 }
 
 pub(crate) type Value<'a> = Spanned<DeValue<'a>>;
@@ -76,8 +76,20 @@ impl<'a> Reader<'a> {
         self.errors.push((at, problem));
     }
 
-    pub(crate) fn has_errors(&self) -> bool {
-        !self.errors.is_empty()
+    /// A text that is not what was expected, and not like it either.
+    pub(crate) fn unexpected(&mut self, at: usize, expected: impl Into<String>, found: &str) {
+        let (expected, found) = (expected.into(), found.into());
+        self.report(at, ConfigProblem::Word { expected, found, suggestion: None });
+    }
+
+    /// How many errors there are so far.
+    pub(crate) fn errors(&self) -> usize {
+        self.errors.len()
+    }
+
+    /// To find the lines of places in the text.
+    pub(crate) fn places(&self) -> Places<'a> {
+        Places::of(self.text)
     }
 
     pub(crate) fn finish(mut self) -> ConfigErrors {
@@ -92,19 +104,19 @@ impl<'a> Reader<'a> {
 }
 
 /// Turns offsets, of which none is lower than those before it, into lines and columns.
-pub(super) struct Places<'a> {
+pub(crate) struct Places<'a> {
     line: usize,
     line_at: usize,
     rest: &'a str,
 }
 
 impl<'a> Places<'a> {
-    pub(super) fn of(text: &'a str) -> Self {
+    fn of(text: &'a str) -> Self {
         Self { line: 1, line_at: 0, rest: text }
     }
 
     /// Line and column, both counted from 1.
-    pub(super) fn find(&mut self, at: usize) -> (usize, usize) {
+    pub(crate) fn find(&mut self, at: usize) -> (usize, usize) {
         while let Some((before, after)) = self.rest.split_once('\n') {
             let next = self.line_at.saturating_add(before.len()).saturating_add(1);
             if at < next {

@@ -4,10 +4,7 @@ use core::fmt;
 
 use thiserror::Error;
 
-use crate::gwlb::ParseIdError;
-use crate::inspectors::access::{AccessListError, NetworkError, PortRangeError};
-
-/// All that is wrong with an access list in TOML: one error at least, in the order of their places.
+/// All that is wrong with a configuration in TOML: one error at least, in the order of their places.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigErrors {
     pub(super) errors: Vec<ConfigError>,
@@ -32,7 +29,7 @@ impl fmt::Display for ConfigErrors {
 
 impl core::error::Error for ConfigErrors {}
 
-/// One thing that is wrong with an access list in TOML, and where.
+/// One thing that is wrong with a configuration in TOML, and where.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("line {line}, column {column}: {problem}")]
 pub struct ConfigError {
@@ -45,7 +42,7 @@ pub struct ConfigError {
     pub problem: ConfigProblem,
 }
 
-/// What is wrong with a place in an access list in TOML.
+/// What is wrong with a place in a configuration in TOML.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ConfigProblem {
@@ -68,7 +65,7 @@ pub enum ConfigProblem {
         /// The key.
         key: &'static str,
     },
-    /// The table with the access list is not there.
+    /// A table is not there that was asked for.
     #[error("expected a table `{path}`, found none")]
     NoTable {
         /// The keys that lead to it.
@@ -82,12 +79,12 @@ pub enum ConfigProblem {
         /// Its type.
         found: &'static str,
     },
-    /// A word that means nothing here.
+    /// A text or a number that means nothing here.
     #[error("expected {expected}, found `{found}`{}", Suggestion(.suggestion))]
     Word {
-        /// The words that there are.
+        /// What may stand here.
         expected: String,
-        /// The word.
+        /// The text.
         found: String,
         /// The word that may be meant.
         suggestion: Option<String>,
@@ -98,36 +95,9 @@ pub enum ConfigProblem {
         /// The key of the list.
         key: &'static str,
     },
-    /// Not a network.
-    #[error("{error}, found `{found}`")]
-    Network {
-        /// The text.
-        found: String,
-        /// Why.
-        #[source]
-        error: NetworkError,
-    },
-    /// Not a range of ports.
-    #[error("{error}, found `{found}`")]
-    Ports {
-        /// The text.
-        found: String,
-        /// Why.
-        #[source]
-        error: PortRangeError,
-    },
-    /// Not an endpoint.
-    #[error("{error}, found `{found}`")]
-    Endpoint {
-        /// The text.
-        found: String,
-        /// Why.
-        #[source]
-        error: ParseIdError,
-    },
-    /// Rules that make no access list.
-    #[error(transparent)]
-    List(#[from] AccessListError),
+    /// Values that are right each, but not together.
+    #[error("{0}")]
+    Together(String),
 }
 
 struct Suggestion<'a, T>(&'a Option<T>);

@@ -1,0 +1,10 @@
+//! What reads configurations in TOML: values with their places, and errors that say what was expected, what was found and
+//! where. Knows none of the things that are configured.
+
+mod error;
+mod reader;
+mod suggestion;
+
+pub use error::{ConfigError, ConfigErrors, ConfigProblem};
+pub(crate) use reader::{Reader, Value};
+pub(crate) use suggestion::{alternatives, suggestion};
