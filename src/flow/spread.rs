@@ -32,7 +32,8 @@ impl FlowKey {
     }
 
     fn stable_hash(&self) -> StableHash {
-        let words = if self.is_ipv6() { self.words().as_slice() } else { self.words().split_at(3).0 };
+        let words =
+            if self.is_ipv6() { self.words().as_slice() } else { self.words().split_at(3).0 };
         let mut hash = StableHash::default();
         for word in words {
             let [a, b, c, d, e, f, g, h] = word.to_be_bytes();
@@ -108,29 +109,29 @@ impl Stickiness {
 
 /// See [`FlowKey::owner`].
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct StableHash(u32);
+pub(crate) struct StableHash(u32);
 
 impl StableHash {
     /// What each word is multiplied with, and how far the product is then shifted.
-    pub(super) const ROUND: (u32, u32) = (0x9e37_79b1, 15);
+    pub(crate) const ROUND: (u32, u32) = (0x9e37_79b1, 15);
     /// The same for the end.
-    pub(super) const FINISH: (u32, u32) = (0x85eb_ca77, 13);
+    pub(crate) const FINISH: (u32, u32) = (0x85eb_ca77, 13);
 
     #[inline]
-    pub(super) fn add(&mut self, word: u32) {
+    fn add(&mut self, word: u32) {
         let Self(hash) = *self;
         *self = Self((hash ^ word).wrapping_mul(Self::ROUND.0)).shifted(Self::ROUND.1);
     }
 
     #[inline]
-    pub(super) fn finish(self) -> u16 {
+    fn finish(self) -> u16 {
         let Self(hash) = Self(self.0.wrapping_mul(Self::FINISH.0)).shifted(Self::FINISH.1);
         let [_, _, a, b] = hash.to_be_bytes();
         u16::from_be_bytes([a, b])
     }
 
     #[inline]
-    pub(super) fn owner(self, workers: usize) -> usize {
+    fn owner(self, workers: usize) -> usize {
         let workers = u32::from(u16::try_from(workers).unwrap_or(u16::MAX)).max(1);
         let owner = u32::from(self.finish()).wrapping_mul(workers) >> 16;
         usize::try_from(owner).unwrap_or(0)
