@@ -45,6 +45,11 @@ impl Exit {
         let raw = sys::socket(libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_RAW)
             .map_err(|error| refused("a raw IP socket", error))?;
         super::set_buffer(raw.as_fd(), Side::Send, settings.send_buffer);
+        // Otherwise the kernel keeps quiet about a full queue. What else it has to say then is not read: that may take up no
+        // memory.
+        let quiet = OpenError::system("tell which datagrams it does not send (IP_RECVERR)");
+        sys::set_option(raw.as_fd(), libc::IPPROTO_IP, libc::IP_RECVERR, 1).map_err(quiet)?;
+        super::set_buffer(raw.as_fd(), Side::Receive, 0);
         let frames = match (settings.way, hops) {
             (Some(Way::Raw), _) | (_, None) => None,
             (way, Some(hops)) => match Frames::open(settings, hops) {
