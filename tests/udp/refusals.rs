@@ -94,6 +94,7 @@ fn what_is_longer_than_the_way_out_harms_nobody_else() {
         assert!(node.replies(3).concat() == noise(4_200));
         assert_eq!(node.reply(), b"short");
         node.assert_no_more();
+        drop(transport);
         let found =
             scene.appliance.run(|| check(&UdpSettings { address: APPLIANCE, ..settings(None) }));
         assert_eq!(found.len(), 1, "{found:?}");
