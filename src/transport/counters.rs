@@ -22,6 +22,17 @@ pub struct TransportCounters {
     pub failed: [u64; SendFailure::ALL.len()],
 }
 
+impl TransportCounters {
+    /// Adds what became of a burst.
+    #[cfg(all(feature = "udp", target_os = "linux", target_pointer_width = "64"))]
+    pub(super) fn count(&mut self, sent: &super::Sent) {
+        self.sent = self.sent.saturating_add(sent.sent);
+        for (all, failed) in self.failed.iter_mut().zip(&sent.failed) {
+            *all = all.saturating_add(*failed);
+        }
+    }
+}
+
 /// Why a datagram could not be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SendFailure {

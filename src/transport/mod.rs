@@ -4,6 +4,8 @@
 //! to, in the buffers in which they came.
 
 mod counters;
+#[cfg(all(feature = "udp", target_os = "linux", target_pointer_width = "64"))]
+pub mod udp;
 
 use core::ops::Range;
 use core::time::Duration;
