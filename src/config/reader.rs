@@ -4,13 +4,15 @@ use alloc::vec::Vec;
 
 use toml::de::DeTable;
 
-use super::{Config, ConfigErrors, ConfigProblem, Exception, ExceptionPolicy, Treatment};
+use super::{
+    Config, ConfigErrors, ConfigProblem, Exception, ExceptionPolicy, Treatment, operation,
+};
 use crate::engine::EndpointSettings;
 use crate::gwlb::EndpointId;
 use crate::inspectors::access::config::suggestion::{alternatives, suggestion};
 use crate::inspectors::access::config::{Reader, Value};
 
-const KEYS: [&str; 4] = ["monitor", "policy", "endpoints", "access"];
+const KEYS: [&str; 7] = ["monitor", "policy", "endpoints", "access", "run", "limits", "timeouts"];
 const ENDPOINT_KEYS: [&str; 2] = ["monitor", "policy"];
 
 /// Reads on after a mistake, so that all of them are found at once.
@@ -47,6 +49,15 @@ pub(super) fn read(text: &str) -> Result<Config, ConfigErrors> {
     }
     if let Some((access, at)) = table(&mut reader, &document, "access") {
         config.access = reader.access_list(access, at).map(Arc::new);
+    }
+    if let Some((run, _)) = table(&mut reader, &document, "run") {
+        config.run = operation::run(&mut reader, run);
+    }
+    if let Some((limits, _)) = table(&mut reader, &document, "limits") {
+        operation::limits(&mut reader, limits, &mut config.settings);
+    }
+    if let Some((timeouts, _)) = table(&mut reader, &document, "timeouts") {
+        operation::timeouts(&mut reader, timeouts, &mut config.settings.timeouts);
     }
     if reader.has_errors() { Err(reader.finish()) } else { Ok(config) }
 }

@@ -76,6 +76,11 @@ impl<'a> Reader<'a> {
         self.errors.push((at, problem));
     }
 
+    /// How many mistakes were found so far.
+    pub(crate) fn errors(&self) -> usize {
+        self.errors.len()
+    }
+
     pub(crate) fn has_errors(&self) -> bool {
         !self.errors.is_empty()
     }
