@@ -95,7 +95,7 @@ pub(super) fn limits(reader: &mut Reader<'_>, table: &DeTable<'_>, settings: &mu
     }
     for (key, field) in rates {
         fields.number(key, 0..=u32::MAX.into(), |rate| {
-            *field = u32::try_from(rate).unwrap_or(*field)
+            *field = u32::try_from(rate).unwrap_or(*field);
         });
     }
     fields.number("unhealthy-after", 1..=MOST, |count| settings.unhealthy_after = count);
