@@ -53,8 +53,9 @@
 //!   engine/    sans-IO heart: datagrams in, dispositions and injected packets out. Owns flow table and policy,
 //!              counts everything
 //!   transport/ where datagrams come from and go
+//!   observe/   what happened: histograms
 //!   config/    the TOML form of all this
-//!   runtime/   an engine at work: a capture through it, judged or explained
+//!   runtime/   engines at work: a capture through one, live traffic through several
 //! ```
 //!
 //! [`geneve`] and [`packet`] stand on the ground; [`gwlb`] stands on both, `capture` on [`packet`], [`flow`] on
@@ -80,6 +81,7 @@
 //! | `std` (default) | `engine`, and what else needs an operating system; `alloc` | |
 //! | `alloc` | building into [`bytes::BufMut`], packets that own their buffer, flow tables, inspectors | a global allocator |
 //! | `capture` | `capture`: reading and writing pcap and pcapng files; `runtime`: replaying them | `std` |
+//! | `live` | `runtime`: live traffic, several workers, control | `std` |
 //! | `community-id` | the Community ID of flows | |
 //! | `config` | `config`: configurations and access lists from TOML, with errors that say line and column | `std` |
 //! | `full` | all of it | |
@@ -130,7 +132,9 @@ pub mod inspect;
 #[cfg(feature = "alloc")]
 pub mod inspectors;
 pub mod packet;
-#[cfg(feature = "capture")]
+#[cfg(feature = "std")]
+pub mod observe;
+#[cfg(any(feature = "capture", feature = "live"))]
 pub mod runtime;
 #[cfg(feature = "std")]
 pub mod transport;

@@ -68,6 +68,7 @@ mod panel;
 mod refuse;
 mod settings;
 mod state;
+mod upkeep;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;

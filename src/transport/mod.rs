@@ -4,12 +4,14 @@
 //! to, in the buffers in which they came.
 
 mod counters;
+mod memory;
 
 use core::ops::Range;
 use core::time::Duration;
 use std::io;
 
 pub use counters::{SendFailure, TransportCounters};
+pub use memory::{MemoryDatagram, MemoryNetwork, MemoryTransport};
 
 use crate::Timestamp;
 use crate::gwlb::{Outer, Reply};
