@@ -29,6 +29,8 @@ mod error;
 mod explain;
 mod frames;
 mod judged;
+#[cfg(feature = "manage")]
+mod manage;
 mod replay;
 mod report;
 
@@ -36,5 +38,7 @@ pub use error::{FrameError, ReplayError};
 pub use explain::ExplainedPacket;
 pub use frames::{Frame, FrameCounters, Frames};
 pub use judged::JudgedPacket;
+#[cfg(feature = "manage")]
+pub use manage::{Management, ManagementError, ManagementSettings, OpenManagement, Subject};
 pub use replay::Replay;
 pub use report::{EndpointCounters, Report};
