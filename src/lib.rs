@@ -131,9 +131,9 @@ pub mod gwlb;
 pub mod inspect;
 #[cfg(feature = "alloc")]
 pub mod inspectors;
-pub mod packet;
 #[cfg(feature = "std")]
 pub mod observe;
+pub mod packet;
 #[cfg(any(feature = "capture", feature = "live"))]
 pub mod runtime;
 #[cfg(feature = "std")]

@@ -105,10 +105,7 @@ impl Settings {
             ("flows", self.flows == other.flows),
             ("timeouts", self.timeouts == other.timeouts),
             ("fragments", self.fragments == other.fragments),
-            (
-                "fragments_per_endpoint",
-                self.fragments_per_endpoint == other.fragments_per_endpoint,
-            ),
+            ("fragments_per_endpoint", self.fragments_per_endpoint == other.fragments_per_endpoint),
             ("groups", self.groups == other.groups),
         ];
         fields.into_iter().filter(|(_, is_same)| !is_same).map(|(name, _)| name).collect()
@@ -152,8 +149,7 @@ fn write_canary(settings: &Settings, buffer: &mut [u8]) -> Option<usize> {
 fn ipv4(protocol: u8, len: u8, source: [u8; 4], destination: [u8; 4]) -> [u8; 20] {
     let ([a, b, c, d], [e, f, g, h]) = (source, destination);
     let total = len.saturating_add(20);
-    let mut header =
-        [0x45, 0, 0, total, 0, 0, 0, 0, 64, protocol, 0, 0, a, b, c, d, e, f, g, h];
+    let mut header = [0x45, 0, 0, total, 0, 0, 0, 0, 64, protocol, 0, 0, a, b, c, d, e, f, g, h];
     [header[10], header[11]] = Checksum::of(&header).to_be_bytes();
     header
 }
