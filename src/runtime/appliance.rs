@@ -193,7 +193,6 @@ impl<I: Inspector, R: Rewriter> fmt::Debug for Appliance<I, R> {
 }
 
 /// A started [`Appliance`]. Dropped, it stops, and is not waited for.
-#[derive(Debug)]
 #[must_use = "dropped, it stops"]
 pub struct Running<I: Inspector> {
     control: Control<I>,
@@ -232,5 +231,11 @@ impl<I: Inspector> Running<I> {
 impl<I: Inspector> Drop for Running<I> {
     fn drop(&mut self) {
         self.control.stop();
+    }
+}
+
+impl<I: Inspector> fmt::Debug for Running<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running").field("control", &self.control).finish_non_exhaustive()
     }
 }

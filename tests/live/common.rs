@@ -1,11 +1,14 @@
 //! An appliance with memory transports, and traffic for it.
 
+#![allow(dead_code, reason = "each program that has it uses a part")]
+
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use gwlb_geneve::Timestamp;
 use gwlb_geneve::engine::Settings;
-use gwlb_geneve::flow::FlowLimits;
-use gwlb_geneve::inspect::{Inspector, Reason, Verdict, packet_fn};
+use gwlb_geneve::flow::{Direction, FlowKey, FlowLimits, Relation};
+use gwlb_geneve::inspect::{Context, Inspector, Interest, Packet, Reason, Verdict, packet_fn};
 use gwlb_geneve::runtime::{Appliance, Control};
 use gwlb_geneve::transport::{MemoryDatagram, MemoryNetwork, MemoryTransport};
 
@@ -18,7 +21,7 @@ pub(crate) fn small() -> Settings {
     Settings { flows, fragments: 256, ..settings() }
 }
 
-/// Drops what says "ugly", rejects what says "bad", and dies of "fatal".
+/// Drops what says "ugly", rejects what says "bad".
 pub(crate) fn censor() -> impl Inspector {
     packet_fn("censor", |packet, _| {
         let says =
@@ -79,4 +82,43 @@ pub(crate) fn settled<I: Inspector>(control: &Control<I>, received: u64) {
 /// All that was sent so far.
 pub(crate) fn drain(network: &MemoryNetwork) -> Vec<MemoryDatagram> {
     std::iter::from_fn(|| network.receive(Duration::ZERO)).collect()
+}
+
+/// What an inspector was shown: by which thread, of which flow and direction, with which last byte.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Shown {
+    pub(crate) thread: String,
+    pub(crate) flow: FlowKey,
+    pub(crate) direction: Direction,
+    pub(crate) relation: Relation,
+    pub(crate) last: u8,
+}
+
+pub(crate) type Log = Arc<Mutex<Vec<Shown>>>;
+
+/// Writes down what it is shown, and passes it.
+pub(crate) struct Witness(pub(crate) Log);
+
+impl Inspector for Witness {
+    type Flow = ();
+    const INTEREST: Interest = Interest::PACKETS;
+
+    fn name(&self) -> &str {
+        "witness"
+    }
+
+    fn open(&mut self, _first: &Packet<'_>, _cx: &mut Context<'_>) -> Option<()> {
+        Some(())
+    }
+
+    fn packet(&mut self, (): &mut (), packet: &Packet<'_>, _cx: &mut Context<'_>) -> Verdict {
+        self.0.lock().unwrap().push(Shown {
+            thread: std::thread::current().name().unwrap_or_default().to_owned(),
+            flow: *packet.flow(),
+            direction: packet.direction(),
+            relation: packet.relation(),
+            last: packet.ip().bytes().last().copied().unwrap_or_default(),
+        });
+        Verdict::PASS
+    }
 }

@@ -6,3 +6,6 @@ mod support;
 
 mod accounts;
 mod common;
+mod control;
+mod failures;
+mod hand_over;
