@@ -101,12 +101,23 @@ impl Counters {
         }
     }
 
-    pub(crate) fn count_drop(&mut self, reason: Reason) {
+    pub(super) fn count_drop(&mut self, reason: Reason) {
         self.dropped.count(reason, 1);
     }
 
+    /// So many datagrams were received, and dropped without being judged.
+    #[cfg(feature = "live")]
+    pub(crate) fn lose(&mut self, reason: Reason, datagrams: u64) {
+        if datagrams > 0 {
+            self.received = self.received.wrapping_add(datagrams);
+            self.dropped.count(reason, datagrams);
+        }
+    }
+
     pub(crate) fn count_failed(&mut self, reason: Reason, packets: u64) {
-        self.send_failed.count(reason, packets);
+        if packets > 0 {
+            self.send_failed.count(reason, packets);
+        }
     }
 
     pub(super) fn count_exception(&mut self, class: Exception) {

@@ -87,7 +87,6 @@ use crate::Timestamp;
 use crate::flow::{FlowCounters, FlowKey, FlowTable, FragmentCounters, FragmentMap, Probe};
 use crate::inspect::{Inspector, Reason, Rewriter, check};
 use edit::Edit;
-use generations::Generations;
 use intake::Intake;
 use judge::{Stage, Turn};
 use limit::RateLimit;
@@ -126,6 +125,9 @@ pub struct Engine<I: Inspector, R: Rewriter = ()> {
 /// So many datagrams are looked at together: their hashes are computed, and their flows fetched, before the first is
 /// judged.
 const BURST: usize = 32;
+
+/// How many sets of inspectors flows can go on under at a time, the one in force among them.
+pub const MAX_GENERATIONS: usize = 8;
 
 /// Whether the program was built so that a panic can be caught (`panic = "unwind"`). Where not, a panic of an inspector
 /// ends the process: say so when the appliance starts.
@@ -274,7 +276,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let inspector = make();
         check(&inspector)?;
         if !self.panel.generations.has_room() {
-            return Err(ReloadError::TooMany { most: Generations::<I>::MOST });
+            return Err(ReloadError::TooMany { most: MAX_GENERATIONS });
         }
         self.panel.replace(inspector, Box::new(make));
         if flows == Flows::Reopen {
@@ -283,7 +285,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         Ok(())
     }
 
-    /// How many sets of inspectors flows go on under, the one in force among them: 1 to 8.
+    /// How many sets of inspectors flows go on under, the one in force among them: 1 to [`MAX_GENERATIONS`].
     pub fn generations(&self) -> usize {
         self.panel.generations.len()
     }
