@@ -52,7 +52,7 @@
 //!              ready-made inspectors: access list
 //!   engine/    sans-IO heart: datagrams in, dispositions and injected packets out. Owns flow table and policy,
 //!              counts everything
-//!   transport/ where datagrams come from and go
+//!   transport/ where datagrams come from and go: UDP on Linux
 //!   observe/   what happened: histograms
 //!   config/    the TOML form of all this
 //!   runtime/   engines at work: a capture through one, live traffic through several
@@ -72,7 +72,8 @@
 //! * **One packet, one outcome.** What the engine forwards unedited has not a byte changed; what it does not forward
 //!   has a reason, and all of it is counted. The same packets with the same time stamps bring about the same outcomes.
 //! * **Memory has a cap**, reserved when an engine is made; but for what inspectors keep for themselves.
-//! * **No unsafe code**, no index and no arithmetic that could panic on what the network sends.
+//! * **No unsafe code** but the system calls of `transport::udp`, all in one small module; no index and no arithmetic that
+//!   could panic on what the network sends.
 //!
 //! # Features
 //!
@@ -84,6 +85,7 @@
 //! | `live` | `runtime`: live traffic, several workers, control | `std` |
 //! | `community-id` | the Community ID of flows | |
 //! | `config` | `config`: configurations and access lists from TOML, with errors that say line and column | `std` |
+//! | `udp` | `transport::udp`: receiving and sending on Linux (64 bits) | `std` |
 //! | `full` | all of it | |
 //! | `faults` | faults on request in the engine, for tests; not part of `full` | `std` |
 //!

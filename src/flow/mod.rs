@@ -6,7 +6,7 @@
 //! | hash | keyed | for |
 //! |---|---|---|
 //! | [`FlowSeed::hash`] | yes | tables of this process: nobody outside can make flows collide |
-//! | [`FlowKey::owner`] | no | which worker a flow belongs to, here and in the kernel |
+//! | [`FlowKey::owner`], [`Owners`] | no | which worker a flow belongs to, here and in the kernel |
 //! | [`source_port`] | no | the outer source port of GENEVE datagrams of one's own (RFC 8926 §3.3) |
 //! | [`Stickiness`] | no | which flows a load balancer keeps on one target |
 //! | [`Toeplitz`] | by the card's key | what a network card computes (receive side scaling) |
@@ -28,6 +28,7 @@ mod group;
 #[cfg(feature = "alloc")]
 mod index;
 mod key;
+mod owners;
 mod packet_flow;
 mod seed;
 mod spread;
@@ -42,8 +43,11 @@ pub use fragments::{FragmentCounters, FragmentMap, FragmentMapError, Resolved};
 #[cfg(feature = "alloc")]
 pub use group::EndpointGroups;
 pub use key::{Direction, FlowKey};
+pub use owners::Owners;
 pub use packet_flow::{FragmentKey, PacketFlow, Part, Relation};
 pub use seed::FlowSeed;
+#[cfg(all(feature = "udp", target_os = "linux", target_pointer_width = "64"))]
+pub(crate) use spread::StableHash;
 pub use spread::{Stickiness, StickinessKey, owner, source_port};
 #[cfg(feature = "alloc")]
 pub use table::{

@@ -6,36 +6,41 @@ use crate::packet::{FiveTuple, IpProtocol};
 ///
 /// Whoever sends packets can choose what they hash to, so nothing that must withstand an attack may rest on them.
 impl FlowKey {
-    /// Which of `workers` the flow belongs to: 0 up to `workers`, which counts as 1 where it is 0.
+    /// Which of `workers` the flow belongs to: 0 up to `workers`, which counts as 1 where it is 0 and as 65,535 where it
+    /// is more.
     ///
-    /// It is made of nothing but 64-bit operations on the key, so that a program in the kernel can steer packets
-    /// by it. With all numbers as 64 bits, wrapping:
+    /// It is made of nothing but 32-bit operations on the key, so that a program in the kernel can steer packets by it,
+    /// even one in classic BPF ([`Owners`](super::Owners)). With all numbers as 32 bits, wrapping:
     ///
     /// ```text
-    /// tail = lower port << 48 | higher port << 32 | protocol << 16 | shape << 8 | IP version
-    /// hash = 0
-    /// for word in [endpoint, tail, low, high]          IPv4: low = lower address << 32 | higher, high = 0
-    ///         or  [endpoint, tail, l1, l0, h1, h0]     IPv6: the addresses' upper and lower halves
-    ///     hash = (hash ^ word) * 0x9e3779b97f4a7c15
-    ///     hash = hash ^ hash >> 32
-    /// owner = ((hash >> 32) * workers) >> 32
+    /// ports = lower port << 16 | higher port
+    /// kind  = protocol << 16 | shape << 8 | IP version
+    /// hash  = 0
+    /// for word in [endpoint's upper half, its lower half, ports, kind, the lower address, the higher address]
+    ///             (an IPv6 address is four words, the first 32 bits first)
+    ///     hash = (hash ^ word) * 0x9e3779b1
+    ///     hash = hash ^ hash >> 15
+    /// hash  = hash * 0x85ebca77
+    /// hash  = hash ^ hash >> 13
+    /// owner = ((hash & 0xffff) * workers) >> 16
     /// ```
     ///
     /// The lower end is the one with the lower address, or, where they are equal, with the lower port. `shape` is
     /// 1 where there are ports, 2 for ICMP echo (its identifier stands for both ports), else 0 with ports of 0.
     pub fn owner(&self, workers: usize) -> usize {
-        let workers = u64::try_from(workers).unwrap_or(u64::MAX).clamp(1, u64::from(u32::MAX));
-        let owner = (self.stable_hash() >> 32).wrapping_mul(workers) >> 32;
-        usize::try_from(owner).unwrap_or(0)
+        self.stable_hash().owner(workers)
     }
 
-    fn stable_hash(&self) -> u64 {
-        match self.words() {
-            [endpoint, tail, addresses, 0, 0, 0] if !self.is_ipv6() => {
-                stable(&[*endpoint, *tail, *addresses, 0])
-            }
-            words => stable(words),
+    fn stable_hash(&self) -> StableHash {
+        let words =
+            if self.is_ipv6() { self.words().as_slice() } else { self.words().split_at(3).0 };
+        let mut hash = StableHash::default();
+        for word in words {
+            let [a, b, c, d, e, f, g, h] = word.to_be_bytes();
+            hash.add(u32::from_be_bytes([a, b, c, d]));
+            hash.add(u32::from_be_bytes([e, f, g, h]));
         }
+        hash
     }
 
     fn without_endpoint(tuple: &FiveTuple) -> Self {
@@ -64,8 +69,7 @@ pub fn owner(endpoint: EndpointId, tuple: &FiveTuple, workers: usize) -> usize {
 /// Both directions get the same port, as gateway load balancers have it. A datagram that goes back to a load
 /// balancer keeps the port that it came with instead.
 pub fn source_port(inner: &FiveTuple) -> u16 {
-    let [a, b, ..] = FlowKey::without_endpoint(inner).stable_hash().to_be_bytes();
-    u16::from_be_bytes([a, b])
+    FlowKey::without_endpoint(inner).stable_hash().finish()
 }
 
 /// What a load balancer keeps together: how much of the 5-tuple decides which target a flow goes to (wire.md §1).
@@ -103,9 +107,38 @@ impl Stickiness {
     }
 }
 
-fn stable(words: &[u64]) -> u64 {
-    words.iter().fold(0_u64, |hash, word| {
-        let hash = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        hash ^ hash >> 32
-    })
+/// See [`FlowKey::owner`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct StableHash(u32);
+
+impl StableHash {
+    /// What each word is multiplied with, and how far the product is then shifted.
+    pub(crate) const ROUND: (u32, u32) = (0x9e37_79b1, 15);
+    /// The same for the end.
+    pub(crate) const FINISH: (u32, u32) = (0x85eb_ca77, 13);
+
+    #[inline]
+    fn add(&mut self, word: u32) {
+        let Self(hash) = *self;
+        *self = Self((hash ^ word).wrapping_mul(Self::ROUND.0)).shifted(Self::ROUND.1);
+    }
+
+    #[inline]
+    fn finish(self) -> u16 {
+        let Self(hash) = Self(self.0.wrapping_mul(Self::FINISH.0)).shifted(Self::FINISH.1);
+        let [_, _, a, b] = hash.to_be_bytes();
+        u16::from_be_bytes([a, b])
+    }
+
+    #[inline]
+    fn owner(self, workers: usize) -> usize {
+        let workers = u32::from(u16::try_from(workers).unwrap_or(u16::MAX)).max(1);
+        let owner = u32::from(self.finish()).wrapping_mul(workers) >> 16;
+        usize::try_from(owner).unwrap_or(0)
+    }
+
+    #[inline]
+    const fn shifted(self, by: u32) -> Self {
+        Self(self.0 ^ self.0.wrapping_shr(by))
+    }
 }

@@ -40,6 +40,15 @@ impl TransportCounters {
             *counter = counter.wrapping_add(by);
         }
     }
+
+    /// Adds what became of a burst.
+    #[cfg(all(feature = "udp", target_os = "linux", target_pointer_width = "64"))]
+    pub(super) fn count(&mut self, sent: &super::Sent) {
+        self.sent = self.sent.saturating_add(sent.sent);
+        for (all, failed) in self.failed.iter_mut().zip(&sent.failed) {
+            *all = all.saturating_add(*failed);
+        }
+    }
 }
 
 /// Why a datagram could not be sent.

@@ -5,6 +5,8 @@
 
 mod counters;
 mod memory;
+#[cfg(all(feature = "udp", target_os = "linux", target_pointer_width = "64"))]
+pub mod udp;
 
 use core::ops::Range;
 use core::time::Duration;

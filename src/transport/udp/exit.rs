@@ -1,0 +1,291 @@
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use super::burst::Burst;
+use super::next_hop::{Hop, NextHops};
+use super::outbox::{Outbox, Piece, Run};
+use super::sys::{self, Outgoing};
+use super::{OpenError, UdpSettings, Way};
+use crate::gwlb::ReplyPolicy;
+use crate::transport::{SendFailure, Sent, TransportCounters};
+
+/// The sockets by which datagrams leave.
+#[derive(Debug)]
+pub(super) struct Exit {
+    raw: OwnedFd,
+    frames: Option<Frames>,
+    policy: ReplyPolicy,
+    sender: sys::Sender,
+    pieces: Vec<Piece>,
+    sent_by: [u64; 2],
+}
+
+/// The packet socket.
+#[derive(Debug)]
+struct Frames {
+    socket: OwnedFd,
+    /// The interface that it sends on.
+    interface: Option<u32>,
+    hops: NextHops,
+    /// Whether the kernel cuts trains apart.
+    takes_trains: bool,
+    reported: Reported,
+}
+
+/// What was logged once.
+#[derive(Debug, Default)]
+struct Reported {
+    detour: bool,
+    failure: bool,
+}
+
+impl Exit {
+    /// `hops` may be shared by several.
+    pub(super) fn open(settings: &UdpSettings, hops: Option<&NextHops>) -> Result<Self, OpenError> {
+        let raw = sys::socket(libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_RAW)
+            .map_err(|error| refused("a raw IP socket", error))?;
+        super::set_buffer(raw.as_fd(), Side::Send, settings.send_buffer);
+        // Otherwise the kernel keeps quiet about a full queue. What else it has to say then is not read: that may take up no
+        // memory.
+        let quiet = OpenError::system("tell which datagrams it does not send (IP_RECVERR)");
+        sys::set_option(raw.as_fd(), libc::IPPROTO_IP, libc::IP_RECVERR, 1).map_err(quiet)?;
+        super::set_buffer(raw.as_fd(), Side::Receive, 0);
+        let frames = match (settings.way, hops) {
+            (Some(Way::Raw), _) | (_, None) => None,
+            (way, Some(hops)) => match Frames::open(settings, hops) {
+                Ok(frames) => Some(frames),
+                Err(error) if way.is_some() => return Err(refused("a packet socket", error)),
+                Err(error) => {
+                    tracing::warn!(%error, "no packet socket can be had: replies go through the raw socket");
+                    None
+                }
+            },
+        };
+        Ok(Self {
+            raw,
+            frames,
+            policy: settings.reply,
+            sender: sys::Sender::default(),
+            pieces: Vec::new(),
+            sent_by: [0; 2],
+        })
+    }
+
+    pub(super) fn sent_by(&self, way: Way) -> u64 {
+        let [packet, raw] = self.sent_by;
+        match way {
+            Way::Packet => packet,
+            Way::Raw => raw,
+        }
+    }
+
+    /// Sends what is in the outbox.
+    pub(super) fn send(
+        &mut self,
+        outbox: &mut Outbox,
+        burst: &Burst,
+        received: &mut [u8],
+        counters: &mut TransportCounters,
+    ) -> Sent {
+        let mut sent = Sent::default();
+        if outbox.is_empty() {
+            return sent;
+        }
+        if let Some(frames) = &mut self.frames {
+            frames.refresh();
+        }
+        self.pieces.clear();
+        for number in 0..outbox.runs().len() {
+            let Some(run) = outbox.runs().get(number).copied() else { break };
+            let hop = self.frames.as_mut().and_then(|frames| frames.hop(&run));
+            let takes_trains = self.frames.as_ref().is_some_and(|frames| frames.takes_trains);
+            let (whole, pieces) = match hop {
+                Some(_) if takes_trains => (Some(run), None),
+                _ if run.datagrams == 1 => (Some(run), None),
+                _ => (None, Some(run.singles())),
+            };
+            for run in whole.into_iter().chain(pieces.into_iter().flatten()) {
+                match outbox.piece(run, hop.as_ref(), burst, &self.policy, received) {
+                    Some(piece) => self.pieces.push(piece),
+                    None => sent.fail(SendFailure::TooLong, run.datagrams),
+                }
+            }
+        }
+
+        let mut next = 0;
+        while let Some(first) = self.pieces.get(next).copied() {
+            let rest = self.pieces.get(next..).unwrap_or_default();
+            let same_way = rest.iter().take_while(|piece| piece.way == first.way);
+            let socket = match (first.way, &self.frames) {
+                (Way::Packet, Some(frames)) => frames.socket.as_fd(),
+                _ => self.raw.as_fd(),
+            };
+            let messages = same_way.map(|piece| Outgoing {
+                to: (piece.way == Way::Raw).then(|| piece.run.to()),
+                parts: outbox.parts(piece, received),
+            });
+            match self.sender.send(socket, messages) {
+                Ok(count) => {
+                    let count = count.max(1);
+                    for piece in rest.iter().take(count) {
+                        let [packet, raw] = &mut self.sent_by;
+                        let by_way = if piece.way == Way::Packet { packet } else { raw };
+                        let datagrams = u64::try_from(piece.run.datagrams).unwrap_or(0);
+                        *by_way = by_way.saturating_add(datagrams);
+                        sent.sent = sent.sent.saturating_add(datagrams);
+                        let bytes = u64::try_from(piece.run.bytes()).unwrap_or(0);
+                        counters.sent_bytes = counters.sent_bytes.saturating_add(bytes);
+                    }
+                    next = next.saturating_add(count);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => match self.second_chance(first, &error) {
+                    // Otherwise, in the same place of the order.
+                    Some(hop) => {
+                        let mut again = Vec::new();
+                        for run in first.run.singles() {
+                            match outbox.piece(run, hop.as_ref(), burst, &self.policy, received) {
+                                Some(piece) => again.push(piece),
+                                None => sent.fail(SendFailure::TooLong, run.datagrams),
+                            }
+                        }
+                        self.pieces.splice(next..=next, again);
+                    }
+                    None => {
+                        sent.fail(SendFailure::of(&error), first.run.datagrams);
+                        next = next.saturating_add(1);
+                    }
+                },
+            }
+        }
+        counters.count(&sent);
+        sent
+    }
+
+    /// How the datagrams of a piece that could not be sent can be sent nevertheless: as single frames, or, with `None`
+    /// inside, through the raw socket.
+    fn second_chance(&mut self, piece: Piece, error: &io::Error) -> Option<Option<Hop>> {
+        let frames = self.frames.as_mut().filter(|_| piece.way == Way::Packet)?;
+        let reason = SendFailure::of(error);
+        if reason == SendFailure::QueueFull {
+            return None;
+        }
+        if piece.run.datagrams > 1 && error.raw_os_error() == Some(libc::EINVAL) {
+            if core::mem::take(&mut frames.takes_trains) {
+                tracing::info!(
+                    "the kernel takes no trains of datagrams in one piece (Linux 6.2 does): they are sent one by one"
+                );
+            }
+            return Some(frames.hop(&piece.run));
+        }
+        if !core::mem::replace(&mut frames.reported.failure, true) {
+            tracing::warn!(%error, to = %piece.run.to(), "the packet socket failed: the raw socket is used instead");
+        }
+        if reason != SendFailure::TooLong {
+            frames.hops.avoid(piece.run.ends);
+        }
+        Some(None)
+    }
+}
+
+impl Frames {
+    fn open(settings: &UdpSettings, hops: &NextHops) -> io::Result<Self> {
+        // Protocol 0: it receives nothing.
+        let socket = sys::socket(libc::AF_PACKET, libc::SOCK_RAW, 0)?;
+        sys::set_option(socket.as_fd(), libc::SOL_PACKET, PACKET_VNET_HDR, 1)?;
+        super::set_buffer(socket.as_fd(), Side::Send, settings.send_buffer);
+        Ok(Self {
+            socket,
+            interface: None,
+            hops: hops.clone(),
+            takes_trains: true,
+            reported: Reported::default(),
+        })
+    }
+
+    /// Takes over what is known of next hops, and turns to the interface that they are on.
+    fn refresh(&mut self) {
+        if !self.hops.refresh() {
+            return;
+        }
+        let is_used = |interface| self.hops.interfaces().any(|other| other == interface);
+        if self.interface.is_some_and(is_used) {
+            return;
+        }
+        let Some(interface) = self.hops.interfaces().next() else { return };
+        match sys::bind_to_interface(self.socket.as_fd(), interface) {
+            Ok(()) => {
+                tracing::info!(interface, "replies are sent as frames");
+                self.interface = Some(interface);
+            }
+            Err(error) => {
+                tracing::warn!(interface, %error, "the packet socket cannot be bound to the interface");
+                self.interface = None;
+            }
+        }
+    }
+
+    /// Over which hop the run may go as frames.
+    #[inline]
+    fn hop(&mut self, run: &Run) -> Option<Hop> {
+        let hop = self.hops.find(run.ends)?;
+        if self.interface == Some(hop.interface) && run.longest() <= hop.mtu {
+            return Some(hop);
+        }
+        if self.interface != Some(hop.interface)
+            && !core::mem::replace(&mut self.reported.detour, true)
+        {
+            tracing::info!(
+                to = %run.to(),
+                interface = hop.interface,
+                "replies over another interface than most go through the raw socket"
+            );
+        }
+        None
+    }
+}
+
+/// Which buffer of a socket.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Side {
+    Receive,
+    Send,
+}
+
+fn refused(socket: &'static str, error: io::Error) -> OpenError {
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        OpenError::NotPermitted { socket }
+    } else {
+        OpenError::System { what: "open the sockets that send", source: error }
+    }
+}
+
+impl Sent {
+    fn fail(&mut self, reason: SendFailure, datagrams: usize) {
+        if let Some(failed) = self.failed.get_mut(reason as usize) {
+            *failed = failed.saturating_add(u64::try_from(datagrams).unwrap_or(0));
+        }
+    }
+}
+
+impl SendFailure {
+    fn of(error: &io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(libc::ENOBUFS | libc::EAGAIN | libc::ENOMEM) => Self::QueueFull,
+            Some(libc::EPERM | libc::EACCES) => Self::NotPermitted,
+            Some(libc::EMSGSIZE) => Self::TooLong,
+            Some(
+                libc::ENETDOWN
+                | libc::ENETUNREACH
+                | libc::EHOSTUNREACH
+                | libc::EHOSTDOWN
+                | libc::ENXIO
+                | libc::ENODEV,
+            ) => Self::Unreachable,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// `linux/if_packet.h`
+const PACKET_VNET_HDR: i32 = 15;

@@ -1,0 +1,290 @@
+//! Datagrams come back byte for byte, whichever way they take.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use gwlb_geneve::gwlb::{Outer, Reply, ReplyPolicy};
+use gwlb_geneve::transport::Transport;
+use gwlb_geneve::transport::udp::{UdpSettings, UdpTransport, Way};
+
+use crate::network::{APPLIANCE, GATEWAY, Node, Scene, command, may_run, noise, until};
+
+pub(crate) fn settings(way: Option<Way>) -> UdpSettings {
+    UdpSettings { way, ..UdpSettings::default() }
+}
+
+/// What a burst held, in order.
+pub(crate) fn receive(transport: &mut UdpTransport) -> Vec<Vec<u8>> {
+    let count = transport.receive(Duration::from_millis(20)).unwrap();
+    let frames = transport.frames(0..count);
+    let payloads: Vec<_> = frames.map(|frame| frame.buffer[..frame.len].to_vec()).collect();
+    assert_eq!(payloads.len(), count);
+    payloads
+}
+
+/// Sends back all that comes but what `pass` does not want, until so many have come.
+pub(crate) fn bounce(
+    transport: &mut UdpTransport,
+    count: usize,
+    mut pass: impl FnMut(usize) -> bool,
+) {
+    let mut seen = 0;
+    until(|| {
+        for (number, payload) in receive(transport).into_iter().enumerate() {
+            if pass(seen) {
+                transport.forward(number, payload.len(), false);
+            }
+            seen += 1;
+        }
+        let sent = transport.send();
+        assert_eq!(sent.failed, [0; 5]);
+        if seen < count { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    assert_eq!(seen, count);
+}
+
+/// Sends until frames leave by the packet socket: the neighbour is resolved then.
+pub(crate) fn warm_up(node: &Node, transport: &mut UdpTransport) {
+    until(|| {
+        let before = transport.sent_by(Way::Packet);
+        node.send(b"are you there");
+        bounce(transport, 1, |_| true);
+        assert_eq!(node.reply(), b"are you there");
+        if transport.sent_by(Way::Packet) > before {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    });
+}
+
+/// A scene whose transport sends this way already.
+pub(crate) fn warm(mtu: u16, settings: UdpSettings) -> (Scene, Node, UdpTransport) {
+    let scene = Scene::new(mtu);
+    let is_raw = settings.way == Some(Way::Raw);
+    let mut transport = scene.open(settings);
+    let node = scene.node();
+    if !is_raw {
+        warm_up(&node, &mut transport);
+    }
+    (scene, node, transport)
+}
+
+pub(crate) const WAYS: [Option<Way>; 3] = [None, Some(Way::Packet), Some(Way::Raw)];
+
+#[test]
+fn single_datagrams_of_all_sizes_come_back() {
+    if !may_run() {
+        return;
+    }
+    for way in WAYS {
+        for (address, merge) in [(APPLIANCE, true), ([0, 0, 0, 0].into(), false)] {
+            let settings = UdpSettings { address, merge, ..settings(way) };
+            let (_scene, node, mut transport) = warm(9_001, settings);
+            // The last is as long as a load balancer's longest, and as the interface takes.
+            for len in [0, 1, 39, 40, 104, 1_500, 8_540, 9_001 - 28] {
+                let payload = noise(len);
+                node.send(&payload);
+                bounce(&mut transport, 1, |_| true);
+                assert!(node.reply() == payload, "{len} by {way:?}");
+            }
+            let counters = transport.counters();
+            assert_eq!(counters.received, counters.sent);
+            assert_eq!(counters.received_bytes, counters.sent_bytes);
+            let raw = transport.sent_by(Way::Raw);
+            assert_eq!(transport.sent_by(Way::Packet) + raw, counters.sent);
+            assert!(way == Some(Way::Raw) || transport.sent_by(Way::Packet) >= 8, "{raw}");
+        }
+    }
+}
+
+#[test]
+fn trains_come_back_whole() {
+    if !may_run() {
+        return;
+    }
+    for way in WAYS {
+        let (_scene, node, mut transport) = warm(9_001, settings(way));
+        let before = transport.counters().bursts;
+        for (size, count, last) in
+            [(104, 60, 104), (1_540, 16, 1_540), (1_540, 10, 1), (8_540, 7, 77)]
+        {
+            let payload = noise((count - 1) * usize::from(size) + last);
+            node.send_train(size, &payload);
+            bounce(&mut transport, count, |_| true);
+            let replies = node.replies(count);
+            assert!(replies.concat() == payload, "{size} by {way:?}");
+            assert!(replies[..count - 1].iter().all(|reply| reply.len() == usize::from(size)));
+        }
+        let bursts = transport.counters().bursts - before;
+        assert!(bursts < 20, "{bursts} bursts: merged, and not one by one");
+        node.assert_no_more();
+    }
+}
+
+#[test]
+fn what_is_dropped_from_a_train_is_missing_alone() {
+    if !may_run() {
+        return;
+    }
+    for way in WAYS {
+        let (_scene, node, mut transport) = warm(9_001, settings(way));
+        // Datagrams with room for the headers of those behind them, and without.
+        for size in [200_u16, 30] {
+            for dropped in [&[0][..], &[15], &[7], &[1, 2, 3], &[0, 2, 4, 6, 8, 10, 12, 14], &[14]]
+            {
+                let payload = noise(15 * usize::from(size) + 9);
+                node.send_train(size, &payload);
+                bounce(&mut transport, 16, |number| !dropped.contains(&number));
+                let parts = payload.chunks(size.into()).enumerate();
+                let expected: Vec<_> =
+                    parts.filter(|(number, _)| !dropped.contains(number)).map(|(_, p)| p).collect();
+                let replies = node.replies(expected.len());
+                assert!(replies == expected, "{size} without {dropped:?} by {way:?}");
+            }
+        }
+        node.assert_no_more();
+    }
+}
+
+#[test]
+fn edits_and_packets_of_ones_own_keep_their_place() {
+    if !may_run() {
+        return;
+    }
+    for way in WAYS {
+        let (_scene, node, mut transport) = warm(9_001, settings(way));
+        let payload = noise(8 * 300);
+        node.send_train(300, &payload);
+        let outer = Outer::new((GATEWAY, node.port()), (APPLIANCE, 6081));
+        let own = noise(333);
+        let mut expected: Vec<Vec<u8>> = payload.chunks(300).map(<[u8]>::to_vec).collect();
+        until(|| {
+            let count = transport.receive(Duration::from_millis(20)).unwrap();
+            if count == 0 {
+                return ControlFlow::Continue(());
+            }
+            assert_eq!(count, 8);
+            let lens = [300, 300, 250, 300, 180, 300, 300, 300];
+            for (number, frame) in transport.frames(3..5).enumerate() {
+                frame.buffer[0] ^= 0xff;
+                expected[3 + number][0] ^= 0xff;
+            }
+            for (number, len) in lens.into_iter().enumerate() {
+                transport.forward(number, len, len != 300);
+                expected[number].truncate(len);
+                if number == 1 || number == 6 {
+                    let (geneve, inner) = own.split_at(40);
+                    let reply = Reply::new(&outer, geneve, inner, &ReplyPolicy::default());
+                    transport.inject(&reply.unwrap());
+                }
+            }
+            assert_eq!(transport.send().sent, 10);
+            ControlFlow::Break(())
+        });
+        expected.insert(7, own.clone());
+        expected.insert(2, own);
+        assert!(node.replies(10) == expected, "{way:?}");
+        node.assert_no_more();
+    }
+}
+
+#[test]
+fn there_is_room_for_longer_ones_where_nothing_is_merged() {
+    if !may_run() {
+        return;
+    }
+    let settings = UdpSettings { merge: false, ..settings(None) };
+    let (_scene, node, mut transport) = warm(9_001, settings);
+    node.send_train(100, &noise(500));
+    let mut seen = 0;
+    until(|| {
+        let count = transport.receive(Duration::from_millis(20)).unwrap();
+        for frame in transport.frames(0..count) {
+            assert_eq!((frame.len, frame.buffer.len()), (100, 100 + UdpSettings::ROOM));
+            frame.buffer[100..].fill(7);
+        }
+        (0..count).for_each(|number| transport.forward(number, 1_000, true));
+        transport.send();
+        seen += count;
+        if seen < 5 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    for (reply, part) in node.replies(5).iter().zip(noise(500).chunks(100)) {
+        assert_eq!(*reply, [part, &[7; 256]].concat());
+    }
+}
+
+#[test]
+fn the_outer_header_says_what_the_policy_says() {
+    use gwlb_geneve::gwlb::{Tos, Ttl, UdpChecksum};
+    use nix::sys::socket::{setsockopt, sockopt};
+
+    if !may_run() {
+        return;
+    }
+    for way in WAYS {
+        for (checksum, ttl, tos) in [
+            (UdpChecksum::Zero, Ttl::Fixed(64), Tos::Received),
+            (UdpChecksum::Computed, Ttl::Received, Tos::Fixed(8)),
+        ] {
+            let reply = ReplyPolicy { checksum, ttl, tos, ..ReplyPolicy::default() };
+            let settings = UdpSettings { reply, ..settings(way) };
+            let (scene, node, mut transport) = warm(9_001, settings);
+            // The appliance's end claims neither to fill in checksums nor to cut trains, so its kernel must.
+            let off = "-K app0 tx off tx-udp-segmentation off";
+            if !scene.appliance.run(|| command("ethtool", off)) {
+                assert!(std::env::var("KERNEL_TESTS").is_err(), "ethtool is missing");
+                eprintln!("SKIPPED: what is on the wire cannot be seen without ethtool");
+                return;
+            }
+            let frames = scene.gateway.run(Frames::listen);
+            setsockopt(&node.sender, sockopt::Ipv4Ttl, &33).unwrap();
+            setsockopt(&node.sender, sockopt::Ipv4Tos, &0x28).unwrap();
+            let payload = noise(3 * 500);
+            node.send_train(500, &payload);
+            bounce(&mut transport, 3, |_| true);
+            assert!(node.replies(3).concat() == payload);
+            let mut seen = 0;
+            until(|| {
+                let Some(packet) = frames.next() else { return ControlFlow::Continue(()) };
+                // Its own, and ARP, may stand between them.
+                if packet.get(12..16) != Some(&APPLIANCE.octets()) {
+                    return ControlFlow::Continue(());
+                }
+                // Checks the IP header's checksum, and the other unless it is zero.
+                let (outer, payload) = Outer::parse(&packet).unwrap();
+                assert_eq!(payload.len(), 500);
+                assert_eq!(outer.ttl, if ttl == Ttl::Received { 33 } else { 64 });
+                assert_eq!(outer.tos, if tos == Tos::Received { 0x28 } else { 8 });
+                assert_eq!((outer.source_port, outer.destination_port), (node.port(), 6081));
+                let is_summed = way != Some(Way::Raw) || checksum == UdpChecksum::Computed;
+                assert_eq!(outer.udp_checksum != 0, is_summed);
+                assert_eq!(packet[6], 0x40, "do not fragment");
+                seen += 1;
+                if seen < 3 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            });
+        }
+    }
+}
+
+/// What arrives in the namespace, from the IP header on.
+struct Frames(std::os::fd::OwnedFd);
+
+impl Frames {
+    fn listen() -> Self {
+        use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
+
+        let protocol = SockProtocol::EthAll;
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let socket = socket(AddressFamily::Packet, SockType::Datagram, flags, protocol).unwrap();
+        Self(socket)
+    }
+
+    /// The next IP packet.
+    fn next(&self) -> Option<Vec<u8>> {
+        let mut buffer = vec![0; 1 << 16];
+        let len = nix::unistd::read(&self.0, &mut buffer).ok()?;
+        buffer.truncate(len);
+        Some(buffer)
+    }
+}
