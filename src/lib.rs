@@ -83,6 +83,7 @@
 //! | `alloc` | building into [`bytes::BufMut`], packets that own their buffer, flow tables, inspectors | a global allocator |
 //! | `capture` | `capture`: reading and writing pcap and pcapng files; `runtime`: replaying them | `std` |
 //! | `live` | `runtime`: live traffic, several workers, control | `std` |
+//! | `manage` | `runtime`: health checks, Prometheus metrics and statistics over HTTP | `live` |
 //! | `community-id` | the Community ID of flows | |
 //! | `config` | `config`: configurations and access lists from TOML, with errors that say line and column | `std` |
 //! | `udp` | `transport::udp`: receiving and sending on Linux (64 bits) | `std` |

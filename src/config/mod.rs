@@ -53,7 +53,7 @@
 //! | `bind`, `port` | the IPv4 address and the UDP port that load balancers send to: `"0.0.0.0"`, `6081` |
 //! | `workers` | how many threads work; by default one for each processor |
 //! | `pin` | `true`: each worker stays on its processor |
-//! | `allow-origin` | the load balancers' IPv4 networks, one or a list; what comes from elsewhere is dropped |
+//! | `allow-origin` | the load balancers' IPv4 networks, one or a list; what comes from elsewhere is dropped. By default private networks |
 //! | `receive-buffer` | bytes that the system holds for a worker that is busy |
 //! | `busy-poll` | microseconds that a worker looks for datagrams before it sleeps |
 //! | `health` | where health checks are answered: `"0.0.0.0:8080"`, or `"off"` |

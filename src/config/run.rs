@@ -25,7 +25,8 @@ pub struct Run {
     pub workers: Option<NonZeroUsize>,
     /// Whether each worker stays on a processor of its own. By default not.
     pub pin: bool,
-    /// The load balancers' networks. Datagrams from elsewhere are dropped; by default none are.
+    /// The load balancers' networks. Datagrams from elsewhere are dropped. By default, where it is empty, those that the
+    /// transport thinks right: private ones.
     pub allow_origin: Vec<IpNetwork>,
     /// Bytes that a worker's socket may hold while the worker is busy. By default what the transport thinks right.
     pub receive_buffer: Option<usize>,

@@ -6,6 +6,9 @@
 
 mod answer;
 mod door;
+mod metrics;
+mod overview;
+mod stats;
 #[cfg(test)]
 mod tests;
 
@@ -21,8 +24,9 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use door::Door;
+pub use overview::Overview;
 
-/// What is asked over HTTP. [`Control`](super::Control) is one.
+/// What is asked over HTTP. An [`Overview`] is one.
 ///
 /// Each is called on a thread of the [`Management`], for one request at a time; those of health and readiness must not
 /// wait.
