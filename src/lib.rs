@@ -53,9 +53,10 @@
 //!   engine/    sans-IO heart: datagrams in, dispositions and injected packets out. Owns flow table and policy,
 //!              counts everything
 //!   transport/ where datagrams come from and go: UDP on Linux
+//!   observe/   what happened: histograms
 //!   config/    the TOML form of all this
 //!   toml_text/ TOML with places, for whatever is configured
-//!   runtime/   an engine at work: a capture through it, judged or explained
+//!   runtime/   engines at work: a capture through one, live traffic through several
 //! ```
 //!
 //! [`geneve`] and [`packet`] stand on the ground, and so does `toml_text`, which is private; [`gwlb`] stands on the first
@@ -83,6 +84,8 @@
 //! | `std` (default) | `engine`, and what else needs an operating system; `alloc` | |
 //! | `alloc` | building into [`bytes::BufMut`], packets that own their buffer, flow tables, inspectors | a global allocator |
 //! | `capture` | `capture`: reading and writing pcap and pcapng files; `runtime`: replaying them | `std` |
+//! | `live` | `runtime`: live traffic, several workers, control | `std` |
+//! | `manage` | `runtime`: health checks, Prometheus metrics and statistics over HTTP | `live` |
 //! | `community-id` | the Community ID of flows | |
 //! | `config` | `config`: configurations and access lists from TOML, with errors that say line and column | `std` |
 //! | `udp` | `transport::udp`: receiving and sending on Linux (64 bits) | `std` |
@@ -135,8 +138,10 @@ pub mod gwlb;
 pub mod inspect;
 #[cfg(feature = "alloc")]
 pub mod inspectors;
+#[cfg(feature = "std")]
+pub mod observe;
 pub mod packet;
-#[cfg(feature = "capture")]
+#[cfg(any(feature = "capture", feature = "live"))]
 pub mod runtime;
 #[cfg(feature = "std")]
 pub mod transport;

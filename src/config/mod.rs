@@ -1,4 +1,5 @@
-//! The TOML form of an appliance: what is inspected, and what becomes of traffic that cannot be judged.
+//! The TOML form of an appliance: what is inspected, what becomes of traffic that cannot be judged, and where and with
+//! how much memory all that happens.
 //!
 //! ```
 //! use gwlb_geneve::config::Config;
@@ -22,7 +23,7 @@
 //! let errors = Config::parse("[polisy]\nprofile = \"strict\"").unwrap_err();
 //! assert_eq!(
 //!     errors.to_string(),
-//!     "line 1, column 2: expected one of `monitor`, `policy`, `endpoints` or `access`, found `polisy`; \
+//!     "line 1, column 2: expected one of `monitor`, `policy`, `endpoints`, `access`, `run`, `limits` or `timeouts`, found `polisy`; \
 //!      did you mean `policy`?",
 //! );
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -38,26 +39,69 @@
 //! | `endpoints."vpce-…"` | a table with a `monitor` and a `policy` of its own, each as the appliance's where it is left out |
 //! | `access` | the access list, as [`AccessList::from_toml`] has it |
 //!
+//! | `run` | a table: see below, and [`Run`] |
+//! | `limits` | a table: see below, and [`Settings`] |
+//! | `timeouts` | a table of seconds, with fractions if need be: see below, and [`FlowTimeouts`] |
+//!
 //! Where endpoints are listed, others are [unknown](Exception::UnknownEndpoint). The policy of an endpoint begins with the
 //! appliance's, unless it names a profile.
+//!
+//! | key of `run` | takes |
+//! |---|---|
+//! | `transport` | `"udp"` |
+//! | `way` | the way out: `"auto"`, `"packet"` or `"raw"` |
+//! | `bind`, `port` | the IPv4 address and the UDP port that load balancers send to: `"0.0.0.0"`, `6081` |
+//! | `workers` | how many threads work; by default one for each processor |
+//! | `pin` | `true`: each worker stays on its processor |
+//! | `allow-origin` | the load balancers' IPv4 networks, one or a list; what comes from elsewhere is dropped. By default private networks |
+//! | `receive-buffer` | bytes that the system holds for a worker that is busy |
+//! | `busy-poll` | microseconds that a worker looks for datagrams before it sleeps |
+//! | `health` | where health checks are answered: `"0.0.0.0:8080"`, or `"off"` |
+//! | `manage` | where metrics are told: `"127.0.0.1:9090"`, or `"off"` |
+//! | `drain` | seconds for which known flows go on after the order to stop: `330` |
+//! | `log` | `"text"` or `"json"` |
+//!
+//! | key of `limits` | takes the most |
+//! |---|---|
+//! | `flows`, `flows-per-endpoint` | flows, of all endpoints and of each |
+//! | `flow-bytes` | bytes for these |
+//! | `endpoints` | endpoints that have flows |
+//! | `header-bytes` | bytes for unusual GENEVE headers, out of `flow-bytes` |
+//! | `fragments`, `fragments-per-endpoint` | datagrams in fragments, of all endpoints and of each |
+//! | `answers-per-second`, `icmp-errors-per-second` | packets of one's own, ICMP errors about unknown flows |
+//! | `unhealthy-after` | panics and overrun budgets of inspectors |
+//!
+//! | key of `timeouts` | how long may be idle |
+//! |---|---|
+//! | `tcp` | TCP with both sides open |
+//! | `half-open` | TCP before its handshake is complete |
+//! | `closing`, `closed` | TCP of which one side, and both, have closed |
+//! | `udp`, `icmp`, `other` | what was seen in both directions |
+//! | `unanswered` | what was seen in one direction, but for TCP |
 
+mod operation;
 mod reader;
+mod run;
 #[cfg(test)]
 mod tests;
 
 use alloc::sync::Arc;
 
 pub use crate::toml_text::{ConfigError, ConfigErrors, ConfigProblem};
+pub use run::{LogFormat, Run, TransportKind, Way};
 
 use crate::engine::Settings;
+#[cfg(doc)]
+use crate::flow::FlowTimeouts;
 use crate::inspect::{Chain, Exception, ExceptionPolicy, Treatment};
 use crate::inspectors::access::{AccessInspector, AccessList};
 
-/// What an appliance is to do. By default it inspects nothing, and treats by
+/// What an appliance is to do, and where. By default it inspects nothing, and treats by
 /// [`ExceptionPolicy::AVAILABLE`] what cannot be judged.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     settings: Settings,
+    run: Run,
     access: Option<Arc<AccessList>>,
 }
 
@@ -74,6 +118,11 @@ impl Config {
     /// What engines are made with. They all have one [seed](Settings::seed).
     pub fn settings(&self) -> Settings {
         self.settings.clone()
+    }
+
+    /// Where it stands and how it works.
+    pub fn run(&self) -> &Run {
+        &self.run
     }
 
     /// The access list, if there is one.

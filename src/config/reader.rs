@@ -4,13 +4,15 @@ use alloc::vec::Vec;
 
 use toml::de::DeTable;
 
-use super::{Config, ConfigErrors, ConfigProblem, Exception, ExceptionPolicy, Treatment};
+use super::{
+    Config, ConfigErrors, ConfigProblem, Exception, ExceptionPolicy, Treatment, operation,
+};
 use crate::engine::EndpointSettings;
 use crate::gwlb::EndpointId;
 use crate::inspectors::access::config::{access_list, expected_endpoint};
 use crate::toml_text::{Reader, Value, alternatives, suggestion};
 
-const KEYS: [&str; 4] = ["monitor", "policy", "endpoints", "access"];
+const KEYS: [&str; 7] = ["monitor", "policy", "endpoints", "access", "run", "limits", "timeouts"];
 const ENDPOINT_KEYS: [&str; 2] = ["monitor", "policy"];
 
 /// Reads on after a mistake, so that all of them are found at once.
@@ -44,6 +46,15 @@ pub(super) fn read(text: &str) -> Result<Config, ConfigErrors> {
     }
     if let Some((access, at)) = table(&mut reader, &document, "access") {
         config.access = access_list(&mut reader, access, at).map(Arc::new);
+    }
+    if let Some((run, _)) = table(&mut reader, &document, "run") {
+        config.run = operation::run(&mut reader, run);
+    }
+    if let Some((limits, _)) = table(&mut reader, &document, "limits") {
+        operation::limits(&mut reader, limits, &mut config.settings);
+    }
+    if let Some((timeouts, _)) = table(&mut reader, &document, "timeouts") {
+        operation::timeouts(&mut reader, timeouts, &mut config.settings.timeouts);
     }
     if reader.errors() > 0 { Err(reader.finish()) } else { Ok(config) }
 }

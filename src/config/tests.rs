@@ -1,7 +1,10 @@
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
+use core::time::Duration;
+
 use super::*;
+use crate::flow::{FlowLimits, FlowTimeouts};
 use crate::gwlb::EndpointId;
 
 #[test]
@@ -58,7 +61,7 @@ fn mistakes_are_told() {
     for (text, expected) in [
         (
             "monitr = true",
-            "line 1, column 1: expected one of `monitor`, `policy`, `endpoints` or `access`, found `monitr`; did you mean `monitor`?",
+            "line 1, column 1: expected one of `monitor`, `policy`, `endpoints`, `access`, `run`, `limits` or `timeouts`, found `monitr`; did you mean `monitor`?",
         ),
         ("monitor = 1", "line 1, column 11: expected `true` or `false`, found an integer"),
         ("policy = \"strict\"", "line 1, column 10: expected a table, found a string"),
@@ -111,4 +114,121 @@ fn all_mistakes_are_told_in_their_order() {
     let errors = Config::parse(text).unwrap_err();
     let lines: Vec<_> = errors.errors().iter().map(|error| error.line).collect();
     assert_eq!(lines, [2, 4, 5, 6], "{errors}");
+}
+
+#[test]
+fn where_it_stands() {
+    let text = r#"
+        [run]
+        way = "raw"
+        bind = "10.0.1.5"
+        port = 6_082
+        workers = 3
+        pin = true
+        allow-origin = ["10.0.0.0/16", "10.1.0.7"]
+        receive-buffer = 8388608
+        busy-poll = 50
+        health = "[::]:80"
+        manage = "off"
+        drain = 0.5
+        log = "json"
+
+        [limits]
+        flows = 1000
+        flow-bytes = 0x1000000
+        flows-per-endpoint = 500
+        endpoints = 16
+        header-bytes = 0
+        fragments = 100
+        fragments-per-endpoint = 50
+        answers-per-second = 0
+        icmp-errors-per-second = 7
+        unhealthy-after = 3
+
+        [timeouts]
+        tcp = 6000
+        half-open = 10.5
+        closing = 60
+        closed = 5
+        udp = 61
+        icmp = 62
+        other = 63
+        unanswered = 64
+    "#;
+    let config = Config::parse(text).unwrap();
+    let run = config.run();
+    assert_eq!((run.way, run.log), (Way::Raw, LogFormat::Json));
+    assert_eq!((run.bind, run.port), ([10, 0, 1, 5].into(), 6_082));
+    assert_eq!((run.workers.map(usize::from), run.pin), (Some(3), true));
+    let origins: Vec<_> = run.allow_origin.iter().map(ToString::to_string).collect();
+    assert_eq!(origins, ["10.0.0.0/16", "10.1.0.7/32"]);
+    assert_eq!(
+        (run.receive_buffer, run.busy_poll),
+        (Some(8 << 20), Some(Duration::from_micros(50)))
+    );
+    assert_eq!((run.health, run.manage), (Some("[::]:80".parse().unwrap()), None));
+    assert_eq!(run.drain, Duration::from_millis(500));
+
+    let Settings { flows, timeouts, .. } = config.settings();
+    let settings = config.settings();
+    let FlowLimits { bytes, flows_per_endpoint, endpoints, header_bytes, .. } = flows;
+    assert_eq!((flows.flows, bytes, flows_per_endpoint), (1_000, 1 << 24, 500));
+    assert_eq!((endpoints, header_bytes), (16, 0));
+    assert_eq!((settings.fragments, settings.fragments_per_endpoint), (100, 50));
+    assert_eq!((settings.answers_per_second, settings.icmp_errors_per_second), (0, 7));
+    assert_eq!(settings.unhealthy_after, 3);
+    let expected = FlowTimeouts {
+        tcp_established: Duration::from_secs(6_000),
+        tcp_half_open: Duration::from_millis(10_500),
+        tcp_closing: Duration::from_secs(60),
+        tcp_closed: Duration::from_secs(5),
+        udp: Duration::from_secs(61),
+        icmp: Duration::from_secs(62),
+        other: Duration::from_secs(63),
+        unanswered: Duration::from_secs(64),
+    };
+    assert_eq!(timeouts, expected);
+    assert_eq!(run.fixed(&Run { drain: Duration::ZERO, ..run.clone() }), [""; 0]);
+    assert_eq!(run.fixed(&Run { port: 1, pin: false, ..run.clone() }), ["port", "pin"]);
+}
+
+#[test]
+fn mistakes_about_where_it_stands() {
+    for (text, expected) in [
+        ("port = 0", "line 2, column 8: expected a number from 1 to 65535, found `0`"),
+        ("port = 65536", "line 2, column 8: expected a number from 1 to 65535, found `65536`"),
+        ("workers = -1", "line 2, column 11: expected a number from 1 to 1024, found `-1`"),
+        ("workers = \"4\"", "line 2, column 11: expected an integer, found a string"),
+        ("bind = \"::1\"", "line 2, column 8: expected an IPv4 address, found `::1`"),
+        (
+            "manage = \"localhost\"",
+            "line 2, column 10: expected an address with a port, as `127.0.0.1:9090`, or `off`, found `localhost`",
+        ),
+        (
+            "allow-origin = [\"10.0.0.0/16\", \"10.0.0.0/99\"]",
+            "line 2, column 32: expected a prefix length of at most 32, found 99, found `10.0.0.0/99`",
+        ),
+        (
+            "allow-origin = \"2001:db8::/32\"",
+            "line 2, column 16: expected an IPv4 network, found `2001:db8::/32`",
+        ),
+        ("drain = -1", "line 2, column 9: expected 0 to 604800 seconds, found `-1`"),
+        ("drain = inf", "line 2, column 9: expected 0 to 604800 seconds, found `inf`"),
+        ("drain = nan", "line 2, column 9: expected 0 to 604800 seconds, found `nan`"),
+        ("drain = \"5m\"", "line 2, column 9: expected a number of seconds, found a string"),
+        (
+            "log = \"jason\"",
+            "line 2, column 7: expected `text` or `json`, found `jason`; did you mean `json`?",
+        ),
+    ] {
+        let errors = Config::parse(&["[run]\n", text].concat()).unwrap_err();
+        assert_eq!(errors.to_string(), expected, "{text}");
+    }
+    let errors = Config::parse("[limits]\nflow = 1\n[timeouts]\nhalfopen = 3\n").unwrap_err();
+    let text = errors.to_string();
+    assert!(text.contains("line 2, column 1") && text.contains("did you mean `flows`?"), "{text}");
+    assert!(
+        text.contains("line 4, column 1") && text.contains("did you mean `half-open`?"),
+        "{text}"
+    );
 }

@@ -71,12 +71,53 @@ impl Counters {
                 == self.sent.wrapping_add(self.send_failed())
     }
 
+    /// Adds what another engine has done.
+    pub fn add(&mut self, other: &Self) {
+        let Self { dropped, send_failed, exceptions, .. } = self;
+        for (reason, packets) in other.dropped.iter() {
+            dropped.count(reason, packets);
+        }
+        for (reason, packets) in other.send_failed.iter() {
+            send_failed.count(reason, packets);
+        }
+        for (counter, by) in exceptions.iter_mut().zip(other.exceptions) {
+            *counter = counter.wrapping_add(by);
+        }
+        let sums = [
+            (&mut self.received, other.received),
+            (&mut self.forwarded, other.forwarded),
+            (&mut self.edited, other.edited),
+            (&mut self.would, other.would),
+            (&mut self.injected, other.injected),
+            (&mut self.answers_withheld, other.answers_withheld),
+            (&mut self.injections_lost, other.injections_lost),
+            (&mut self.sent, other.sent),
+            (&mut self.panics, other.panics),
+            (&mut self.over_budget, other.over_budget),
+            (&mut self.replaced, other.replaced),
+        ];
+        for (counter, by) in sums {
+            *counter = counter.wrapping_add(by);
+        }
+    }
+
     pub(super) fn count_drop(&mut self, reason: Reason) {
         self.dropped.count(reason, 1);
     }
 
-    pub(super) fn count_failed(&mut self, reason: Reason, packets: u64) {
-        self.send_failed.count(reason, packets);
+    /// So many datagrams were received, and dropped without being judged.
+    #[cfg(feature = "live")]
+    pub(crate) fn lose(&mut self, reason: Reason, datagrams: u64) {
+        if datagrams > 0 {
+            self.received = self.received.wrapping_add(datagrams);
+            self.dropped.count(reason, datagrams);
+        }
+    }
+
+    pub(crate) fn count_failed(&mut self, reason: Reason, packets: u64) {
+        if packets > 0 {
+            self.send_failed.count(reason, packets);
+        }
     }
 
     pub(super) fn count_exception(&mut self, class: Exception) {

@@ -20,7 +20,7 @@ struct Generation<I> {
 
 impl<I> Generations<I> {
     /// How many there can be at a time.
-    pub(super) const MOST: usize = 8;
+    pub(super) const MOST: usize = super::MAX_GENERATIONS;
 
     pub(super) fn new(inspector: I, make: Make<I>) -> Self {
         let first = Generation { inspector, make, flows: 0 };

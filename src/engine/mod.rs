@@ -72,6 +72,7 @@ mod settings;
 mod state;
 mod sweep;
 mod turn;
+mod upkeep;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -90,7 +91,6 @@ use crate::Timestamp;
 use crate::flow::{FlowCounters, FlowKey, FlowTable, FragmentCounters, FragmentMap, Probe};
 use crate::inspect::{Inspector, Reason, Rewriter, check};
 use edit::Edit;
-use generations::Generations;
 use intake::Intake;
 use judge::Stage;
 use limit::RateLimit;
@@ -130,6 +130,9 @@ pub struct Engine<I: Inspector, R: Rewriter = ()> {
 /// So many datagrams are looked at together: their hashes are computed, and their flows fetched, before the first is
 /// judged.
 const BURST: usize = 32;
+
+/// How many sets of inspectors flows can go on under at a time, the one in force among them.
+pub const MAX_GENERATIONS: usize = 8;
 
 /// Whether the program was built so that a panic can be caught (`panic = "unwind"`). Where not, a panic of an inspector
 /// ends the process: say so when the appliance starts.
@@ -278,7 +281,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let inspector = make();
         check(&inspector)?;
         if !self.panel.generations.has_room() {
-            return Err(ReloadError::TooMany { most: Generations::<I>::MOST });
+            return Err(ReloadError::TooMany { most: MAX_GENERATIONS });
         }
         self.panel.replace(inspector, Box::new(make));
         if flows == Flows::Reopen {
@@ -287,7 +290,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         Ok(())
     }
 
-    /// How many sets of inspectors flows go on under, the one in force among them: 1 to 8.
+    /// How many sets of inspectors flows go on under, the one in force among them: 1 to [`MAX_GENERATIONS`].
     pub fn generations(&self) -> usize {
         self.panel.generations.len()
     }

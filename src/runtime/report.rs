@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::burst::Packet;
-use super::{FrameCounters, FrameError};
+use super::{EndpointCounters, FrameCounters, FrameError};
 use crate::engine::{Counters, Disposition, Event, EventKind, Outcome};
 use crate::flow::FlowCounters;
 use crate::gwlb::EndpointId;
@@ -53,18 +53,6 @@ pub struct Report {
     pub endpoints: BTreeMap<EndpointId, EndpointCounters>,
     /// All endpoints beyond.
     pub further_endpoints: EndpointCounters,
-}
-
-/// What was counted of an endpoint.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct EndpointCounters {
-    /// Packets received.
-    pub received: u64,
-    /// Packets sent back.
-    pub forwarded: u64,
-    /// Bytes of the inner packets received.
-    pub bytes: u64,
 }
 
 impl Report {

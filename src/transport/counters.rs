@@ -23,6 +23,24 @@ pub struct TransportCounters {
 }
 
 impl TransportCounters {
+    /// Adds what another one has counted.
+    pub fn add(&mut self, other: &Self) {
+        let sums = [
+            (&mut self.received, other.received),
+            (&mut self.received_bytes, other.received_bytes),
+            (&mut self.bursts, other.bursts),
+            (&mut self.foreign_origin, other.foreign_origin),
+            (&mut self.too_long, other.too_long),
+            (&mut self.overflow, other.overflow),
+            (&mut self.sent, other.sent),
+            (&mut self.sent_bytes, other.sent_bytes),
+        ];
+        let failed = self.failed.iter_mut().zip(other.failed);
+        for (counter, by) in sums.into_iter().chain(failed) {
+            *counter = counter.wrapping_add(by);
+        }
+    }
+
     /// Adds what became of a burst.
     #[cfg(all(feature = "udp", target_os = "linux", target_pointer_width = "64"))]
     pub(super) fn count(&mut self, sent: &super::Sent) {

@@ -4,6 +4,7 @@
 //! to, in the buffers in which they came.
 
 mod counters;
+mod memory;
 #[cfg(all(feature = "udp", target_os = "linux", target_pointer_width = "64"))]
 pub mod udp;
 
@@ -12,6 +13,7 @@ use core::time::Duration;
 use std::io;
 
 pub use counters::{SendFailure, TransportCounters};
+pub use memory::{MemoryDatagram, MemoryNetwork, MemoryTransport};
 
 use crate::Timestamp;
 use crate::gwlb::{Outer, Reply};

@@ -6,7 +6,14 @@ mod support;
 
 mod common;
 mod determinism;
+#[cfg(feature = "live")]
+mod drain;
 mod flood;
+#[cfg(feature = "live")]
+#[path = "../live/common.rs"]
+mod live;
+#[cfg(feature = "live")]
+mod live_reload;
 mod memory;
 mod order;
 mod panics;

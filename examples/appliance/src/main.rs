@@ -4,6 +4,8 @@ mod capture;
 mod decode;
 mod explain;
 mod replay;
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+mod run;
 mod setup;
 mod verdict;
 
@@ -24,6 +26,9 @@ struct Arguments {
 enum Command {
     /// Show the GENEVE packets of a capture, a line for each.
     Decode(decode::Options),
+    /// Serve a load balancer: judge what it sends, and send back what passes.
+    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+    Run(run::Options),
     /// Run the GENEVE datagrams of a capture through the appliance and count what comes out.
     Replay(replay::Options),
     /// Say why a packet of a capture is treated as it is.
@@ -44,6 +49,8 @@ struct Input {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Decode(options) => decode::run(&options),
+        #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+        Command::Run(options) => return run::run(options),
         Command::Replay(options) => replay::run(&options),
         Command::Explain(options) => explain::run(&options),
     };

@@ -1,8 +1,8 @@
 //! The engine that a configuration describes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use clap::Args;
 use gwlb_geneve::config::Config;
 use gwlb_geneve::engine::Engine;
@@ -26,16 +26,23 @@ impl Setup {
 
     fn read(&self) -> Result<Config> {
         let Some(file) = &self.config else { return Ok(Config::default()) };
-        let path = file.display();
-        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {path}"))?;
-        Config::parse(&text).map_err(|errors| match errors.errors() {
-            [error] => anyhow!("{path}: {error}"),
-            errors => {
+        read(file).map_err(|mut errors| match errors.len() {
+            1 => anyhow!(errors.remove(0)),
+            count => {
                 for error in errors {
-                    say(&format!("{path}: {error}"));
+                    say(&error);
                 }
-                anyhow!("{path}: {} errors in the configuration", errors.len())
+                anyhow!("{}: {count} errors in the configuration", file.display())
             }
         })
     }
+}
+
+/// The configuration in a file, or all that is wrong with it.
+pub(crate) fn read(file: &Path) -> Result<Config, Vec<String>> {
+    let path = file.display();
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| vec![format!("cannot read {path}: {error}")])?;
+    Config::parse(&text)
+        .map_err(|errors| errors.errors().iter().map(|error| format!("{path}: {error}")).collect())
 }

@@ -216,6 +216,23 @@ pub struct FragmentCounters {
     pub no_room: u64,
 }
 
+impl FragmentCounters {
+    /// Adds what another one has counted.
+    pub fn add(&mut self, other: &Self) {
+        let sums = [
+            (&mut self.first, other.first),
+            (&mut self.resolved, other.resolved),
+            (&mut self.unknown, other.unknown),
+            (&mut self.refused, other.refused),
+            (&mut self.poisoned, other.poisoned),
+            (&mut self.no_room, other.no_room),
+        ];
+        for (counter, by) in sums {
+            *counter = counter.wrapping_add(by);
+        }
+    }
+}
+
 /// Why there can be no such map.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]

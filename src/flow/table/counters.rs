@@ -46,6 +46,33 @@ pub struct FlowCounters {
 }
 
 impl FlowCounters {
+    /// Adds what another one has counted.
+    pub fn add(&mut self, other: &Self) {
+        let sums = [
+            (&mut self.created, other.created),
+            (&mut self.expired_half_open, other.expired_half_open),
+            (&mut self.expired_established, other.expired_established),
+            (&mut self.expired_closed, other.expired_closed),
+            (&mut self.expired_unanswered, other.expired_unanswered),
+            (&mut self.expired_answered, other.expired_answered),
+            (&mut self.evicted_half_open, other.evicted_half_open),
+            (&mut self.evicted_closed, other.evicted_closed),
+            (&mut self.evicted_unanswered, other.evicted_unanswered),
+            (&mut self.reused, other.reused),
+            (&mut self.removed, other.removed),
+            (&mut self.drained, other.drained),
+            (&mut self.refused_full, other.refused_full),
+            (&mut self.refused_quota, other.refused_quota),
+            (&mut self.refused_endpoints, other.refused_endpoints),
+            (&mut self.refused_collisions, other.refused_collisions),
+            (&mut self.half_flows, other.half_flows),
+            (&mut self.headers_dropped, other.headers_dropped),
+        ];
+        for (counter, by) in sums {
+            *counter = counter.wrapping_add(by);
+        }
+    }
+
     /// Flows that ended because they were idle.
     pub const fn expired(&self) -> u64 {
         self.expired_half_open

@@ -6,14 +6,16 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-/// The example's binary, which cargo puts beside the test programs.
+/// Runs the appliance to its end.
 pub fn appliance(arguments: &[&str]) -> Output {
+    Command::new(binary()).args(arguments).output().expect("the appliance starts")
+}
+
+/// The example's binary, which cargo puts beside the test programs.
+pub fn binary() -> PathBuf {
     let tests = std::env::current_exe().expect("a path of our own");
     let target = tests.parent().and_then(Path::parent).expect("target/PROFILE/deps");
-    Command::new(target.join("examples/appliance"))
-        .args(arguments)
-        .output()
-        .expect("the appliance starts")
+    target.join("examples/appliance")
 }
 
 /// Standard output of a run that must succeed.

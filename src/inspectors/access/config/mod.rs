@@ -6,7 +6,8 @@ pub use crate::toml_text::{ConfigError, ConfigErrors, ConfigProblem};
 
 use super::AccessList;
 use crate::toml_text::Reader;
-pub(crate) use reader::{access_list, expected_endpoint};
+#[cfg(feature = "config")]
+pub(crate) use reader::{access_list, expected_endpoint, network};
 
 impl AccessList {
     /// From TOML: a `default` action, and one `[[rule]]` after the other.

@@ -126,8 +126,8 @@ fn rule(reader: &mut Reader<'_>, table: &DeTable<'_>, at: usize, index: RuleInde
         let problem = |error| unexpected(expected_endpoint(error), text);
         Ok(Vec::from([text.parse().map_err(problem)?]))
     });
-    rule.from = many(reader, table, "from", network);
-    rule.to = many(reader, table, "to", network);
+    rule.from = many(reader, table, "from", networks);
+    rule.to = many(reader, table, "to", networks);
     rule.ports = many(reader, table, "ports", ports);
     rule.source_ports = many(reader, table, "source-ports", ports);
     rule.protocols = many(reader, table, "protocol", protocol);
@@ -190,14 +190,18 @@ fn many<T>(
     all
 }
 
-fn network(text: &str) -> Result<Vec<IpNetwork>, ConfigProblem> {
+fn networks(text: &str) -> Result<Vec<IpNetwork>, ConfigProblem> {
+    Ok(Vec::from([network(text)?]))
+}
+
+pub(crate) fn network(text: &str) -> Result<IpNetwork, ConfigProblem> {
     let problem = |error| match error {
         NetworkError::PrefixLength { longest, .. } => {
             unexpected(format!("a prefix length of at most {longest}"), text)
         }
         error => unexpected(told(error), text),
     };
-    Ok(Vec::from([text.parse().map_err(problem)?]))
+    text.parse().map_err(problem)
 }
 
 fn ports(text: &str) -> Result<Vec<PortRange>, ConfigProblem> {

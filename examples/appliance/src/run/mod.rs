@@ -1,0 +1,133 @@
+//! `appliance run`: stands behind a load balancer and judges its traffic.
+
+mod alerts;
+mod log;
+mod plan;
+mod signals;
+
+use std::process::ExitCode;
+use std::thread;
+
+use anyhow::{Context, Result};
+use gwlb_geneve::engine::contains_panics;
+use gwlb_geneve::inspect::{Chain, ExceptionPolicy};
+use gwlb_geneve::runtime::{Appliance, ManagementSettings, Overview, Running};
+use gwlb_geneve::transport::udp::{self, UdpSettings, UdpTransport, Warning};
+use tracing::{error, info, warn};
+
+use crate::say;
+use alerts::Alerts;
+use log::Log;
+pub(crate) use plan::Options;
+use plan::Plan;
+use signals::Orders;
+
+/// Exit status where a flag or the configuration is wrong: to try again is of no use. Whatever else goes wrong is 1.
+const MISTAKE: u8 = 2;
+
+pub(crate) fn run(options: Options) -> ExitCode {
+    let plan = match Plan::read(&options) {
+        Ok(plan) => plan,
+        Err(errors) => {
+            errors.iter().for_each(|error| say(&format!("error: {error}")));
+            return ExitCode::from(MISTAKE);
+        }
+    };
+    let log = match Log::start(plan.run.log) {
+        Ok(log) => log,
+        Err(error) => {
+            say(&format!("error: cannot log: {error:#}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = serve(options, plan, &log);
+    if let Err(error) = &result {
+        error!("{error:#}");
+    }
+    log.flush();
+    if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn serve(options: Options, plan: Plan, log: &Log) -> Result<()> {
+    // First of all: from here on a signal is an order, and not the end.
+    let orders = Orders::listen().context("cannot listen to signals")?;
+    let run = &plan.run;
+    let (health, manage) = (run.health, run.manage);
+    let doors = ManagementSettings { health, manage, ..ManagementSettings::default() }.open()?;
+
+    let settings = plan.udp()?;
+    for warning in udp::check(&settings) {
+        // Where the port is in use, to open it says so.
+        if !matches!(warning, Warning::PortInUse { .. }) {
+            warn!("{warning}");
+        }
+    }
+    let workers = match run.workers {
+        Some(workers) => workers,
+        None => thread::available_parallelism().context("cannot count the processors")?,
+    };
+    let transports = UdpTransport::open_group(&settings, workers.get())?;
+    tell(&plan, &settings, workers.get());
+    let running = start(&plan, workers.get(), transports)?;
+    let control = running.control();
+    let _doors = doors.serve(Overview::new(control.clone())).context("cannot answer over HTTP")?;
+    orders.obey(control, options, plan, log.clone())?;
+
+    let statistics = running.wait()?;
+    let counters = &statistics.total.counters;
+    info!(
+        received = statistics.total.received(),
+        forwarded = counters.forwarded,
+        dropped = counters.dropped(),
+        sent = counters.sent,
+        "ended"
+    );
+    Ok(())
+}
+
+fn start(plan: &Plan, workers: usize, transports: Vec<UdpTransport>) -> Result<Running<Chain>> {
+    let running = Appliance::new(plan.settings(), plan.inspectors())
+        .workers(workers)
+        .pin(plan.run.pin)
+        .observer(|_| Alerts::default())
+        .start(transports)?;
+    Ok(running)
+}
+
+/// Says what it will do, so that a mistake in that is seen before it does harm.
+fn tell(plan: &Plan, settings: &UdpSettings, workers: usize) {
+    let policy = match plan.settings().policy {
+        ExceptionPolicy::AVAILABLE => "available",
+        ExceptionPolicy::STRICT => "strict",
+        _ => "of its own",
+    };
+    let way = match settings.way {
+        None => "packet socket where the neighbour is on Ethernet, else raw socket",
+        Some(udp::Way::Packet) => "packet socket",
+        Some(udp::Way::Raw) => "raw socket",
+    };
+    info!(
+        address = %settings.address,
+        port = settings.port,
+        workers,
+        origins = %settings.origins,
+        way,
+        policy,
+        monitor = plan.settings().monitor,
+        "GENEVE"
+    );
+    for (door, at) in [("health", plan.run.health), ("manage", plan.run.manage)] {
+        match at {
+            Some(at) => info!(%at, "HTTP: {door}"),
+            None => info!("HTTP: {door} is off"),
+        }
+    }
+    if plan.run.health.is_none() {
+        warn!("no health checks are answered: a load balancer will think that nobody is here");
+    }
+    if !contains_panics() {
+        warn!(
+            "built with panic = \"abort\": a panic of an inspector ends the process, and every flow with it"
+        );
+    }
+}

@@ -1,0 +1,181 @@
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use gwlb_geneve::config::{self, Config, LogFormat, Run, TransportKind};
+use gwlb_geneve::engine::Settings;
+use gwlb_geneve::inspect::{Chain, ExceptionPolicy};
+use gwlb_geneve::inspectors::access::IpNetwork;
+use gwlb_geneve::transport::udp::{self, Origins, UdpSettings};
+
+use crate::setup;
+
+/// What is said here wins over the configuration.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// What is to be judged and how, and all that can be said here, in TOML. SIGHUP reads it again.
+    #[arg(long, value_name = "CONFIG.toml")]
+    pub(super) config: Option<PathBuf>,
+    /// The address that load balancers send to; by default every one of this machine.
+    #[arg(long, value_name = "ADDRESS")]
+    bind: Option<Ipv4Addr>,
+    /// The UDP port that they send to; by default 6081.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
+    /// Threads that judge; by default as many as there are processors.
+    #[arg(long, value_name = "N")]
+    workers: Option<NonZeroUsize>,
+    /// Keep each worker on a processor of its own.
+    #[arg(long)]
+    pin: bool,
+    /// A network that load balancers are in, as 10.0.0.0/16; give it again for more. By default all private networks.
+    #[arg(long = "allow-origin", value_name = "CIDR", value_parser = ipv4_network)]
+    allow_origins: Vec<IpNetwork>,
+    /// Where metrics are told, or `off`; by default 127.0.0.1:9090.
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = door)]
+    manage: Option<Door>,
+    /// Where health checks are answered, or `off`; by default 0.0.0.0:8080.
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = door)]
+    health: Option<Door>,
+    /// What becomes of traffic that cannot be judged, in place of the configuration's policy; by default `available`.
+    #[arg(long)]
+    policy: Option<Policy>,
+    /// How datagrams come and go; by default `udp`.
+    #[arg(long)]
+    transport: Option<Transport>,
+    /// The way out; by default the best that there is.
+    #[arg(long)]
+    way: Option<Way>,
+    /// The form of the log, on standard error; by default `text`.
+    #[arg(long)]
+    log: Option<Log>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Policy {
+    /// Rather not let it pass.
+    Strict,
+    /// Rather let it pass.
+    Available,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Transport {
+    /// UDP sockets.
+    Udp,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Way {
+    /// A packet socket where there can be one, else a raw socket.
+    Auto,
+    /// A packet socket.
+    Packet,
+    /// A raw IP socket.
+    Raw,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Log {
+    /// Lines for a person.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Clone, Copy)]
+struct Door(Option<SocketAddr>);
+
+fn door(text: &str) -> Result<Door, String> {
+    match text {
+        "off" => Ok(Door(None)),
+        text => text.parse().map(|at| Door(Some(at))).map_err(|_| {
+            "expected an address with a port, as 127.0.0.1:9090, or `off`".to_string()
+        }),
+    }
+}
+
+fn ipv4_network(text: &str) -> Result<IpNetwork, String> {
+    let network: IpNetwork = text.parse().map_err(|error| format!("{error}"))?;
+    if network.address().is_ipv6() {
+        return Err("expected an IPv4 network: load balancers send over IPv4".into());
+    }
+    Ok(network)
+}
+
+/// What is to be done: the configuration, and what the command line says otherwise.
+pub(crate) struct Plan {
+    pub(super) run: Run,
+    config: Config,
+    policy: Option<ExceptionPolicy>,
+}
+
+impl Plan {
+    pub(super) fn read(options: &Options) -> Result<Self, Vec<String>> {
+        let config = match &options.config {
+            Some(file) => setup::read(file)?,
+            None => Config::default(),
+        };
+        let mut run = config.run().clone();
+        options.bind.inspect(|bind| run.bind = *bind);
+        options.port.inspect(|port| run.port = *port);
+        run.workers = options.workers.or(run.workers);
+        run.pin |= options.pin;
+        if !options.allow_origins.is_empty() {
+            run.allow_origin.clone_from(&options.allow_origins);
+        }
+        options.manage.inspect(|door| run.manage = door.0);
+        options.health.inspect(|door| run.health = door.0);
+        options.transport.inspect(|Transport::Udp| run.transport = TransportKind::Udp);
+        options.way.inspect(|way| {
+            run.way = match way {
+                Way::Auto => config::Way::Auto,
+                Way::Packet => config::Way::Packet,
+                Way::Raw => config::Way::Raw,
+            }
+        });
+        options.log.inspect(|log| {
+            run.log = match log {
+                Log::Text => LogFormat::Text,
+                Log::Json => LogFormat::Json,
+            }
+        });
+        let policy = options.policy.map(|policy| match policy {
+            Policy::Strict => ExceptionPolicy::STRICT,
+            Policy::Available => ExceptionPolicy::AVAILABLE,
+        });
+        Ok(Self { run, config, policy })
+    }
+
+    pub(super) fn settings(&self) -> Settings {
+        let settings = self.config.settings();
+        Settings { policy: self.policy.unwrap_or(settings.policy), ..settings }
+    }
+
+    pub(super) fn inspectors(&self) -> impl FnMut() -> Chain + Clone + Send + 'static {
+        self.config.inspectors()
+    }
+
+    pub(super) fn udp(&self) -> Result<UdpSettings> {
+        let run = &self.run;
+        let mut settings = UdpSettings {
+            address: run.bind,
+            port: run.port,
+            way: match run.way {
+                config::Way::Packet => Some(udp::Way::Packet),
+                config::Way::Raw => Some(udp::Way::Raw),
+                _ => None,
+            },
+            ..UdpSettings::default()
+        };
+        if !run.allow_origin.is_empty() {
+            let networks: Vec<_> = run.allow_origin.iter().map(ToString::to_string).collect();
+            settings.origins = Origins::parse(networks.iter().map(String::as_str))?;
+        }
+        run.receive_buffer.inspect(|bytes| settings.receive_buffer = *bytes);
+        run.busy_poll.inspect(|time| settings.busy_poll = *time);
+        Ok(settings)
+    }
+}

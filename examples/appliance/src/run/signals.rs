@@ -1,0 +1,109 @@
+use std::io;
+use std::path::Path;
+use std::process;
+use std::thread;
+use std::time::Duration;
+
+use gwlb_geneve::engine::{Flows, Settings};
+use gwlb_geneve::inspect::Chain;
+use gwlb_geneve::runtime::Control;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use tracing::{error, info, warn};
+
+use super::log::Log;
+use super::plan::{Options, Plan};
+
+/// The signals that are orders.
+pub(super) struct Orders(Signals);
+
+/// How long workers may take to end when they are to end at once, or when their time is over.
+const GRACE: Duration = Duration::from_secs(5);
+
+impl Orders {
+    pub(super) fn listen() -> io::Result<Self> {
+        Signals::new([SIGHUP, SIGINT, SIGTERM]).map(Self)
+    }
+
+    /// Obeys on a thread of its own. `plan` is what it was started with.
+    pub(super) fn obey(
+        mut self,
+        control: Control<Chain>,
+        options: Options,
+        plan: Plan,
+        log: Log,
+    ) -> io::Result<()> {
+        let mut drain = plan.run.drain;
+        let obey = move || {
+            for signal in self.0.forever() {
+                match signal {
+                    SIGHUP => match &options.config {
+                        Some(file) => reload(&control, &options, file, &plan, &mut drain),
+                        None => warn!("SIGHUP: there is no configuration to read again"),
+                    },
+                    _ if control.is_ending() => {
+                        warn!("told to stop again: ending at once");
+                        control.stop();
+                        end_after(GRACE, &log);
+                    }
+                    _ => {
+                        info!(
+                            seconds = drain.as_secs_f64(),
+                            "told to stop: health checks fail from now on, known flows go on as long as there are any, at most \
+                             for the drain time"
+                        );
+                        control.drain(drain);
+                        end_after(drain.saturating_add(GRACE), &log);
+                    }
+                }
+            }
+        };
+        thread::Builder::new().name("signals".into()).spawn(obey).map(drop)
+    }
+}
+
+/// Ends the process if it still lives then: a worker does not end when one of its inspectors does not.
+fn end_after(time: Duration, log: &Log) {
+    let log = log.clone();
+    thread::spawn(move || {
+        thread::sleep(time);
+        error!("a worker does not end: the process ends without it");
+        log.flush();
+        process::exit(1);
+    });
+}
+
+fn reload(
+    control: &Control<Chain>,
+    options: &Options,
+    file: &Path,
+    started_with: &Plan,
+    drain: &mut Duration,
+) {
+    let plan = match Plan::read(options) {
+        Ok(plan) => plan,
+        Err(errors) => {
+            for error in &errors {
+                error!("{error}");
+            }
+            error!(file = %file.display(), "SIGHUP: nothing was changed");
+            return;
+        }
+    };
+    let (now, new) = (control.settings(), plan.settings());
+    let run = plan.run.fixed(&started_with.run).into_iter();
+    for key in new.fixed(&now).into_iter().chain(run) {
+        warn!(key, "SIGHUP: stays as it is until a restart");
+    }
+    // What tables are made with.
+    let Settings { profile, flows, timeouts, fragments, fragments_per_endpoint, groups, .. } = now;
+    let settings =
+        Settings { profile, flows, timeouts, fragments, fragments_per_endpoint, groups, ..new };
+    match control.reload(&settings, plan.inspectors(), Flows::Keep) {
+        Ok(()) => {
+            *drain = plan.run.drain;
+            info!(file = %file.display(), "SIGHUP: the configuration is in force for new flows");
+        }
+        Err(error) => error!("SIGHUP: nothing was changed: {error}"),
+    }
+}

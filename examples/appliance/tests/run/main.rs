@@ -1,0 +1,300 @@
+//! `appliance run` behind a load balancer: its signals, its health, its numbers, and what it says to mistakes.
+//!
+//! This takes root (`CAP_NET_RAW`, `CAP_SYS_ADMIN`) and the command `ip`. Where one of them is missing the tests say so on
+//! the standard error and pass, unless the environment has `KERNEL_TESTS=required`.
+#![cfg(all(target_os = "linux", target_pointer_width = "64"))]
+
+mod appliance;
+#[path = "../common/mod.rs"]
+mod common;
+mod gateway;
+
+use std::fs;
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use appliance::{Appliance, HEALTH, MANAGE, alone, command, get, metric};
+use gateway::{APPLIANCE, Gateway, STRANGER, datagram};
+use nix::sys::signal::Signal;
+
+/// A configuration that a test writes.
+fn file(name: &str, text: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::write(&path, text).unwrap();
+    path
+}
+
+fn metrics() -> String {
+    get(MANAGE, "/metrics").expect("metrics")
+}
+
+#[test]
+fn told_to_stop_it_lets_known_flows_go_on() {
+    alone(|| {
+        let config = file("drain.toml", "[run]\ndrain = 3\n");
+        let gateway = Gateway::new();
+        let mut appliance = Appliance::start(&["--config", config.to_str().unwrap()]);
+        assert!(gateway.passes(&datagram(1_000, 2_000)));
+        assert!(get(HEALTH, "/healthz").unwrap().contains(" 200 OK"));
+
+        let began = Instant::now();
+        appliance.signal(Signal::SIGTERM);
+        appliance.wait_for("draining", || get(HEALTH, "/healthz").unwrap().contains(" 503 "));
+        assert!(get(HEALTH, "/healthz").unwrap().ends_with("draining\n"));
+        assert!(get(MANAGE, "/readyz").unwrap().contains(" 503 "));
+        assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+        while began.elapsed() < Duration::from_secs(2) {
+            assert!(gateway.passes(&datagram(1_000, 2_000)), "{}", appliance.log());
+        }
+        let (status, _) = appliance.end();
+        assert_eq!(status.code(), Some(0), "{}", appliance.log());
+        let took = began.elapsed();
+        assert!(took >= Duration::from_secs(3) && took < Duration::from_secs(6), "{took:?}");
+    });
+}
+
+#[test]
+fn told_again_it_stops_at_once() {
+    alone(|| {
+        let gateway = Gateway::new();
+        let mut appliance = Appliance::start(&[]);
+        assert!(gateway.passes(&datagram(1_000, 2_000)));
+        appliance.signal(Signal::SIGINT);
+        appliance.wait_for("draining", || get(HEALTH, "/healthz").unwrap().contains(" 503 "));
+        appliance.signal(Signal::SIGTERM);
+        let (status, took) = appliance.end();
+        assert_eq!(status.code(), Some(0), "{}", appliance.log());
+        assert!(took < Duration::from_secs(2), "{took:?}");
+        assert!(appliance.log().contains("told to stop again"), "{}", appliance.log());
+    });
+}
+
+const REFUSE_53: &str =
+    "[access]\ndefault = \"allow\"\n[[access.rule]]\naction = \"drop\"\nports = 53\nlog = true\n";
+
+#[test]
+fn a_configuration_is_read_again() {
+    alone(|| {
+        let path = file("reload.toml", "[access]\ndefault = \"allow\"\n");
+        let gateway = Gateway::new();
+        let appliance = Appliance::start(&["--config", path.to_str().unwrap()]);
+        assert!(gateway.passes(&datagram(1_001, 53)));
+
+        file("reload.toml", &["[run]\nport = 7000\n[limits]\nflows = 7\n", REFUSE_53].concat());
+        appliance.signal(Signal::SIGHUP);
+        appliance.wait_for("reload", || appliance.log().contains("is in force"));
+        assert!(gateway.passes(&datagram(1_001, 53)), "a known flow goes on");
+        assert!(!gateway.passes(&datagram(1_002, 53)), "a new one does not");
+        assert!(gateway.passes(&datagram(1_002, 54)));
+        for key in ["port", "flows"] {
+            let said = format!("stays as it is until a restart key=\"{key}\"");
+            assert!(appliance.log().contains(&said), "{}", appliance.log());
+        }
+        appliance.wait_for("alert", || {
+            appliance.log().contains("WARN alert") || appliance.log().contains("INFO alert")
+        });
+
+        file("reload.toml", "[access]\ndefault = \"allow\"\n[policy]\nprofile = \"strikt\"\n");
+        appliance.signal(Signal::SIGHUP);
+        appliance.wait_for("refusal", || appliance.log().contains("nothing was changed"));
+        let said =
+            "reload.toml: line 4, column 11: expected `available` or `strict`, found `strikt`";
+        assert!(appliance.log().contains(said), "{}", appliance.log());
+        assert!(!gateway.passes(&datagram(1_003, 53)), "nothing was changed");
+        assert!(get(HEALTH, "/healthz").unwrap().contains(" 200 OK"));
+    });
+}
+
+#[test]
+fn numbers_are_exact() {
+    alone(|| {
+        let path = file("exact.toml", REFUSE_53);
+        let gateway = Gateway::new();
+        let appliance = Appliance::start(&["--config", path.to_str().unwrap()]);
+        assert!(gateway.passes(&datagram(999, 2_000)));
+        let before = metrics();
+
+        let (mut bytes, mut passed) = (0, 0);
+        for port in 1..=300 {
+            let payload = datagram(port, 2_000);
+            bytes += payload.len() as u64;
+            gateway.send(&payload);
+            passed += u64::from(gateway.receive().is_some());
+        }
+        assert_eq!(passed, 300, "{}", appliance.log());
+        for port in 1..=40 {
+            gateway.send(&datagram(port, 53));
+        }
+        for _ in 0..30 {
+            gateway.send(b"no GENEVE");
+        }
+        let stranger = UdpSocket::bind((STRANGER, 40_000)).unwrap();
+        for port in 1..=20 {
+            stranger.send_to(&datagram(port, 2_000), APPLIANCE).unwrap();
+        }
+        // What was sent to itself is there at once, and what is there is in the answer when the worker has come to it.
+        std::thread::sleep(Duration::from_millis(300));
+        let after = metrics();
+        let rise =
+            |name: &str, label: &str| metric(&after, name, label) - metric(&before, name, label);
+        assert_eq!(rise("gwlb_datagrams_received_total", ""), 370, "{after}");
+        assert_eq!(rise("gwlb_datagrams_forwarded_total", ""), 300);
+        assert_eq!(rise("gwlb_datagrams_sent_total", ""), 300);
+        assert_eq!(rise("gwlb_sent_bytes_total", ""), bytes);
+        assert_eq!(rise("gwlb_datagrams_foreign_origin_total", ""), 20);
+        assert_eq!(rise("gwlb_datagrams_dropped_total", ""), 70, "{after}");
+        assert_eq!(rise("gwlb_exceptions_total", "class=\"malformed-envelope\""), 30);
+        assert_eq!(rise("gwlb_flows_created_total", ""), 340);
+        assert_eq!(rise("gwlb_latency_seconds_count", ""), 300);
+        assert_eq!(rise("gwlb_latency_seconds_bucket", "le=\"+Inf\""), 300);
+        assert_eq!(
+            rise("gwlb_endpoint_datagrams_received_total", "vpce-0a1b2c3d4e5f6071"),
+            340,
+            "{after}"
+        );
+        assert_eq!(rise("gwlb_endpoint_datagrams_forwarded_total", "vpce-0"), 300);
+        assert_eq!(metric(&after, "gwlb_worker_up", ""), 2);
+        assert_eq!(metric(&after, "gwlb_healthy", ""), 1);
+        assert!(after.ends_with("# EOF\n"));
+
+        let stats = get(MANAGE, "/stats").unwrap();
+        let (_, body) = stats.split_once("\r\n\r\n").unwrap();
+        let stats: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(stats["total"]["forwarded"], 301);
+        assert_eq!(stats["balanced"], true, "{body}");
+        assert_eq!(stats["endpoints"]["vpce-0a1b2c3d4e5f6071"]["received"], 341, "{body}");
+    });
+}
+
+#[test]
+fn slow_clients_keep_neither_checkers_nor_packets_waiting() {
+    alone(|| {
+        let gateway = Gateway::new();
+        let _appliance = Appliance::start(&[]);
+        let mut idle = Vec::new();
+        for _ in 0..300 {
+            idle.push(TcpStream::connect(std::net::SocketAddr::from(MANAGE)).unwrap());
+        }
+        let began = Instant::now();
+        assert!(get(HEALTH, "/healthz").unwrap().contains(" 200 OK"));
+        assert!(metrics().contains(" 200 OK"));
+        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+        assert!(gateway.passes(&datagram(1_000, 2_000)));
+    });
+}
+
+#[test]
+fn without_descriptors_packets_go_on_and_nothing_spins() {
+    alone(|| {
+        let gateway = Gateway::new();
+        let run = command(&[]);
+        let mut limited = Command::new("sh");
+        limited.args(["-c", "ulimit -n 48; exec \"$0\" \"$@\""]).arg(run.get_program());
+        let appliance = Appliance::spawn(limited.args(run.get_args()));
+        appliance.wait_until_ready();
+        let idle: Vec<_> = (0..60)
+            .map(|_| TcpStream::connect(std::net::SocketAddr::from(MANAGE)).unwrap())
+            .collect();
+        appliance.wait_for("lack", || appliance.log().contains("no connection can be accepted"));
+        assert!(gateway.passes(&datagram(1_000, 2_000)));
+        std::thread::sleep(Duration::from_millis(500));
+        let times = appliance.log().matches("no connection can be accepted").count();
+        assert!(times < 10, "said {times} times");
+        drop(idle);
+        appliance.wait_for("an answer", || get(HEALTH, "/healthz").is_some());
+    });
+}
+
+#[test]
+fn a_port_in_use_is_told() {
+    alone(|| {
+        for (what, said) in
+            [("udp", "127.0.0.1:6081"), ("health", "0.0.0.0:8080"), ("manage", "127.0.0.1:9090")]
+        {
+            let taken = match what {
+                "udp" => (Some(UdpSocket::bind(APPLIANCE).unwrap()), None),
+                "health" => (None, Some(TcpListener::bind(("0.0.0.0", 8080)).unwrap())),
+                _ => (None, Some(TcpListener::bind(("127.0.0.1", 9090)).unwrap())),
+            };
+            let mut appliance = Appliance::spawn(&mut command(&[]));
+            let (status, _) = appliance.end();
+            assert_eq!(status.code(), Some(1), "{what}: {}", appliance.log());
+            let log = appliance.log();
+            assert!(log.contains("ERROR") && log.contains(said) && log.contains("in use"), "{log}");
+            drop(taken);
+        }
+        // Another appliance does not get half of the traffic.
+        let first = Appliance::start(&[]);
+        let mut second = Appliance::spawn(&mut command(&["--health", "off", "--manage", "off"]));
+        let (status, _) = second.end();
+        assert_eq!(status.code(), Some(1), "{}", second.log());
+        assert!(second.log().contains("in use"), "{}", second.log());
+        drop(first);
+    });
+}
+
+#[test]
+fn the_command_line_wins_and_the_log_may_be_json() {
+    alone(|| {
+        let text = "[run]\nport = 7000\nlog = \"text\"\nhealth = \"127.0.0.1:7001\"\n[policy]\nprofile = \"available\"\n";
+        let path = file("wins.toml", text);
+        let gateway = Gateway::new();
+        let config = path.to_str().unwrap();
+        let appliance = Appliance::start(&[
+            "--config",
+            config,
+            "--port",
+            "6081",
+            "--log",
+            "json",
+            "--health",
+            "127.0.0.1:8080",
+            "--policy",
+            "strict",
+            "--way",
+            "raw",
+        ]);
+        assert!(gateway.passes(&datagram(1_000, 2_000)));
+        let log = appliance.log();
+        let lines: Vec<serde_json::Value> =
+            log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+        let start = lines.iter().find(|line| line["message"] == "GENEVE").expect("the start");
+        assert_eq!(start["policy"], "strict");
+        assert_eq!(start["port"], 6081);
+        assert_eq!(start["way"], "raw socket");
+        assert_eq!(start["origins"], gateway::ORIGINS);
+    });
+}
+
+/// These do not take root: nothing comes so far.
+#[test]
+fn mistakes_end_it_with_2() {
+    let bad = file("bad.toml", "[run]\nport = 99999\nworker = 3\n");
+    let bad = bad.to_str().unwrap();
+    for (arguments, said) in [
+        (&["--port", "0"][..], "0 is not in 1..=65535"),
+        (&["--workers", "0"], "--workers"),
+        (&["--manage", "localhost"], "expected an address with a port"),
+        (&["--allow-origin", "10.0.0.1/8"], "expected no bits after the prefix"),
+        (&["--allow-origin", "::/0"], "expected an IPv4 network"),
+        (&["--policy", "strikt"], "strict"),
+        (
+            &["--config", bad],
+            "bad.toml: line 2, column 8: expected a number from 1 to 65535, found `99999`",
+        ),
+        (&["--config", bad], "line 3, column 1: expected one of `transport`"),
+        (&["--config", "no-such.toml"], "cannot read no-such.toml"),
+    ] {
+        let output = Command::new(common::binary())
+            .arg("run")
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(said), "{arguments:?}: {stderr}");
+    }
+}

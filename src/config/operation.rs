@@ -1,0 +1,231 @@
+//! Reads what concerns the operation of an appliance: `[run]`, `[limits]` and `[timeouts]`.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::num::NonZeroUsize;
+use core::ops::RangeInclusive;
+use core::time::Duration;
+
+use toml::de::{DeTable, DeValue};
+
+use super::ConfigProblem;
+use super::run::{LogFormat, Run, TransportKind, Way};
+use crate::engine::Settings;
+use crate::flow::FlowTimeouts;
+use crate::inspectors::access::IpNetwork;
+use crate::inspectors::access::config::network;
+use crate::toml_text::{Reader, Value};
+
+const RUN_KEYS: [&str; 13] = [
+    "transport",
+    "way",
+    "bind",
+    "port",
+    "workers",
+    "pin",
+    "allow-origin",
+    "receive-buffer",
+    "busy-poll",
+    "health",
+    "manage",
+    "drain",
+    "log",
+];
+
+/// More are of no use to any machine that there is.
+const MOST_WORKERS: u64 = 1_024;
+/// Seconds: a week.
+const LONGEST: f64 = 604_800.0;
+
+pub(super) fn run(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Run {
+    reader.keys(table, &RUN_KEYS);
+    let mut run = Run::default();
+    let mut fields = Fields { reader, table };
+    fields.word("transport", TransportKind::NAMES, &mut run.transport);
+    fields.word("way", Way::NAMES, &mut run.way);
+    fields.word("log", LogFormat::NAMES, &mut run.log);
+    fields.parsed("bind", "an IPv4 address", &mut run.bind);
+    fields.number("port", 1..=u16::MAX.into(), |port| {
+        run.port = u16::try_from(port).unwrap_or(run.port);
+    });
+    fields.number("workers", 1..=MOST_WORKERS, |workers| {
+        run.workers = usize::try_from(workers).ok().and_then(NonZeroUsize::new);
+    });
+    fields.truth("pin", &mut run.pin);
+    fields.number("receive-buffer", 4_096..=1 << 30, |bytes| {
+        run.receive_buffer = usize::try_from(bytes).ok();
+    });
+    fields.number("busy-poll", 0..=1_000_000, |micros| {
+        run.busy_poll = Some(Duration::from_micros(micros));
+    });
+    fields.seconds("drain", &mut run.drain);
+    fields.listener("health", &mut run.health);
+    fields.listener("manage", &mut run.manage);
+    if let Some(value) = table.get("allow-origin") {
+        run.allow_origin = fields.networks(value);
+    }
+    run
+}
+
+pub(super) fn limits(reader: &mut Reader<'_>, table: &DeTable<'_>, settings: &mut Settings) {
+    let Settings { flows, .. } = settings;
+    let counts: [(&str, &mut usize); 7] = [
+        ("flows", &mut flows.flows),
+        ("flow-bytes", &mut flows.bytes),
+        ("flows-per-endpoint", &mut flows.flows_per_endpoint),
+        ("endpoints", &mut flows.endpoints),
+        ("header-bytes", &mut flows.header_bytes),
+        ("fragments", &mut settings.fragments),
+        ("fragments-per-endpoint", &mut settings.fragments_per_endpoint),
+    ];
+    let rates: [(&str, &mut u32); 2] = [
+        ("answers-per-second", &mut settings.answers_per_second),
+        ("icmp-errors-per-second", &mut settings.icmp_errors_per_second),
+    ];
+    let names = counts.iter().map(|(key, _)| *key).chain(rates.iter().map(|(key, _)| *key));
+    let keys: Vec<_> = names.chain(["unhealthy-after"]).collect();
+    reader.keys(table, &keys);
+    let mut fields = Fields { reader, table };
+    for (key, field) in counts {
+        // A table without room for bytes of unusual headers is one.
+        let least = u64::from(key != "header-bytes");
+        fields.number(key, least..=MOST, |count| {
+            *field = usize::try_from(count).unwrap_or(usize::MAX);
+        });
+    }
+    for (key, field) in rates {
+        fields.number(key, 0..=u32::MAX.into(), |rate| {
+            *field = u32::try_from(rate).unwrap_or(*field);
+        });
+    }
+    fields.number("unhealthy-after", 1..=MOST, |count| settings.unhealthy_after = count);
+}
+
+/// Beyond what any machine has bytes of.
+const MOST: u64 = 1 << 48;
+
+pub(super) fn timeouts(reader: &mut Reader<'_>, table: &DeTable<'_>, timeouts: &mut FlowTimeouts) {
+    let fields_of = [
+        ("tcp", &mut timeouts.tcp_established),
+        ("half-open", &mut timeouts.tcp_half_open),
+        ("closing", &mut timeouts.tcp_closing),
+        ("closed", &mut timeouts.tcp_closed),
+        ("udp", &mut timeouts.udp),
+        ("icmp", &mut timeouts.icmp),
+        ("other", &mut timeouts.other),
+        ("unanswered", &mut timeouts.unanswered),
+    ];
+    let keys = fields_of.each_ref().map(|(key, _)| *key);
+    reader.keys(table, &keys);
+    let mut fields = Fields { reader, table };
+    for (key, field) in fields_of {
+        fields.seconds(key, field);
+    }
+}
+
+/// Reads the values of a table into the fields that they are meant for. What is not there changes nothing.
+struct Fields<'r, 'e, 't, 'a> {
+    reader: &'r mut Reader<'e>,
+    table: &'t DeTable<'a>,
+}
+
+impl Fields<'_, '_, '_, '_> {
+    fn word<T, const N: usize>(&mut self, key: &str, words: [(&str, T); N], field: &mut T) {
+        if let Some(meant) = self.table.get(key).and_then(|value| self.reader.word(value, words)) {
+            *field = meant;
+        }
+    }
+
+    fn truth(&mut self, key: &str, field: &mut bool) {
+        let Some(value) = self.table.get(key) else { return };
+        match value.get_ref().as_bool() {
+            Some(truth) => *field = truth,
+            None => self.reader.wrong_type(value, "`true` or `false`"),
+        }
+    }
+
+    fn number(&mut self, key: &str, range: RangeInclusive<u64>, set: impl FnOnce(u64)) {
+        let Some(value) = self.table.get(key) else { return };
+        let DeValue::Integer(number) = value.get_ref() else {
+            return self.reader.wrong_type(value, "an integer");
+        };
+        match u64::from_str_radix(number.as_str(), number.radix()) {
+            Ok(number) if range.contains(&number) => set(number),
+            _ => {
+                let expected = format!("a number from {} to {}", range.start(), range.end());
+                self.unlike(value, expected, number.to_string());
+            }
+        }
+    }
+
+    /// Seconds, which may have a fraction.
+    fn seconds(&mut self, key: &str, field: &mut Duration) {
+        let Some(value) = self.table.get(key) else { return };
+        let (number, found) = match value.get_ref() {
+            DeValue::Integer(number) if number.radix() == 10 => {
+                (number.as_str().parse::<f64>(), number.to_string())
+            }
+            DeValue::Float(number) => (number.as_str().parse(), number.to_string()),
+            _ => return self.reader.wrong_type(value, "a number of seconds"),
+        };
+        let in_range = number.ok().filter(|number| (0.0..=LONGEST).contains(number));
+        match in_range.and_then(|number| Duration::try_from_secs_f64(number).ok()) {
+            Some(duration) => *field = duration,
+            None => self.unlike(value, format!("0 to {LONGEST} seconds"), found),
+        }
+    }
+
+    fn parsed<T: core::str::FromStr>(&mut self, key: &str, expected: &str, field: &mut T) {
+        let Some(value) = self.table.get(key) else { return };
+        let Some(text) = value.get_ref().as_str() else {
+            return self.reader.wrong_type(value, "a string");
+        };
+        match text.parse() {
+            Ok(parsed) => *field = parsed,
+            Err(_) => self.unlike(value, expected.into(), text.into()),
+        }
+    }
+
+    /// An address with a port, or none.
+    fn listener(&mut self, key: &str, field: &mut Option<core::net::SocketAddr>) {
+        let Some(value) = self.table.get(key) else { return };
+        if value.get_ref().as_str() == Some("off") {
+            *field = None;
+            return;
+        }
+        let mut address = core::net::SocketAddr::from(([0, 0, 0, 0], 0));
+        let errors_before = self.reader.errors();
+        self.parsed(key, "an address with a port, as `127.0.0.1:9090`, or `off`", &mut address);
+        if self.reader.errors() == errors_before {
+            *field = Some(address);
+        }
+    }
+
+    /// One network or a list of them.
+    fn networks(&mut self, value: &Value<'_>) -> Vec<IpNetwork> {
+        let values = match value.get_ref() {
+            DeValue::Array(values) => values.iter().collect(),
+            _ => Vec::from([value]),
+        };
+        let mut networks = Vec::new();
+        for value in values {
+            let Some(text) = value.get_ref().as_str() else {
+                self.reader.wrong_type(value, "a string or a list of strings");
+                continue;
+            };
+            match network(text) {
+                Ok(network) if network.address().is_ipv4() => networks.push(network),
+                // What carries GENEVE here is IPv4 (wire.md §1).
+                Ok(_) => self.unlike(value, "an IPv4 network".into(), text.into()),
+                Err(problem) => self.reader.report(value.span().start, problem),
+            }
+        }
+        networks
+    }
+
+    fn unlike(&mut self, value: &Value<'_>, expected: String, found: String) {
+        let problem = ConfigProblem::Word { expected, found, suggestion: None };
+        self.reader.report(value.span().start, problem);
+    }
+}

@@ -1,0 +1,156 @@
+//! What a runtime asks of an engine beside judging.
+
+use alloc::vec::Vec;
+use core::net::Ipv4Addr;
+
+use super::limit::RateLimit;
+use super::sweep::{NOT_SWEPT, SWEEP};
+use super::{Datagram, Engine, Outcome, Output, Settings};
+use crate::geneve::{Builder, TunnelOption};
+use crate::gwlb::{Envelope, Outer, ProfileOption};
+use crate::inspect::{Exception, Inspector, Reason, Rewriter};
+use crate::packet::Checksum;
+use crate::{EtherType, Timestamp};
+
+impl<I: Inspector, R: Rewriter> Engine<I, R> {
+    /// [`expire`](Self::expire) in small portions, so that no packet waits for long: looks at 256 flows at most. Says
+    /// whether there may be more to do.
+    pub fn expire_some(&mut self, now: Timestamp, output: &mut Output) -> bool {
+        output.clear();
+        let Self { table, panel, .. } = self;
+        let events = &mut output.events;
+        if table.is_empty() {
+            return false;
+        }
+        let looked_at = table.expire(now, SWEEP, &mut |flow| panel.ended(flow, now, events));
+        self.swept = NOT_SWEPT;
+        self.account(output);
+        looked_at >= SWEEP
+    }
+
+    /// The outcome for a datagram that there is no time to judge: that of
+    /// [`Exception::Overload`]. It is counted as received, and no flow learns of it.
+    pub fn shed(&mut self, datagram: &Datagram<'_>) -> Outcome {
+        const CLASS: Exception = Exception::Overload;
+        let envelope = Envelope::parse(datagram.payload(), &self.settings.profile);
+        let (class, reason, endpoint) = match envelope {
+            Ok(envelope) => (CLASS, CLASS.name(), Some(envelope.endpoint())),
+            Err(error) => (Exception::MalformedEnvelope, error.reason(), None),
+        };
+        let treatment = self.exception(class, endpoint);
+        let outcome = self.settle(class, treatment, Reason::new(reason), endpoint);
+        let counters = &mut self.counters;
+        counters.received = counters.received.wrapping_add(1);
+        if outcome.disposition.is_forward() {
+            counters.forwarded = counters.forwarded.wrapping_add(1);
+            counters.would = counters.would.wrapping_add(outcome.would.is_some().into());
+        } else {
+            counters.count_drop(outcome.reason);
+        }
+        outcome
+    }
+
+    /// Judges a packet of its own to see whether packets are judged: an ICMP error about a flow that there is not. Says
+    /// whether it had the outcome that it must have.
+    ///
+    /// It is taken apart, its flow is looked for, and its outcome settled as any packet's is. No inspector is asked,
+    /// no flow begins, and nothing of it is counted. Flows whose time is over end, as they do with any packet;
+    /// `output` then holds what came of that.
+    pub fn canary(&mut self, now: Timestamp, output: &mut Output) -> bool {
+        let mut buffer = [0; CANARY_LEN];
+        let Some(len) = write_canary(&self.settings, &mut buffer) else { return false };
+        let outer = Outer::new((Ipv4Addr::LOCALHOST, 0), (Ipv4Addr::LOCALHOST, 0));
+        let (counters, icmp_errors) = (self.counters.clone(), self.icmp_errors);
+        self.process(&mut [Datagram::with_room(now, outer, &mut buffer, len)], output);
+        (self.counters, self.icmp_errors) = (counters, icmp_errors);
+        let outcome = output.outcomes.pop();
+        outcome.and_then(|outcome| outcome.exception).is_some_and(|exception| {
+            matches!(exception, Exception::UnknownIcmpError | Exception::UnknownEndpoint)
+        })
+    }
+
+    /// Takes over from `settings` what can be changed under way, at once and for all flows; the rest stays as it is:
+    /// see [`Settings::fixed`].
+    pub fn configure(&mut self, settings: &Settings) {
+        let old = self.settings.clone();
+        if settings.answers_per_second != old.answers_per_second {
+            self.answers = RateLimit::new(settings.answers_per_second);
+        }
+        if settings.icmp_errors_per_second != old.icmp_errors_per_second {
+            self.icmp_errors = RateLimit::new(settings.icmp_errors_per_second);
+        }
+        self.asks_otherwise = settings.budget.is_some();
+        #[cfg(feature = "faults")]
+        {
+            self.asks_otherwise |= self.faults != super::Faults::default();
+        }
+        self.settings = Settings {
+            profile: old.profile,
+            flows: old.flows,
+            timeouts: old.timeouts,
+            fragments: old.fragments,
+            fragments_per_endpoint: old.fragments_per_endpoint,
+            groups: old.groups,
+            seed: old.seed,
+            ..settings.clone()
+        };
+    }
+}
+
+impl Settings {
+    /// The names of the fields that differ from `other` and that an engine cannot
+    /// [change](Engine::configure) under way: what its tables are made with. Seeds are not compared.
+    pub fn fixed(&self, other: &Self) -> Vec<&'static str> {
+        let fields = [
+            ("profile", self.profile == other.profile),
+            ("flows", self.flows == other.flows),
+            ("timeouts", self.timeouts == other.timeouts),
+            ("fragments", self.fragments == other.fragments),
+            ("fragments_per_endpoint", self.fragments_per_endpoint == other.fragments_per_endpoint),
+            ("groups", self.groups == other.groups),
+        ];
+        fields.into_iter().filter(|(_, is_same)| !is_same).map(|(name, _)| name).collect()
+    }
+}
+
+/// GENEVE header with its options, IPv4, ICMP, and what that quotes: IPv4 and UDP.
+const CANARY_LEN: usize = 40 + 20 + 8 + 20 + 8;
+
+/// Between addresses that are nobody's (RFC 5737), through an endpoint that nobody has.
+fn write_canary(settings: &Settings, buffer: &mut [u8]) -> Option<usize> {
+    const CLIENT: [u8; 4] = [192, 0, 2, 1];
+    const SERVER: [u8; 4] = [192, 0, 2, 2];
+    let option = |option, data| {
+        let profile = &settings.profile;
+        TunnelOption::new(profile.class(), profile.option_type(option), data).ok()
+    };
+    let options = [
+        option(ProfileOption::Endpoint, &[0; 8])?,
+        option(ProfileOption::Attachment, &[0; 8])?,
+        option(ProfileOption::Cookie, &[0; 4])?,
+    ];
+    let header = Builder::new(EtherType::IPV4).options(options).build_into(buffer).ok()?;
+
+    let quoted = ipv4(17, 8, CLIENT, SERVER);
+    let mut icmp = [0; 36];
+    icmp[0] = 3;
+    icmp.get_mut(8..28)?.copy_from_slice(&quoted);
+    icmp.get_mut(28..)?.copy_from_slice(&[0, 9, 0, 9, 0, 8, 0, 0]);
+    let [a, b] = Checksum::of(&icmp).to_be_bytes();
+    (icmp[2], icmp[3]) = (a, b);
+    let end = header.checked_add(56)?;
+    let packet = buffer.get_mut(header..end)?;
+    let (ip, upper) = packet.split_at_mut_checked(20)?;
+    ip.copy_from_slice(&ipv4(1, 36, SERVER, CLIENT));
+    upper.copy_from_slice(&icmp);
+    Some(end)
+}
+
+/// An IPv4 header before so many bytes of a protocol.
+fn ipv4(protocol: u8, len: u8, source: [u8; 4], destination: [u8; 4]) -> [u8; 20] {
+    let ([a, b, c, d], [e, f, g, h]) = (source, destination);
+    let total = len.saturating_add(20);
+    let mut header = [0x45, 0, 0, total, 0, 0, 0, 0, 64, protocol, 0, 0, a, b, c, d, e, f, g, h];
+    [header[10], header[11]] = Checksum::of(&header).to_be_bytes();
+    header
+}

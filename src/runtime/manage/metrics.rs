@@ -1,0 +1,401 @@
+use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeLabelSet, MetricEncoder, NoLabelSet, text,
+};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::overview::Moment;
+use crate::gwlb::EndpointId;
+use crate::inspect::Exception;
+use crate::observe::Histogram;
+use crate::runtime::{EndpointCounters, WorkerStatistics};
+use crate::transport::SendFailure;
+
+/// The text form of OpenMetrics, which Prometheus reads. `None` only where there is something wrong with the names here.
+pub(super) fn write(moment: Moment) -> Option<String> {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Scrape(moment)));
+    let mut page = String::new();
+    text::encode(&mut page, &registry).ok().map(|()| page)
+}
+
+#[derive(Debug)]
+struct Scrape(Moment);
+
+type Value = fn(&WorkerStatistics) -> u64;
+
+/// Counters of each worker: name without `_total`, what it counts, where it is found.
+const COUNTERS: [(&str, &str, Value); 26] = [
+    ("gwlb_datagrams_received", "Datagrams received from load balancers", |it| it.received()),
+    ("gwlb_datagrams_forwarded", "Datagrams judged to go back", |it| it.counters.forwarded),
+    ("gwlb_datagrams_edited", "Of those forwarded, the ones that were changed", |it| {
+        it.counters.edited
+    }),
+    (
+        "gwlb_datagrams_would_drop",
+        "Of those forwarded, the ones refused if it did not only monitor",
+        |it| it.counters.would,
+    ),
+    ("gwlb_datagrams_injected", "Datagrams of its own", |it| it.counters.injected),
+    ("gwlb_datagrams_sent", "Datagrams sent", |it| it.counters.sent),
+    (
+        "gwlb_datagrams_foreign_origin",
+        "Datagrams from addresses that no load balancer may have",
+        |it| it.transport.foreign_origin,
+    ),
+    ("gwlb_datagrams_too_long", "Datagrams longer than the receive buffer", |it| {
+        it.transport.too_long
+    }),
+    ("gwlb_datagrams_overflow", "Datagrams lost because the socket was full", |it| {
+        it.transport.overflow
+    }),
+    ("gwlb_datagrams_handed_over", "Datagrams given to the worker they belong to", |it| {
+        it.handed_over
+    }),
+    ("gwlb_datagrams_taken_over", "Datagrams taken from other workers", |it| it.taken_over),
+    ("gwlb_bursts", "Bursts of datagrams received", |it| it.transport.bursts),
+    ("gwlb_answers_withheld", "Answers to refused packets not given, being too many", |it| {
+        it.counters.answers_withheld
+    }),
+    ("gwlb_injections_lost", "Packets for flows without an envelope", |it| {
+        it.counters.injections_lost
+    }),
+    ("gwlb_inspector_panics", "Panics of inspectors and rewriters", |it| it.counters.panics),
+    ("gwlb_inspector_budget_overruns", "Times that an inspector took too long", |it| {
+        it.counters.over_budget
+    }),
+    ("gwlb_worker_overloads", "Times that a worker began to have too much to do", |it| {
+        it.overloads
+    }),
+    ("gwlb_worker_restarts", "Times that a worker went on with a new engine", |it| it.restarts),
+    ("gwlb_flows_created", "Flows taken into the table", |it| it.flows.created),
+    ("gwlb_flows_expired", "Flows that were idle for too long", |it| it.flows.expired()),
+    ("gwlb_flows_evicted", "Flows that made room for others", |it| it.flows.evicted()),
+    ("gwlb_flows_replaced", "Flows that began anew", |it| it.counters.replaced),
+    ("gwlb_flow_halves", "Ended flows of which one direction was never seen", |it| {
+        it.flows.half_flows
+    }),
+    ("gwlb_fragments_resolved", "Later fragments whose flow was found", |it| it.fragments.resolved),
+    ("gwlb_fragments_unknown", "Later fragments whose first was not known", |it| {
+        it.fragments.unknown
+    }),
+    ("gwlb_fragments_without_room", "First fragments that could not be remembered", |it| {
+        it.fragments.no_room
+    }),
+];
+
+const BYTES: [(&str, &str, Value); 2] = [
+    ("gwlb_received", "UDP payload received", |it| it.transport.received_bytes),
+    ("gwlb_sent", "UDP payload sent", |it| it.transport.sent_bytes),
+];
+
+/// New flows that the table did not take.
+const REFUSED: [(&str, Value); 4] = [
+    ("table-full", |it| it.flows.refused_full),
+    ("endpoint-quota", |it| it.flows.refused_quota),
+    ("too-many-endpoints", |it| it.flows.refused_endpoints),
+    ("collisions", |it| it.flows.refused_collisions),
+];
+
+const GAUGES: [(&str, &str, fn(&WorkerStatistics) -> usize); 3] = [
+    ("gwlb_flows", "Flows in the table", |it| it.open_flows),
+    ("gwlb_inspector_generations", "Sets of inspectors that flows go on under", |it| {
+        it.generations
+    }),
+    ("gwlb_worker_overloaded", "Whether it has too much to do", |it| it.overloaded),
+];
+
+impl Collector for Scrape {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let Self(moment) = self;
+        let workers = &moment.statistics.workers;
+        let mut page = Page(encoder);
+        for (name, help, value) in COUNTERS {
+            page.counters(name, help, None, each(workers).map(|(it, labels)| (labels, value(it))))?;
+        }
+        for (name, help, value) in BYTES {
+            let samples = each(workers).map(|(it, labels)| (labels, value(it)));
+            page.counters(name, help, Some(Unit::Bytes), samples)?;
+        }
+        page.by_name(
+            "gwlb_datagrams_dropped",
+            "Datagrams judged not to go back",
+            "reason",
+            each(workers).flat_map(|(it, [worker])| {
+                let reasons = it.counters.dropped_by_reason();
+                reasons.map(move |(reason, count)| (worker, reason.name(), count))
+            }),
+        )?;
+        page.by_name(
+            "gwlb_send_failures",
+            "Datagrams that could not be sent",
+            "reason",
+            each(workers).flat_map(|(it, [worker])| {
+                // Those of the transport are always there, so that they can be watched before they happen.
+                let others = it.counters.send_failed_by_reason().filter(|(reason, _)| {
+                    SendFailure::ALL.iter().all(|known| known.name() != reason.name())
+                });
+                let others = others.map(move |(reason, count)| (worker, reason.name(), count));
+                let known = SendFailure::ALL.into_iter().zip(it.transport.failed);
+                known.map(move |(why, count)| (worker, why.name(), count)).chain(others)
+            }),
+        )?;
+        page.by_name(
+            "gwlb_exceptions",
+            "Traffic that could not be judged in the ordinary way",
+            "class",
+            each(workers).flat_map(|(it, [worker])| {
+                Exception::ALL.map(|class| (worker, class.name(), it.counters.exceptions(class)))
+            }),
+        )?;
+        page.by_name(
+            "gwlb_flows_refused",
+            "New flows for which there was no room",
+            "reason",
+            each(workers)
+                .flat_map(|(it, [worker])| REFUSED.map(|(name, value)| (worker, name, value(it)))),
+        )?;
+        for (name, help, value) in GAUGES {
+            let samples = each(workers).map(|(it, labels)| (labels, count(value(it))));
+            page.gauges(name, help, None, samples)?;
+        }
+        let memory = each(workers).map(|(it, labels)| (labels, count(it.memory)));
+        page.gauges("gwlb_memory", "Reserved for flows and fragments", Some(Unit::Bytes), memory)?;
+        let silent = &moment.statistics.silent;
+        let up = (0..workers.len()).map(|it| ([("worker", it)], i64::from(!silent.contains(&it))));
+        page.gauges("gwlb_worker_up", "Whether it answers", None, up)?;
+        self.endpoints(&mut page)?;
+        self.latency(&mut page)?;
+        let healthy = i64::from(moment.ailments.is_empty());
+        page.gauges(
+            "gwlb_healthy",
+            "Whether health checks are answered well",
+            None,
+            [([NONE; 0], healthy)],
+        )?;
+        let limit = count(moment.flow_limit);
+        page.gauges("gwlb_flows_limit", "The most flows", None, [([NONE; 0], limit)])?;
+        self.process(&mut page)
+    }
+}
+
+impl Scrape {
+    fn endpoints(&self, page: &mut Page<'_>) -> fmt::Result {
+        const VALUES: [(&str, &str, Option<Unit>, fn(&EndpointCounters) -> u64); 3] = [
+            ("gwlb_endpoint_datagrams_received", "Datagrams of an endpoint", None, |it| {
+                it.received
+            }),
+            ("gwlb_endpoint_datagrams_forwarded", "Of these, those that went back", None, |it| {
+                it.forwarded
+            }),
+            ("gwlb_endpoint_received", "Inner packets of an endpoint", Some(Unit::Bytes), |it| {
+                it.bytes
+            }),
+        ];
+        let (named, others) = self.0.endpoints();
+        for (name, help, unit, value) in VALUES {
+            let named = named.iter().map(|(endpoint, it)| (endpoint.to_string(), value(it)));
+            let others = [("other".into(), value(&others))];
+            let samples = named.chain(others).map(|(name, value)| ([("endpoint", name)], value));
+            page.counters(name, help, unit, samples)?;
+        }
+        Ok(())
+    }
+
+    fn latency(&self, page: &mut Page<'_>) -> fmt::Result {
+        let mut family = page.0.encode_descriptor(
+            "gwlb_latency",
+            "From the receipt of a datagram to the end of its sending",
+            Some(&Unit::Seconds),
+            MetricType::Histogram,
+        )?;
+        for (it, labels) in each(&self.0.statistics.workers) {
+            let histogram = &it.latency;
+            family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(
+                histogram.sum().as_secs_f64(),
+                histogram.count(),
+                &buckets(histogram),
+                None,
+            )?;
+        }
+        Ok(())
+    }
+
+    fn process(&self, page: &mut Page<'_>) -> fmt::Result {
+        let Moment { started, uptime, .. } = &self.0;
+        for (name, help, seconds) in [
+            ("process_start_time", "When it was started, since 1970", started.as_secs_f64()),
+            ("gwlb_uptime", "For how long it has been running", uptime.as_secs_f64()),
+        ] {
+            page.0
+                .encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Gauge)?
+                .encode_gauge(&seconds)?;
+        }
+        page.0
+            .encode_descriptor("gwlb_build", "What is running", None, MetricType::Info)?
+            .encode_info(&[("version", env!("CARGO_PKG_VERSION"))])
+    }
+}
+
+const NONE: (&str, usize) = ("", 0);
+
+/// Each worker with its label.
+fn each(
+    workers: &[WorkerStatistics],
+) -> impl Iterator<Item = (&WorkerStatistics, [(&'static str, usize); 1])> {
+    workers.iter().enumerate().map(|(number, it)| (it, [("worker", number)]))
+}
+
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Writes families of samples.
+struct Page<'a>(DescriptorEncoder<'a>);
+
+impl Page<'_> {
+    fn counters<L: EncodeLabelSet>(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<Unit>,
+        samples: impl IntoIterator<Item = (L, u64)>,
+    ) -> fmt::Result {
+        let family = self.0.encode_descriptor(name, help, unit.as_ref(), MetricType::Counter)?;
+        write_each(family, samples, |sample, value| {
+            sample.encode_counter::<NoLabelSet, _, u64>(&value, None)
+        })
+    }
+
+    fn by_name<'n>(
+        &mut self,
+        name: &str,
+        help: &str,
+        key: &'static str,
+        samples: impl IntoIterator<Item = ((&'static str, usize), &'n str, u64)>,
+    ) -> fmt::Result {
+        let labelled = samples.into_iter().map(|((worker, number), name, value)| {
+            ([(worker, number.to_string()), (key, name.to_string())], value)
+        });
+        self.counters(name, help, None, labelled)
+    }
+
+    fn gauges<L: EncodeLabelSet>(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<Unit>,
+        samples: impl IntoIterator<Item = (L, i64)>,
+    ) -> fmt::Result {
+        let family = self.0.encode_descriptor(name, help, unit.as_ref(), MetricType::Gauge)?;
+        write_each(family, samples, |sample, value| sample.encode_gauge(&value))
+    }
+}
+
+fn write_each<L: EncodeLabelSet, V>(
+    mut family: MetricEncoder<'_>,
+    samples: impl IntoIterator<Item = (L, V)>,
+    write: impl Fn(&mut MetricEncoder<'_>, V) -> fmt::Result,
+) -> fmt::Result {
+    samples
+        .into_iter()
+        .try_for_each(|(labels, value)| write(&mut family.encode_family(&labels)?, value))
+}
+
+/// Upper bounds in nanoseconds: 10 µs to 1 s.
+const BOUNDS: [u64; 16] = [
+    10_000,
+    20_000,
+    50_000,
+    100_000,
+    200_000,
+    500_000,
+    1_000_000,
+    2_000_000,
+    5_000_000,
+    10_000_000,
+    20_000_000,
+    50_000_000,
+    100_000_000,
+    200_000_000,
+    500_000_000,
+    1_000_000_000,
+];
+
+/// Upper bounds in seconds and how many are below each and above the one before. A class of the histogram that a bound
+/// cuts through belongs above it, so that no bound is flattered.
+fn buckets(histogram: &Histogram) -> Vec<(f64, u64)> {
+    let mut classes = histogram.classes().peekable();
+    let mut buckets = Vec::new();
+    for bound in BOUNDS {
+        let mut count = 0_u64;
+        while let Some((_, more)) = classes.next_if(|(end, _)| end.as_nanos() <= bound.into()) {
+            count = count.wrapping_add(more);
+        }
+        buckets.push((core::time::Duration::from_nanos(bound).as_secs_f64(), count));
+    }
+    let rest = classes.fold(0_u64, |sum, (_, more)| sum.wrapping_add(more));
+    buckets.push((f64::INFINITY, rest));
+    buckets
+}
+
+/// The endpoints that are told by name: the first that were seen, and no more than so many ever, so that a number does not
+/// move from one name to another.
+#[derive(Debug, Default)]
+pub(super) struct Names(BTreeSet<EndpointId>);
+
+impl Names {
+    pub(super) const MOST: usize = 1_000;
+
+    pub(super) fn admit<'e>(
+        &mut self,
+        seen: impl Iterator<Item = &'e EndpointId>,
+    ) -> BTreeSet<EndpointId> {
+        for endpoint in seen {
+            if self.0.len() >= Self::MOST {
+                break;
+            }
+            self.0.insert(*endpoint);
+        }
+        self.0.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_bucket_holds_what_is_surely_below_its_bound() {
+        let mut histogram = Histogram::new();
+        for nanos in [1, 9_000, 10_000, 10_001, 999_999_999, 2_000_000_000] {
+            histogram.record(Duration::from_nanos(nanos));
+        }
+        let buckets = buckets(&histogram);
+        assert_eq!(buckets.iter().map(|(_, count)| count).sum::<u64>(), 6);
+        assert_eq!(buckets[0].1, 2);
+        assert_eq!(buckets[1].1, 2);
+        assert_eq!(buckets.last(), Some(&(f64::INFINITY, 2)));
+        assert!(buckets.windows(2).all(|pair| pair[0].0 < pair[1].0));
+    }
+
+    #[test]
+    fn names_are_given_once() {
+        let mut names = Names::default();
+        let many: Vec<_> = (0..2_000).map(EndpointId).collect();
+        assert_eq!(names.admit(many[1_500..].iter()).len(), 500);
+        assert_eq!(names.admit(many.iter()).len(), Names::MOST);
+        let last = names.admit(many.iter());
+        assert!(last.contains(&EndpointId(1_999)) && last.contains(&EndpointId(499)));
+        assert!(!last.contains(&EndpointId(500)));
+    }
+}

@@ -1,0 +1,125 @@
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Instant, SystemTime};
+
+use super::{Subject, metrics, stats};
+use crate::gwlb::EndpointId;
+use crate::inspect::Inspector;
+use crate::runtime::{Ailment, Control, EndpointCounters, Statistics};
+
+/// Tells of a running [`Appliance`](crate::runtime::Appliance): its health, and its numbers.
+///
+/// Numbers are exact: with each question the workers are asked, and each answers between two bursts. What was received before
+/// the question is in the answer, with its outcome.
+///
+/// ```
+/// use gwlb_geneve::engine::Settings;
+/// use gwlb_geneve::runtime::{Appliance, Overview, Subject};
+/// use gwlb_geneve::transport::MemoryTransport;
+///
+/// let (transport, _network) = MemoryTransport::new();
+/// let running = Appliance::new(Settings::default(), || ()).start(vec![transport])?;
+/// let overview = Overview::new(running.control());
+/// let metrics = overview.metrics().unwrap();
+/// assert!(metrics.contains("gwlb_datagrams_received_total{worker=\"0\"} 0\n"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Overview<I: Inspector> {
+    control: Control<I>,
+    begun: Instant,
+    /// Since 1970.
+    started: Duration,
+    names: Mutex<metrics::Names>,
+}
+
+impl<I: Inspector> Overview<I> {
+    /// Of the appliance with this handle, which has just been started.
+    pub fn new(control: Control<I>) -> Self {
+        let started = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        Self {
+            control,
+            begun: Instant::now(),
+            started: started.unwrap_or_default(),
+            names: Mutex::default(),
+        }
+    }
+
+    fn moment(&self) -> Moment {
+        let statistics = self.control.statistics();
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        Moment {
+            names: names.admit(statistics.total.endpoints.keys()),
+            statistics,
+            ailments: words(&self.control.health().reasons),
+            flow_limit: self.control.settings().flows.flows,
+            started: self.started,
+            uptime: self.begun.elapsed(),
+        }
+    }
+}
+
+impl<I: Inspector> Subject for Overview<I> {
+    fn health(&self) -> Result<(), Vec<String>> {
+        let ailments = words(&self.control.health().reasons);
+        if ailments.is_empty() { Ok(()) } else { Err(ailments) }
+    }
+
+    /// All that is wrong with its health, but for inspectors that fail: the workers are at work all the same.
+    fn readiness(&self) -> Result<(), Vec<String>> {
+        let mut reasons = self.control.health().reasons;
+        reasons.retain(|reason| !matches!(reason, Ailment::Inspectors { .. }));
+        if reasons.is_empty() { Ok(()) } else { Err(words(&reasons)) }
+    }
+
+    fn metrics(&self) -> Option<String> {
+        metrics::write(self.moment())
+    }
+
+    fn stats(&self) -> Option<String> {
+        stats::write(&self.moment())
+    }
+}
+
+impl<I: Inspector> fmt::Debug for Overview<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Overview").field("control", &self.control).finish_non_exhaustive()
+    }
+}
+
+fn words(reasons: &[Ailment]) -> Vec<String> {
+    reasons.iter().map(ToString::to_string).collect()
+}
+
+/// What there is to be told, all as of one moment.
+#[derive(Debug)]
+pub(super) struct Moment {
+    pub(super) statistics: Statistics,
+    pub(super) ailments: Vec<String>,
+    /// Of the whole appliance.
+    pub(super) flow_limit: usize,
+    /// Since 1970.
+    pub(super) started: Duration,
+    pub(super) uptime: Duration,
+    pub(super) names: BTreeSet<EndpointId>,
+}
+
+impl Moment {
+    /// The endpoints that are told by name, and all others together.
+    pub(super) fn endpoints(&self) -> (BTreeMap<EndpointId, EndpointCounters>, EndpointCounters) {
+        let total = &self.statistics.total;
+        let mut others = total.further_endpoints;
+        let mut named = BTreeMap::new();
+        for (endpoint, counters) in &total.endpoints {
+            if self.names.contains(endpoint) {
+                named.insert(*endpoint, *counters);
+            } else {
+                others.add(counters);
+            }
+        }
+        (named, others)
+    }
+}

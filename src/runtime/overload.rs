@@ -1,0 +1,118 @@
+use core::time::Duration;
+
+use crate::Timestamp;
+
+/// When a worker has too much to do, and when no longer.
+///
+/// Any one sign suffices: datagrams were lost because they were not received quickly enough, one waited for too long, or
+/// bursts come full again and again. Known flows then go on; what becomes of new ones is said by
+/// [`Exception::Overload`](crate::inspect::Exception::Overload).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OverloadLimits {
+    /// A burst of so many datagrams is full: as many as the transport takes at a time. By default 64.
+    pub full_burst: usize,
+    /// So many full bursts one after the other are a sign. By default 256.
+    pub full_bursts: u32,
+    /// A datagram that was received longer ago than this is a sign. By default 50 ms.
+    pub latency: Duration,
+    /// Without any sign for so long, it is over. By default 1 s.
+    pub calm: Duration,
+}
+
+impl Default for OverloadLimits {
+    fn default() -> Self {
+        Self {
+            full_burst: 64,
+            full_bursts: 256,
+            latency: Duration::from_millis(50),
+            calm: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Watches a worker's turns for signs.
+#[derive(Debug)]
+pub(super) struct Overload {
+    limits: OverloadLimits,
+    full: u32,
+    overflow: u64,
+    /// When it is over, if it is on.
+    until: Option<Timestamp>,
+    /// How often it has begun.
+    pub(super) times: u64,
+}
+
+impl Overload {
+    pub(super) const fn new(limits: OverloadLimits) -> Self {
+        Self { limits, full: 0, overflow: 0, until: None, times: 0 }
+    }
+
+    pub(super) const fn is_on(&self) -> bool {
+        self.until.is_some()
+    }
+
+    /// Takes note of a turn that ends `now`, with so many datagrams, of which the first came at `first`, and with so many
+    /// lost so far. Says whether something has changed.
+    pub(super) fn note(
+        &mut self,
+        now: Timestamp,
+        received: usize,
+        first: Option<Timestamp>,
+        overflow: u64,
+    ) -> bool {
+        let limits = &self.limits;
+        self.full = if received >= limits.full_burst { self.full.saturating_add(1) } else { 0 };
+        let is_late = first.is_some_and(|first| now.saturating_since(first) > limits.latency);
+        let is_sign = self.full >= limits.full_bursts || overflow > self.overflow || is_late;
+        self.overflow = overflow;
+        let was_on = self.is_on();
+        let over = now.saturating_add(limits.calm);
+        if is_sign {
+            self.until = Some(over);
+            self.times = self.times.wrapping_add(u64::from(!was_on));
+        } else {
+            // A clock that was set back does not prolong it.
+            self.until = self.until.filter(|until| *until > now).map(|until| until.min(over));
+        }
+        was_on != self.is_on()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from_nanos(1 << 60).saturating_add(Duration::from_millis(millis))
+    }
+
+    fn overload() -> Overload {
+        Overload::new(OverloadLimits { full_bursts: 3, ..OverloadLimits::default() })
+    }
+
+    #[test]
+    fn each_sign_suffices_and_calm_ends_it() {
+        let mut watch = overload();
+        assert!(!watch.note(at(0), 64, Some(at(0)), 0));
+        assert!(!watch.note(at(1), 64, Some(at(1)), 0));
+        assert!(!watch.note(at(2), 63, Some(at(2)), 0));
+        assert!(!watch.note(at(3), 64, Some(at(3)), 0));
+        assert!(!watch.note(at(4), 64, Some(at(4)), 0));
+        assert!(watch.note(at(5), 64, Some(at(5)), 0) && watch.is_on());
+        assert!(!watch.note(at(6), 0, None, 0) && watch.is_on());
+        // Again, before it was over.
+        assert!(!watch.note(at(900), 1, Some(at(900)), 1) && watch.is_on());
+        assert!(!watch.note(at(1_899), 0, None, 1) && watch.is_on());
+        assert!(watch.note(at(1_900), 0, None, 1) && !watch.is_on());
+        assert!(watch.note(at(2_000), 1, Some(at(1_949)), 1) && watch.is_on());
+        assert_eq!(watch.times, 2);
+    }
+
+    #[test]
+    fn a_clock_set_back_does_not_prolong_it() {
+        let mut watch = overload();
+        assert!(watch.note(at(3_600_000), 1, Some(at(0)), 0));
+        assert!(!watch.note(at(0), 0, None, 0));
+        assert!(watch.note(at(1_000), 0, None, 0) && !watch.is_on());
+    }
+}
