@@ -19,7 +19,7 @@ use crate::script::{FlowSeed, Part};
 pub(crate) fn part(path: &Path) -> Result<Part> {
     let mut frames = Frames::open(path).with_context(|| path.display().to_string())?;
     let mut reading =
-        Reading { part: Part { moves: true, ..Part::default() }, ..Reading::default() };
+        Reading { part: Part::moving(), ..Reading::default() };
     while let Some(frame) = frames.next_frame() {
         match frame {
             Frame::Geneve { ip, .. } => match Outer::parse(ip) {

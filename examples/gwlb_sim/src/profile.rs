@@ -89,7 +89,7 @@ const AT_A_TIME: u32 = 64;
 
 /// TCP conversations, a step of each in turn. Each round has new ones.
 fn conversations(ip: IpVersion, number: u8) -> Part {
-    let mut part = Part { moves: true, ..Part::default() };
+    let mut part = Part::moving();
     for begin in (0..CONVERSATIONS).step_by(AT_A_TIME as usize) {
         let flows = begin..begin + AT_A_TIME;
         let scripts: Vec<_> = flows.clone().map(|flow| conversation(flow, ip, number)).collect();

@@ -15,7 +15,7 @@ pub(crate) struct Part {
     /// One for each flow.
     pub(crate) flows: Vec<FlowSeed>,
     /// Whether each round brings new flows: all addresses are others then.
-    pub(crate) moves: bool,
+    moves: bool,
     /// How many addresses there are.
     addresses: u32,
     next: usize,
@@ -58,6 +58,11 @@ pub(crate) struct Turn<'a> {
 }
 
 impl Part {
+    /// One whose every round brings new flows.
+    pub(crate) fn moving() -> Self {
+        Self { moves: true, ..Self::default() }
+    }
+
     pub(crate) fn push(&mut self, inner: &[u8], flow: u32, stamp_at: usize, ends: [u32; 2]) {
         let (at, len) = (self.bytes.len(), inner.len() as u16);
         let sum = inner_sum(inner);
@@ -143,7 +148,7 @@ mod tests {
                 client_port: 1,
                 server_port: 2,
             };
-            let mut part = Part { moves: true, ..Part::default() };
+            let mut part = Part::moving();
             part.push(&tcp(&ends, 0, 0, TcpFlags::SYN, b""), 0, 0, [0, 1]);
             part.push(&tcp(&ends.reversed(), 0, 1, TcpFlags::ACK, b"x"), 0, 0, [1, 0]);
             let mut seen = Vec::new();
