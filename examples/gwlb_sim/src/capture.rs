@@ -18,8 +18,7 @@ use crate::script::{FlowSeed, Part};
 /// captured too are left out, and so is what cannot be sent: malformed, cut off by the capture, or too long.
 pub(crate) fn part(path: &Path) -> Result<Part> {
     let mut frames = Frames::open(path).with_context(|| path.display().to_string())?;
-    let mut reading =
-        Reading { part: Part::moving(), ..Reading::default() };
+    let mut reading = Reading { part: Part::moving(), ..Reading::default() };
     while let Some(frame) = frames.next_frame() {
         match frame {
             Frame::Geneve { ip, .. } => match Outer::parse(ip) {

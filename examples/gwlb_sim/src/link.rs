@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::{ErrorKind, IoSlice, IoSliceMut};
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -163,6 +163,11 @@ impl Receiver {
         let timeout = PollTimeout::try_from(patience).unwrap_or(PollTimeout::ZERO);
         // Interrupted or not, the caller looks again.
         let _ = poll(&mut ready, timeout);
+    }
+
+    /// What to wait for.
+    pub(crate) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.sockets.iter().map(AsFd::as_fd)
     }
 }
 
