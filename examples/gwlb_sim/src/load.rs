@@ -17,7 +17,7 @@ use crate::link::{BURST, Receiver, Sender};
 use crate::profile;
 use crate::script::Part;
 use crate::stop::Stop;
-use crate::system::SystemCounters;
+use crate::system::{SystemCounters, cpu_time};
 use crate::tally::Tally;
 use crate::traffic::Traffic;
 
@@ -144,6 +144,7 @@ impl Loader {
     /// Sends at a pace until a limit, waits for the last answers, and tells what was counted.
     pub(crate) fn run(&mut self, pace: Pace, limit: Limit) -> Result<Tally> {
         let system = SystemCounters::read();
+        let cpu = cpu_time();
         self.checker.tally = Tally::new();
         let begin = self.now();
         let end = begin.saturating_add(limit.duration.as_nanos() as u64);
@@ -194,6 +195,7 @@ impl Loader {
         let mut tally = std::mem::replace(&mut self.checker.tally, Tally::new());
         system.note_since(&mut tally, self.is_own);
         tally.duration = duration;
+        tally.cpu = cpu_time().saturating_sub(cpu);
         Ok(tally)
     }
 

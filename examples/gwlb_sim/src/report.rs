@@ -140,6 +140,7 @@ impl Report {
             row(name, format!("{:.1}", tally.latency.value_at_quantile(quantile) as f64 / 1e3));
         }
         row("latency max, us", format!("{:.1}", tally.latency.max() as f64 / 1e3));
+        row("own CPU time, ns/packet", tally.cpu_per_packet().to_string());
         if tally.short {
             println!("The simulator could not keep up with the rate: it sent less.");
         }

@@ -2,8 +2,19 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::time::Duration;
+
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::{TimeVal, TimeValLike};
 
 use crate::tally::{Tally, Wrong};
+
+/// Processor time that this process has used, the system's share included.
+pub(crate) fn cpu_time() -> Duration {
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else { return Duration::ZERO };
+    let micros = |time: TimeVal| time.num_microseconds().max(0) as u64;
+    Duration::from_micros(micros(usage.user_time()) + micros(usage.system_time()))
+}
 
 /// The counters of this thread's network namespace (`/proc/net/snmp`).
 #[derive(Clone, Debug, Default)]

@@ -97,6 +97,8 @@ pub(crate) struct Tally {
     pub(crate) latency: Histogram<u64>,
     /// From the first packet sent to the last one sent.
     pub(crate) duration: Duration,
+    /// Processor time that the simulator itself has used, waiting for the last answers included.
+    pub(crate) cpu: Duration,
     /// Whether the simulator could not keep up with the rate.
     pub(crate) short: bool,
 }
@@ -120,6 +122,7 @@ impl Tally {
             // Up to a minute with three digits: bounds that the histogram accepts.
             latency: Histogram::new_with_bounds(1, 60_000_000_000, 3).expect("valid bounds"),
             duration: Duration::ZERO,
+            cpu: Duration::ZERO,
             short: false,
         }
     }
@@ -149,6 +152,11 @@ impl Tally {
 
     pub(crate) fn packets_per_second(&self) -> f64 {
         self.answered as f64 / self.duration.as_secs_f64().max(1e-9)
+    }
+
+    /// Nanoseconds of the simulator's processor time for each packet sent.
+    pub(crate) fn cpu_per_packet(&self) -> u64 {
+        self.cpu.as_nanos() as u64 / self.sent.max(1)
     }
 
     pub(crate) fn bits_per_second(&self) -> f64 {
@@ -183,6 +191,7 @@ impl Tally {
             "seconds": self.duration.as_secs_f64(),
             "packets_per_second": self.packets_per_second().round(),
             "inner_bits_per_second": self.bits_per_second().round(),
+            "own_cpu_ns_per_packet": self.cpu_per_packet(),
             "could_not_keep_rate": self.short,
             "latency_us": {
                 "min": if self.latency.is_empty() { 0.0 } else { self.latency.min() as f64 / 1e3 },
