@@ -10,8 +10,7 @@ use gwlb_geneve::geneve::UDP_PORT;
 /// Plays an AWS gateway load balancer for an appliance: sends traffic in its envelopes and checks every answer.
 ///
 /// Ends with status 1 where an answer is wrong, doubled or out of order, where something was answered that must
-/// not be, or where more is lost than --max-loss allows; with 2 where it cannot run. It needs root (CAP_NET_RAW;
-/// with --self-contained CAP_SYS_ADMIN and CAP_NET_ADMIN too).
+/// not be, or where more is lost than --max-loss allows; with 2 where it cannot run. It needs root.
 #[derive(Debug, Parser)]
 #[command(name = "gwlb_sim", args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
@@ -184,11 +183,11 @@ pub(crate) enum IpVersion {
 pub(crate) struct Bridge {
     #[command(flatten)]
     pub(crate) target: Target,
-    /// A shell command to run in the client's namespace (10.77.1.2, fd77:1::2); its status becomes the
+    /// A shell command to run in the client's namespace (10.77.1.2, `fd77:1::2`); its status becomes the
     /// simulator's. Without it the bridge stands until Ctrl-C.
     #[arg(long, value_name = "COMMAND")]
     pub(crate) client: Option<String>,
-    /// A shell command to run in the server's namespace (10.77.2.2, fd77:2::2) until the client's has ended.
+    /// A shell command to run in the server's namespace (10.77.2.2, `fd77:2::2`) until the client's has ended.
     #[arg(long, value_name = "COMMAND")]
     pub(crate) server: Option<String>,
     /// A TCP port of the server's that must accept a connection (made inside its namespace) before the client's

@@ -129,7 +129,7 @@ impl Report {
         let counts = tally.forbidden.iter().zip(&tally.answered_forbidden);
         for (name, (sent, answered)) in faults::NAMES.iter().zip(counts) {
             if *sent > 0 {
-                row(&format!("{name}"), format!("{sent}   answered {answered}"));
+                row(name, format!("{sent}   answered {answered}"));
             }
         }
         row("packets/s", format!("{:.0}", tally.packets_per_second()));

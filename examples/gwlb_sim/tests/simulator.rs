@@ -34,7 +34,8 @@ fn may_run(programs: &[&str]) -> bool {
     let Some(why) = namespace.or(program).or(tun) else { return true };
     let required = std::env::var("KERNEL_TESTS").is_ok_and(|value| value == "required");
     assert!(!required, "{why}");
-    writeln!(std::io::stderr(), "SKIPPED: tests of the simulator need root: {why}").unwrap();
+    let mut stderr = std::io::stderr();
+    writeln!(stderr, "SKIPPED: tests of the simulator need root: {why}").unwrap();
     false
 }
 
