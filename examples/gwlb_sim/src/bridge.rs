@@ -153,7 +153,7 @@ fn serve(
             if answers && listens(args, server)? {
                 match &args.client {
                     Some(command) => programs.client = Some(client.shell("the client", command)?),
-                    None if looked.is_some_and(|_| !carrier.announced) => {
+                    None if !carrier.announced => {
                         carrier.announced = true;
                         let enter = |end: &End| format!("nsenter --net={}", end.namespace.path());
                         eprintln!("client ({}): {}", CLIENT.0, enter(client));

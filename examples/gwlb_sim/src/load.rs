@@ -147,7 +147,8 @@ impl Loader {
         let cpu = cpu_time();
         self.checker.tally = Tally::new();
         let begin = self.now();
-        let end = begin.saturating_add(limit.duration.as_nanos() as u64);
+        let end =
+            begin.saturating_add(u64::try_from(limit.duration.as_nanos()).unwrap_or(u64::MAX));
         let mut sent = 0_u64;
         let mut idle = 0_u32;
         loop {
