@@ -2,8 +2,8 @@
 //! be zero, which no other socket leaves so; answers in by UDP sockets, which check and split as any receiver does.
 
 use std::fs;
-use std::io::{ErrorKind, IoSlice, IoSliceMut};
-use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::io::{IoSlice, IoSliceMut};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -44,8 +44,8 @@ impl Sender {
         let probe = UdpSocket::bind((local_any, 0)).with_context(|| {
             format!("cannot use {local_any}, is it an address of this machine?")
         })?;
-        // To the discard port: nothing is to be made of what is sent here, but that the system asks for the neighbour.
-        probe.connect((*to.ip(), 9)).with_context(|| format!("no route to {}", to.ip()))?;
+        // This sends nothing: it only asks for the route.
+        probe.connect(to).with_context(|| format!("no route to {}", to.ip()))?;
         let local = match probe.local_addr()? {
             std::net::SocketAddr::V4(local) => *local.ip(),
             other => bail!("expected an IPv4 address of our own, found {other}"),
@@ -59,7 +59,7 @@ impl Sender {
         let (name, link) = interface_of(local)?;
         let source = link.addr().context("expected an interface with an Ethernet address")?;
         let hop = next_hop(*to.ip(), &name)?;
-        let destination = neighbour(hop, &name, &probe)?;
+        let destination = neighbour(hop, &name, *to.ip())?;
 
         let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None)
             .context("cannot open a packet socket, which takes root (CAP_NET_RAW)")?;
@@ -90,6 +90,13 @@ impl Sender {
             match sendmmsg(fd, &mut self.headers, left, addresses, [], none) {
                 Ok(sent) => left = left.get(sent.count()..).unwrap_or_default(),
                 Err(Errno::EINTR | Errno::ENOBUFS | Errno::EAGAIN) => thread::yield_now(),
+                Err(Errno::EMSGSIZE) => {
+                    let longest = left.iter().map(|frame| frame[0].len()).max().unwrap_or(0);
+                    bail!(
+                        "cannot send: a datagram of up to {} bytes is longer than the interface's MTU",
+                        longest - ETHERNET_LEN
+                    );
+                }
                 Err(error) => return Err(error).context("cannot send"),
             }
         }
@@ -203,16 +210,12 @@ fn next_hop(to: Ipv4Addr, interface: &str) -> Result<Ipv4Addr> {
 }
 
 /// The Ethernet address of a neighbour, for which the system is made to ask.
-fn neighbour(address: Ipv4Addr, interface: &str, probe: &UdpSocket) -> Result<[u8; 6]> {
+fn neighbour(address: Ipv4Addr, interface: &str, to: Ipv4Addr) -> Result<[u8; 6]> {
     const PATIENCE: Duration = Duration::from_secs(5);
     let begin = Instant::now();
     loop {
-        match probe.send(&[]) {
-            Err(error) if error.kind() != ErrorKind::ConnectionRefused => {
-                return Err(error).with_context(|| format!("cannot reach {address}"));
-            }
-            _ => {}
-        }
+        // Not by UDP, whose stray datagrams are counted at the other end. Refused or not, the system has asked.
+        let _ = TcpStream::connect_timeout(&(to, 9).into(), Duration::from_millis(20));
         let table = fs::read_to_string("/proc/thread-self/net/arp")?;
         let found = table.lines().skip(1).find_map(|line| {
             let fields: Vec<_> = line.split_whitespace().collect();

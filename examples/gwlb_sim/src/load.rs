@@ -192,6 +192,10 @@ impl Loader {
         self.traffic.finish(&mut self.checker.ledger, now);
         self.flush()?;
         let duration = Duration::from_nanos(now - begin);
+        if let Pace::Rate(rate) = pace {
+            let due = (rate as f64 * duration.as_secs_f64()).min(limit.packets as f64);
+            self.checker.tally.short |= (sent as f64) < due * 0.95;
+        }
         self.settle()?;
         let mut tally = std::mem::replace(&mut self.checker.tally, Tally::new());
         system.note_since(&mut tally, self.is_own);

@@ -26,6 +26,8 @@ pub(crate) struct Report {
 pub(crate) struct Try {
     pub(crate) rate: u64,
     pub(crate) loss_percent: f64,
+    /// Whether the simulator itself was too slow.
+    pub(crate) short: bool,
     pub(crate) good: bool,
 }
 
@@ -97,7 +99,11 @@ impl Report {
         let tally = &self.tally;
         let row = |name: &str, value: String| println!("{name:<26}{value:>16}");
         for one in &self.tries {
-            let word = if one.good { "good" } else { "too much" };
+            let word = match (one.good, one.short) {
+                (true, _) => "good",
+                (false, true) => "too fast for the simulator",
+                (false, false) => "too much",
+            };
             row(
                 "tried packets/s",
                 format!("{}   loss {:.4} %  {word}", one.rate, one.loss_percent),
@@ -161,6 +167,6 @@ impl Report {
 
 impl Try {
     fn json(&self) -> Value {
-        json!({ "rate": self.rate, "loss_percent": self.loss_percent, "good": self.good })
+        json!({ "rate": self.rate, "loss_percent": self.loss_percent, "too_fast_for_the_simulator": self.short, "good": self.good })
     }
 }

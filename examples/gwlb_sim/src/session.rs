@@ -95,8 +95,9 @@ fn search(load: &Load, loader: &mut Loader, stop: &Stop) -> Result<(Tally, Vec<T
     loop {
         let tally = loader.run(Pace::Rate(rate), limit)?;
         let loss_percent = tally.loss_percent();
-        let passes = loss_percent <= most && !tally.short;
-        tries.push(Try { rate, loss_percent, good: passes });
+        let short = tally.short;
+        let passes = loss_percent <= most && !short;
+        tries.push(Try { rate, loss_percent, short, good: passes });
         // Wrong answers are no matter of speed: they end the search, and the run with it.
         let is_over = tally.errors() > 0 || stop.is_asked();
         if passes {
