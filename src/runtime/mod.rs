@@ -125,12 +125,12 @@ pub use failure::{ReloadFailed, RunError, StartError, WorkerError};
 pub use frames::{Frame, FrameCounters, Frames};
 #[cfg(feature = "live")]
 pub use health::{Ailment, Health};
+#[cfg(feature = "capture")]
+pub use judged::JudgedPacket;
 #[cfg(feature = "manage")]
 pub use manage::{
     Management, ManagementError, ManagementSettings, OpenManagement, Overview, Subject,
 };
-#[cfg(feature = "capture")]
-pub use judged::JudgedPacket;
 #[cfg(feature = "live")]
 pub use overload::OverloadLimits;
 #[cfg(feature = "capture")]
