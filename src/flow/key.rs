@@ -184,6 +184,13 @@ impl FlowKey {
         self
     }
 
+    /// Whether one of the ends has this port.
+    #[cfg(feature = "live")]
+    pub(crate) const fn has_port(&self, port: u16) -> bool {
+        let Ports { source, destination } = self.ports();
+        source == port || destination == port
+    }
+
     /// The endpoint, or what stands for its group.
     pub const fn endpoint(&self) -> EndpointId {
         let [endpoint, ..] = self.words;

@@ -173,7 +173,7 @@ mod tests {
     fn quantiles_are_ranks() {
         let mut histogram = Histogram::new();
         assert_eq!(histogram.quantile(0.5), None);
-        [10, 20_000_000_000, 5].map(|nanos| histogram.record_nanos(nanos));
+        [10, 20_000_000_000, 5].into_iter().for_each(|nanos| histogram.record_nanos(nanos));
         assert_eq!(histogram.quantile(0.0), Some(Duration::from_nanos(5)));
         assert_eq!(histogram.quantile(0.5), Some(Duration::from_nanos(10)));
         assert_eq!(histogram.quantile(1.0), Some(Duration::from_secs(20)));

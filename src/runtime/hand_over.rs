@@ -7,6 +7,7 @@ use rtrb::{Consumer, Producer, RingBuffer};
 use super::directory::Directory;
 use crate::Timestamp;
 use crate::engine::{Datagram, Settings};
+use crate::flow::FlowKey;
 use crate::gwlb::{Envelope, Outer};
 use crate::inspect::ParsedPacket;
 use crate::transport::Waker;
@@ -54,6 +55,9 @@ struct Bed {
     waker: Waker,
 }
 
+/// RFC 7348 §5.
+const VXLAN_PORT: u16 = 4789;
+
 impl Port {
     /// Bytes that a payload may grow by.
     const ROOM: usize = 256;
@@ -89,15 +93,33 @@ impl Port {
     }
 
     /// Which worker else a datagram belongs to; `None`: it stays here, as what cannot be understood does.
+    #[inline]
     pub(super) fn other_owner(
         &self,
         envelope: Option<Envelope<'_>>,
         time: Timestamp,
         settings: &Settings,
     ) -> Option<usize> {
-        let packet = ParsedPacket::of(envelope?, &settings.groups).ok()?;
-        let key = self.directory.key(*packet.flow(), time);
+        let envelope = envelope?;
+        let endpoint = settings.groups.resolve(envelope.endpoint());
+        let key = match FlowKey::straight(endpoint, envelope.inner()) {
+            // What is in VXLAN is a flow of its own.
+            Some((key, _)) if !key.has_port(VXLAN_PORT) => key,
+            _ => self.any_key(envelope, time, settings)?,
+        };
         Some(key.owner(self.doors.len())).filter(|owner| *owner != self.number)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn any_key(
+        &self,
+        envelope: Envelope<'_>,
+        time: Timestamp,
+        settings: &Settings,
+    ) -> Option<FlowKey> {
+        let packet = ParsedPacket::of(envelope, &settings.groups).ok()?;
+        Some(self.directory.key(*packet.flow(), time))
     }
 
     /// Copies a datagram to its owner; `false` where there is no room for it, or nobody to take it.

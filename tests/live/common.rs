@@ -9,7 +9,7 @@ use gwlb_geneve::Timestamp;
 use gwlb_geneve::engine::Settings;
 use gwlb_geneve::flow::{Direction, FlowKey, FlowLimits, Relation};
 use gwlb_geneve::inspect::{Context, Inspector, Interest, Packet, Reason, Verdict, packet_fn};
-use gwlb_geneve::runtime::{Appliance, Control};
+use gwlb_geneve::runtime::{Appliance, Control, OverloadLimits, WorkerSettings};
 use gwlb_geneve::transport::{MemoryDatagram, MemoryNetwork, MemoryTransport};
 
 use crate::support::traffic::{Side, settings, sides};
@@ -40,12 +40,19 @@ pub(crate) fn transports(count: usize) -> (Vec<MemoryTransport>, Vec<MemoryNetwo
     (0..count).map(|_| MemoryTransport::new()).unzip()
 }
 
+/// Settings under which no machine is too slow.
+pub(crate) fn patient() -> WorkerSettings {
+    let (latency, full_bursts) = (Duration::from_secs(3_600), u32::MAX);
+    let overload = OverloadLimits { latency, full_bursts, ..OverloadLimits::default() };
+    WorkerSettings { overload, ..WorkerSettings::default() }
+}
+
 /// An appliance that ends soon after it was told to.
 pub(crate) fn appliance<I: Inspector>(
     settings: Settings,
     make: impl FnMut() -> I + Clone + Send + 'static,
 ) -> Appliance<I> {
-    Appliance::new(settings, make).quiet(Duration::from_millis(50))
+    Appliance::new(settings, make).quiet(Duration::from_millis(50)).worker(patient())
 }
 
 pub(crate) fn now() -> Timestamp {

@@ -145,7 +145,7 @@ fn a_full_ring_is_overload() {
             }
         };
         let settings = gwlb_geneve::engine::Settings { policy, ..small() };
-        let worker = WorkerSettings { hand_over: 8, ..WorkerSettings::default() };
+        let worker = WorkerSettings { hand_over: 8, ..patient() };
         let running = appliance(settings, make).worker(worker).start(transports).unwrap();
         let control = running.control();
         let (client, _) = flow(0);
