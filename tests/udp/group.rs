@@ -78,53 +78,69 @@ impl Traffic {
     }
 }
 
+/// Packets of which the program in the kernel knows the owner.
+fn usual() -> Vec<Vec<u8>> {
+    let mut traffic = Traffic(noise(40_000).into_iter());
+    let protocols = [(6, true), (17, true), (6, false), (17, false)].into_iter().cycle();
+    let pairs =
+        protocols.take(400).flat_map(|(protocol, is_ipv4)| traffic.both_ways(protocol, is_ipv4));
+    pairs.collect()
+}
+
+/// Those of which it says nothing: others' options, a fragment, VXLAN, ICMP, cut off everywhere.
+fn unusual(usual: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let ipv4 = [&usual[0], &usual[2]];
+    let ipv6 = [&usual[4], &usual[6]];
+    let mut unusual = vec![ipv4[0].clone(); 8];
+    unusual[0][8] ^= 1;
+    unusual[1][21] ^= 1;
+    unusual[2][35] ^= 1;
+    unusual[3][46] |= 0x20;
+    unusual[4][47] = 1;
+    unusual[5][49] = 1;
+    unusual[6][40] = 0x44;
+    unusual[7][2] = 0x65;
+    let header =
+        |packet: &[u8]| if packet[2] == 8 { usize::from(packet[40] & 0xf) * 4 } else { 40 };
+    for [tcp, udp] in [ipv4, ipv6] {
+        let ports = 40 + header(tcp);
+        unusual.extend((0..ports + 4).map(|len| tcp[..len].to_vec()));
+        let to = 40 + header(udp) + 2;
+        unusual.push([&udp[..to], &4789_u16.to_be_bytes(), &udp[to + 2..]].concat());
+    }
+    unusual
+}
+
+#[test]
+fn a_peek_finds_the_owner() {
+    let usual = usual();
+    for workers in [1, 2, 3, 7, 1_000] {
+        let owners = Owners::new(workers);
+        for payload in &usual {
+            let envelope = Envelope::parse(payload, &Profile::AWS).unwrap();
+            let tuple = IpPacket::parse(envelope.inner()).unwrap().five_tuple().unwrap();
+            let expected = owner(envelope.endpoint(), &tuple, workers);
+            assert_eq!(owners.peek(payload), Some(expected), "{tuple}");
+        }
+        assert_eq!(unusual(&usual).iter().find(|payload| owners.peek(payload).is_some()), None);
+    }
+}
+
 #[test]
 fn the_kernel_gives_each_worker_its_own() {
     if !may_run() {
         return;
     }
+    let usual = usual();
+    let unusual = unusual(&usual);
     for workers in [1, 2, 3, 7] {
         let scene = Scene::new(1_500);
-        let mut group = scene
-            .appliance
-            .run(move || UdpTransport::open_group(&UdpSettings::default(), workers))
-            .unwrap();
+        let open = move || UdpTransport::open_group(&UdpSettings::default(), workers);
+        let mut group = scene.appliance.run(open).unwrap();
         let senders: Vec<_> =
             scene.gateway.run(|| (0..23).map(|_| UdpSocket::bind((GATEWAY, 0)).unwrap()).collect());
-        let mut traffic = Traffic(noise(40_000).into_iter());
         let owners = Owners::new(workers);
-        let mut sent: Vec<Vec<u8>> = Vec::new();
-        for number in 0..400 {
-            let protocol = [6, 17][number % 2];
-            sent.extend(traffic.both_ways(protocol, number % 4 < 2));
-        }
-        for payload in &sent {
-            let envelope = Envelope::parse(payload, &Profile::AWS).unwrap();
-            let tuple = IpPacket::parse(envelope.inner()).unwrap().five_tuple().unwrap();
-            let expected = owner(envelope.endpoint(), &tuple, workers);
-            assert_eq!(owners.peek(payload), Some(expected));
-        }
-        // Those of which the program says nothing: others' options, a fragment, VXLAN, ICMP, cut off everywhere.
-        let mut unknown: Vec<Vec<u8>> = (0..8).map(|_| sent[0].clone()).collect();
-        unknown[0][8] ^= 1;
-        unknown[1][21] ^= 1;
-        unknown[2][35] ^= 1;
-        unknown[3][46] |= 0x20;
-        unknown[4][47] = 1;
-        unknown[5][49] = 1;
-        unknown[6][40] = 0x44;
-        unknown[7][2] = 0x65;
-        let vxlan = |packet: &[u8], at: usize| [&packet[..at], &4789_u16.to_be_bytes()].concat();
-        let header = usize::from(sent[2][40] & 0xf) * 4;
-        unknown.push(vxlan(&sent[2], 40 + header + 2));
-        unknown.push(vxlan(&sent[6], 40 + 40 + 2));
-        for whole in [&sent[0], &sent[4]] {
-            let header = if whole[2] == 8 { usize::from(whole[40] & 0xf) * 4 } else { 40 };
-            unknown.extend((0..40 + header + 4).map(|len| whole[..len].to_vec()));
-        }
-        assert_eq!(unknown.iter().find_map(|payload| owners.peek(payload)), None);
-
-        let all: Vec<_> = sent.iter().chain(&unknown).collect();
+        let all: Vec<_> = usual.iter().chain(&unusual).collect();
         let mut arrived = 0;
         let mut used = HashSet::new();
         for (round, some) in all.chunks(50).enumerate() {
