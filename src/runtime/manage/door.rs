@@ -120,7 +120,7 @@ impl Hall {
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(self.patience / 2)
+            .header_read_timeout(self.patience.checked_div(2).unwrap_or_default())
             .keep_alive(false)
             .max_buf_size(SMALLEST_BUFFER)
             .max_headers(MOST_HEADERS)

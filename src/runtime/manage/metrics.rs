@@ -6,7 +6,7 @@ use core::fmt;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeLabelSet, MetricEncoder, NoLabelSet, text,
+    DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet, MetricEncoder, NoLabelSet, text,
 };
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
@@ -18,7 +18,7 @@ use crate::observe::Histogram;
 use crate::runtime::{EndpointCounters, WorkerStatistics};
 use crate::transport::SendFailure;
 
-/// The text form of OpenMetrics, which Prometheus reads. `None` only where there is something wrong with the names here.
+/// The text form of `OpenMetrics`, which Prometheus reads. `None` only where there is something wrong with the names here.
 pub(super) fn write(moment: Moment) -> Option<String> {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Scrape(moment)));
@@ -29,10 +29,11 @@ pub(super) fn write(moment: Moment) -> Option<String> {
 #[derive(Debug)]
 struct Scrape(Moment);
 
-type Value = fn(&WorkerStatistics) -> u64;
+/// Name without `_total` and unit, what it counts, and where that is found.
+type Metric<T> = (&'static str, &'static str, fn(&T) -> u64);
 
-/// Counters of each worker: name without `_total`, what it counts, where it is found.
-const COUNTERS: [(&str, &str, Value); 26] = [
+/// Counters of each worker.
+const COUNTERS: [Metric<WorkerStatistics>; 26] = [
     ("gwlb_datagrams_received", "Datagrams received from load balancers", |it| it.received()),
     ("gwlb_datagrams_forwarded", "Datagrams judged to go back", |it| it.counters.forwarded),
     ("gwlb_datagrams_edited", "Of those forwarded, the ones that were changed", |it| {
@@ -91,10 +92,19 @@ const COUNTERS: [(&str, &str, Value); 26] = [
     }),
 ];
 
-const BYTES: [(&str, &str, Value); 2] = [
+const BYTES: [Metric<WorkerStatistics>; 2] = [
     ("gwlb_received", "UDP payload received", |it| it.transport.received_bytes),
     ("gwlb_sent", "UDP payload sent", |it| it.transport.sent_bytes),
 ];
+
+/// Counters of each endpoint; the last one has a unit.
+const ENDPOINTS: [Metric<EndpointCounters>; 3] = [
+    ("gwlb_endpoint_datagrams_received", "Datagrams of an endpoint", |it| it.received),
+    ("gwlb_endpoint_datagrams_forwarded", "Of these, those that went back", |it| it.forwarded),
+    ("gwlb_endpoint_received", "Inner packets of an endpoint", |it| it.bytes),
+];
+
+type Value = fn(&WorkerStatistics) -> u64;
 
 /// New flows that the table did not take.
 const REFUSED: [(&str, Value); 4] = [
@@ -104,7 +114,9 @@ const REFUSED: [(&str, Value); 4] = [
     ("collisions", |it| it.flows.refused_collisions),
 ];
 
-const GAUGES: [(&str, &str, fn(&WorkerStatistics) -> usize); 3] = [
+type Gauge = (&'static str, &'static str, fn(&WorkerStatistics) -> usize);
+
+const GAUGES: [Gauge; 3] = [
     ("gwlb_flows", "Flows in the table", |it| it.open_flows),
     ("gwlb_inspector_generations", "Sets of inspectors that flows go on under", |it| {
         it.generations
@@ -174,33 +186,18 @@ impl Collector for Scrape {
         self.endpoints(&mut page)?;
         self.latency(&mut page)?;
         let healthy = i64::from(moment.ailments.is_empty());
-        page.gauges(
-            "gwlb_healthy",
-            "Whether health checks are answered well",
-            None,
-            [([NONE; 0], healthy)],
-        )?;
-        let limit = count(moment.flow_limit);
-        page.gauges("gwlb_flows_limit", "The most flows", None, [([NONE; 0], limit)])?;
+        page.gauge("gwlb_healthy", "Whether health checks are answered well", None, healthy)?;
+        page.gauge("gwlb_flows_limit", "The most flows", None, count(moment.flow_limit))?;
         self.process(&mut page)
     }
 }
 
 impl Scrape {
     fn endpoints(&self, page: &mut Page<'_>) -> fmt::Result {
-        const VALUES: [(&str, &str, Option<Unit>, fn(&EndpointCounters) -> u64); 3] = [
-            ("gwlb_endpoint_datagrams_received", "Datagrams of an endpoint", None, |it| {
-                it.received
-            }),
-            ("gwlb_endpoint_datagrams_forwarded", "Of these, those that went back", None, |it| {
-                it.forwarded
-            }),
-            ("gwlb_endpoint_received", "Inner packets of an endpoint", Some(Unit::Bytes), |it| {
-                it.bytes
-            }),
-        ];
         let (named, others) = self.0.endpoints();
-        for (name, help, unit, value) in VALUES {
+        for ((name, help, value), unit) in
+            ENDPOINTS.into_iter().zip([None, None, Some(Unit::Bytes)])
+        {
             let named = named.iter().map(|(endpoint, it)| (endpoint.to_string(), value(it)));
             let others = [("other".into(), value(&others))];
             let samples = named.chain(others).map(|(name, value)| ([("endpoint", name)], value));
@@ -230,21 +227,15 @@ impl Scrape {
 
     fn process(&self, page: &mut Page<'_>) -> fmt::Result {
         let Moment { started, uptime, .. } = &self.0;
-        for (name, help, seconds) in [
-            ("process_start_time", "When it was started, since 1970", started.as_secs_f64()),
-            ("gwlb_uptime", "For how long it has been running", uptime.as_secs_f64()),
-        ] {
-            page.0
-                .encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Gauge)?
-                .encode_gauge(&seconds)?;
-        }
+        let seconds = Some(Unit::Seconds);
+        let (started, uptime) = (started.as_secs_f64(), uptime.as_secs_f64());
+        page.gauge("process_start_time", "Since 1970", seconds.clone(), started)?;
+        page.gauge("gwlb_uptime", "Since the start", seconds, uptime)?;
         page.0
             .encode_descriptor("gwlb_build", "What is running", None, MetricType::Info)?
             .encode_info(&[("version", env!("CARGO_PKG_VERSION"))])
     }
 }
-
-const NONE: (&str, usize) = ("", 0);
 
 /// Each worker with its label.
 fn each(
@@ -296,6 +287,17 @@ impl Page<'_> {
     ) -> fmt::Result {
         let family = self.0.encode_descriptor(name, help, unit.as_ref(), MetricType::Gauge)?;
         write_each(family, samples, |sample, value| sample.encode_gauge(&value))
+    }
+
+    fn gauge(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<Unit>,
+        value: impl EncodeGaugeValue,
+    ) -> fmt::Result {
+        let unit = unit.as_ref();
+        self.0.encode_descriptor(name, help, unit, MetricType::Gauge)?.encode_gauge(&value)
     }
 }
 

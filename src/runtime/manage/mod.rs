@@ -45,7 +45,7 @@ pub trait Subject: Send + Sync + 'static {
     /// Why not, in words.
     fn readiness(&self) -> Result<(), Vec<String>>;
 
-    /// Everything that is counted, in the text form of OpenMetrics: `/metrics`. `None`: not now.
+    /// Everything that is counted, in the text form of `OpenMetrics`: `/metrics`. `None`: not now.
     fn metrics(&self) -> Option<String>;
 
     /// The same as JSON: `/stats`.

@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 
 use appliance::{Appliance, HEALTH, MANAGE, alone, command, get, metric};
 use gateway::{APPLIANCE, Gateway, STRANGER, datagram};
+use gwlb_geneve::config::{Config, Run};
+use gwlb_geneve::engine::Settings;
 use nix::sys::signal::Signal;
 
 /// A configuration that a test writes.
@@ -134,8 +136,11 @@ fn numbers_are_exact() {
         for port in 1..=20 {
             stranger.send_to(&datagram(port, 2_000), APPLIANCE).unwrap();
         }
-        // What was sent to itself is there at once, and what is there is in the answer when the worker has come to it.
-        std::thread::sleep(Duration::from_millis(300));
+        let come = |page: &str| {
+            let names = ["gwlb_datagrams_received_total", "gwlb_datagrams_foreign_origin_total"];
+            names.map(|name| metric(page, name, "") - metric(&before, name, "")).iter().sum::<u64>()
+        };
+        appliance.wait_for("traffic", || come(&metrics()) >= 390);
         let after = metrics();
         let rise =
             |name: &str, label: &str| metric(&after, name, label) - metric(&before, name, label);
@@ -150,7 +155,7 @@ fn numbers_are_exact() {
         assert_eq!(rise("gwlb_latency_seconds_count", ""), 300);
         assert_eq!(rise("gwlb_latency_seconds_bucket", "le=\"+Inf\""), 300);
         assert_eq!(
-            rise("gwlb_endpoint_datagrams_received_total", "vpce-0a1b2c3d4e5f6071"),
+            rise("gwlb_endpoint_datagrams_received_total", "vpce-00a1b2c3d4e5f6071"),
             340,
             "{after}"
         );
@@ -164,7 +169,7 @@ fn numbers_are_exact() {
         let stats: serde_json::Value = serde_json::from_str(body).unwrap();
         assert_eq!(stats["total"]["forwarded"], 301);
         assert_eq!(stats["balanced"], true, "{body}");
-        assert_eq!(stats["endpoints"]["vpce-0a1b2c3d4e5f6071"]["received"], 341, "{body}");
+        assert_eq!(stats["endpoints"]["vpce-00a1b2c3d4e5f6071"]["received"], 341, "{body}");
     });
 }
 
@@ -297,4 +302,25 @@ fn mistakes_end_it_with_2() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {stderr}");
         assert!(stderr.contains(said), "{arguments:?}: {stderr}");
     }
+}
+
+/// What the example says of limits, time-outs and its place is what holds without it.
+#[test]
+fn the_example_says_the_defaults() {
+    let text = include_str!("../../example.toml");
+    let config = Config::parse(text).unwrap();
+    let (settings, defaults) = (config.settings(), Settings::default());
+    assert_eq!(settings.flows, defaults.flows);
+    assert_eq!(settings.timeouts, defaults.timeouts);
+    assert_eq!(settings.fragments, defaults.fragments);
+    assert_eq!(settings.answers_per_second, defaults.answers_per_second);
+    assert_eq!(settings.icmp_errors_per_second, defaults.icmp_errors_per_second);
+    assert_eq!(settings.unhealthy_after, defaults.unhealthy_after);
+    let differs = config.run().fixed(&Run::default());
+    assert_eq!(
+        differs,
+        ["allow-origin", "receive-buffer", "busy-poll"],
+        "defaults of the transport"
+    );
+    assert_eq!(config.run().drain, Run::default().drain);
 }
