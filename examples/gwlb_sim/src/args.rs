@@ -35,8 +35,8 @@ pub(crate) struct Target {
     #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = appliance,
         conflicts_with = "self_contained", required_unless_present = "self_contained")]
     pub(crate) appliance: Option<SocketAddrV4>,
-    /// Make two network namespaces with a cable between them, run the appliance in one (192.0.2.2) and the load
-    /// balancer in the other (192.0.2.1). Nothing of it outlives the simulator.
+    /// Make two network namespaces with a cable between them, run the appliance in one (10.66.0.2) and the load
+    /// balancer in the other (10.66.0.1). Nothing of it outlives the simulator.
     #[arg(long)]
     pub(crate) self_contained: bool,
     /// The load balancer's own address; may be repeated, flows are then spread over them. By default the one
@@ -202,7 +202,7 @@ pub(crate) struct Bridge {
 #[derive(Debug, Args)]
 pub(crate) struct Reflect {
     /// The address to answer at, with a port where it is not 6081.
-    #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = appliance, default_value = "192.0.2.2")]
+    #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = appliance, default_value = "10.66.0.2")]
     pub(crate) listen: SocketAddrV4,
     /// Answer nobody but these addresses; may be repeated.
     #[arg(long, value_name = "ADDRESS")]
@@ -253,7 +253,7 @@ fn appliance(text: &str) -> Result<SocketAddrV4, String> {
         true => text.parse().ok(),
         false => text.parse().ok().map(|address| SocketAddrV4::new(address, UDP_PORT)),
     };
-    address.ok_or_else(|| "expected an IPv4 address such as 192.0.2.2 or 192.0.2.2:6081".into())
+    address.ok_or_else(|| "expected an IPv4 address such as 10.66.0.2 or 10.66.0.2:6081".into())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

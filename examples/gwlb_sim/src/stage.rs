@@ -14,10 +14,10 @@ use crate::args::Target;
 use crate::namespace::{Namespace, Program, ip, to_stderr};
 use crate::offload::enable_gro;
 
-/// The load balancer, somebody who is none, and the appliance.
-pub(crate) const GATEWAY: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+/// The load balancer and the appliance, in a private network as in a VPC, and somebody from without.
+pub(crate) const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 66, 0, 1);
 pub(crate) const STRANGER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 3);
-pub(crate) const APPLIANCE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 2), UDP_PORT);
+pub(crate) const APPLIANCE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 66, 0, 2), UDP_PORT);
 
 const HEALTH: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(*APPLIANCE.ip()), 8_080);
 const MANAGEMENT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9_090);
@@ -52,7 +52,9 @@ impl Stage {
             if let Err(error) = enable_gro("eth0") {
                 eprintln!("gwlb_sim: no GRO at the appliance's end: {error:#}");
             }
-            ip("link set eth0 up")
+            ip("link set eth0 up")?;
+            // What is answered to a stranger would get there, and be seen.
+            ip(&format!("route add {STRANGER}/32 dev eth0"))
         })?;
         let (what, mut command) = appliance(target)?;
         command.stdout(to_stderr());
@@ -64,7 +66,7 @@ impl Stage {
 /// Whether the appliance's health check succeeds, asked from the load balancer's side, in whose namespace this
 /// thread must be.
 pub(crate) fn is_healthy() -> bool {
-    let answer = http(HEALTH, "/", Duration::from_millis(200));
+    let answer = http(HEALTH, "/healthz", Duration::from_millis(200));
     answer.is_ok_and(|answer| answer.split(' ').nth(1) == Some("200"))
 }
 
