@@ -33,10 +33,20 @@ pub struct Overview<I: Inspector> {
     begun: Instant,
     /// Since 1970.
     started: Duration,
-    names: Mutex<metrics::Names>,
+    past: Mutex<Past>,
+}
+
+#[derive(Debug, Default)]
+struct Past {
+    names: metrics::Names,
+    /// When the workers were last asked.
+    asked: Option<Instant>,
 }
 
 impl<I: Inspector> Overview<I> {
+    /// The workers are asked no more often than so, that a flood of questions is not theirs to bear: who asks sooner waits.
+    pub const INTERVAL: Duration = Duration::from_millis(20);
+
     /// Of the appliance with this handle, which has just been started.
     pub fn new(control: Control<I>) -> Self {
         let started = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
@@ -44,15 +54,18 @@ impl<I: Inspector> Overview<I> {
             control,
             begun: Instant::now(),
             started: started.unwrap_or_default(),
-            names: Mutex::default(),
+            past: Mutex::default(),
         }
     }
 
     fn moment(&self) -> Moment {
+        let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = past.asked.map_or(Self::INTERVAL, |asked| asked.elapsed());
+        std::thread::sleep(Self::INTERVAL.saturating_sub(since));
         let statistics = self.control.statistics();
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        past.asked = Some(Instant::now());
         Moment {
-            names: names.admit(statistics.total.endpoints.keys()),
+            names: past.names.admit(statistics.total.endpoints.keys()),
             statistics,
             ailments: words(&self.control.health().reasons),
             flow_limit: self.control.settings().flows.flows,
