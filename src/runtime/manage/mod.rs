@@ -6,6 +6,7 @@
 
 mod answer;
 mod door;
+mod families;
 mod metrics;
 mod overview;
 mod stats;
