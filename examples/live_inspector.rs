@@ -1,11 +1,10 @@
-//! An appliance of one's own on live traffic: `live_inspector`, ended by the end of its standard input.
+//! An appliance of one's own behind a load balancer: `live_inspector`, until it is stopped.
 
 use std::error::Error;
-use std::time::Duration;
 
 use gwlb_geneve::engine::Settings;
 use gwlb_geneve::inspect::{Reason, Verdict, packet_fn};
-use gwlb_geneve::runtime::Appliance;
+use gwlb_geneve::runtime::{Appliance, ManagementSettings, Overview};
 use gwlb_geneve::transport::udp::UdpSettings;
 
 const TELNET: Reason = Reason::new("telnet");
@@ -17,10 +16,13 @@ fn main() -> Result<(), Box<dyn Error>> {
             _ => Verdict::PASS,
         })
     };
+    let checks = ManagementSettings {
+        health: Some(([0, 0, 0, 0], 8080).into()),
+        ..ManagementSettings::default()
+    };
+    let checks = checks.open()?;
     let running = Appliance::new(Settings::default(), no_telnet).serve(&UdpSettings::default())?;
-    std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
-    running.control().drain(Duration::from_secs(400));
-    let statistics = running.wait()?;
-    println!("{} received, {} sent", statistics.total.received(), statistics.total.counters.sent);
+    let _checks = checks.serve(Overview::new(running.control()))?;
+    running.wait()?;
     Ok(())
 }

@@ -36,7 +36,7 @@ pub struct Appliance<I: Inspector, R: Rewriter = ()> {
     settings: Settings,
     make: Box<dyn Make<I>>,
     rewriter: Box<dyn Make<R>>,
-    workers: Option<usize>,
+    pub(super) workers: Option<usize>,
     pin: bool,
     quiet: Duration,
     worker: WorkerSettings,

@@ -32,9 +32,10 @@ pub enum StartError {
     /// The function that makes inspectors, or a rewriter, has panicked.
     #[error("start: expected inspectors, found a panic: {0}")]
     Make(String),
-    /// The transport cannot be opened.
-    #[error("start: the transport cannot be opened: {0}")]
-    Transport(#[source] io::Error),
+    /// The UDP transport cannot be opened.
+    #[cfg(all(feature = "udp", target_os = "linux", target_pointer_width = "64"))]
+    #[error(transparent)]
+    Udp(#[from] crate::transport::udp::OpenError),
     /// The system gives no thread.
     #[error("start: expected a thread for worker {worker}: {error}")]
     Thread {

@@ -48,12 +48,13 @@ balancer, and a decision be [explained](Replay::explain) long after it was made:
 ```
 use gwlb_geneve::engine::{Engine, Settings};
 use gwlb_geneve::inspect::{Reason, Verdict, packet_fn};
+use gwlb_geneve::packet::IpProtocol;
 use gwlb_geneve::runtime::Replay;
 
 let no_ping = || {
-    packet_fn(\"no-ping\", |packet, _| match packet.five_tuple().ports {
-        Some(_) => Verdict::PASS,
-        None => Verdict::drop(Reason::new(\"ping\")),
+    packet_fn(\"no-ping\", |packet, _| match packet.five_tuple().protocol {
+        IpProtocol::ICMP | IpProtocol::ICMPV6 => Verdict::drop(Reason::new(\"ping\")),
+        _ => Verdict::PASS,
     })
 };
 let mut engine = Engine::new(Settings::default(), no_ping)?;
@@ -101,6 +102,8 @@ mod overload;
 mod replay;
 #[cfg(feature = "capture")]
 mod report;
+#[cfg(all(feature = "live", feature = "udp", target_os = "linux", target_pointer_width = "64"))]
+mod serve;
 #[cfg(feature = "live")]
 mod shift;
 #[cfg(feature = "live")]

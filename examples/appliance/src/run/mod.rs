@@ -10,9 +10,9 @@ use std::thread;
 
 use anyhow::{Context, Result};
 use gwlb_geneve::engine::contains_panics;
-use gwlb_geneve::inspect::{Chain, ExceptionPolicy};
-use gwlb_geneve::runtime::{Appliance, ManagementSettings, Overview, Running};
-use gwlb_geneve::transport::udp::{self, UdpSettings, UdpTransport, Warning};
+use gwlb_geneve::inspect::ExceptionPolicy;
+use gwlb_geneve::runtime::{Appliance, ManagementSettings, Overview};
+use gwlb_geneve::transport::udp::{self, UdpSettings, Warning};
 use tracing::{error, info, warn};
 
 use crate::say;
@@ -66,9 +66,12 @@ fn serve(options: Options, plan: Plan, log: &Log) -> Result<()> {
         Some(workers) => workers,
         None => thread::available_parallelism().context("cannot count the processors")?,
     };
-    let transports = UdpTransport::open_group(&settings, workers.get())?;
     tell(&plan, &settings, workers.get());
-    let running = start(&plan, workers.get(), transports)?;
+    let running = Appliance::new(plan.settings(), plan.inspectors())
+        .workers(workers.get())
+        .pin(run.pin)
+        .observer(|_| Alerts::default())
+        .serve(&settings)?;
     let control = running.control();
     let _doors = doors.serve(Overview::new(control.clone())).context("cannot answer over HTTP")?;
     orders.obey(control, options, plan, log.clone())?;
@@ -83,15 +86,6 @@ fn serve(options: Options, plan: Plan, log: &Log) -> Result<()> {
         "ended"
     );
     Ok(())
-}
-
-fn start(plan: &Plan, workers: usize, transports: Vec<UdpTransport>) -> Result<Running<Chain>> {
-    let running = Appliance::new(plan.settings(), plan.inspectors())
-        .workers(workers)
-        .pin(plan.run.pin)
-        .observer(|_| Alerts::default())
-        .start(transports)?;
-    Ok(running)
 }
 
 /// Says what it will do, so that a mistake in that is seen before it does harm.
