@@ -33,8 +33,8 @@
 //! }
 //! ```
 //!
-//! The same engine judges what comes from the network. It does no I/O: [`gwlb::Outer`] and a payload make an
-//! `engine::Datagram`, and its reply says which bytes go back.
+//! The same engine judges what comes from the network: `runtime::Appliance` serves a load balancer with it. The engine itself
+//! does no I/O: [`gwlb::Outer`] and a payload make an `engine::Datagram`, and its reply says which bytes go back.
 //!
 //! # The map
 //!
@@ -61,8 +61,8 @@
 //!
 //! [`geneve`] and [`packet`] stand on the ground, and so does `toml_text`, which is private; [`gwlb`] stands on the first
 //! two, `capture` on [`packet`], [`flow`] on [`packet`] and [`gwlb`], `inspect` on [`flow`], `inspectors` on `inspect` and
-//! `toml_text`, `engine` on all of these but `capture`, `toml_text` and `inspectors`; `transport` knows the outer header
-//! of [`gwlb`] and nothing above; `config` and `runtime` put them together. No import runs upward.
+//! `toml_text`, `engine` on all of these but `capture`, `toml_text` and `inspectors`; `observe` knows nobody; `transport` knows
+//! packets, the outer header of [`gwlb`], and which flows belong together, of [`flow`], to steer by it; `config` and `runtime` put them together. No import runs upward.
 //!
 //! # What holds everywhere
 //!

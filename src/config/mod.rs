@@ -38,7 +38,6 @@
 //! | `policy.CLASS` | what becomes of a class of exceptions: [`Exception::name`] and [`Treatment::name`] |
 //! | `endpoints."vpce-…"` | a table with a `monitor` and a `policy` of its own, each as the appliance's where it is left out |
 //! | `access` | the access list, as [`AccessList::from_toml`] has it |
-//!
 //! | `run` | a table: see below, and [`Run`] |
 //! | `limits` | a table: see below, and [`Settings`] |
 //! | `timeouts` | a table of seconds, with fractions if need be: see below, and [`FlowTimeouts`] |

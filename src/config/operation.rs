@@ -90,7 +90,13 @@ pub(super) fn limits(reader: &mut Reader<'_>, table: &DeTable<'_>, settings: &mu
     for (key, field) in counts {
         // A table without room for bytes of unusual headers is one.
         let least = u64::from(key != "header-bytes");
-        fields.number(key, least..=MOST, |count| {
+        let most = match key {
+            "flows" => 1 << 28,
+            "endpoints" => 1 << 26,
+            "fragments" => 1 << 24,
+            _ => MOST,
+        };
+        fields.number(key, least..=most, |count| {
             *field = usize::try_from(count).unwrap_or(usize::MAX);
         });
     }

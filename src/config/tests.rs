@@ -206,7 +206,7 @@ fn mistakes_about_where_it_stands() {
         ),
         (
             "allow-origin = [\"10.0.0.0/16\", \"10.0.0.0/99\"]",
-            "line 2, column 32: expected a prefix length of at most 32, found 99, found `10.0.0.0/99`",
+            "line 2, column 32: expected a prefix length of at most 32, found `10.0.0.0/99`",
         ),
         (
             "allow-origin = \"2001:db8::/32\"",

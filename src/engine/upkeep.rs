@@ -72,11 +72,10 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     /// Takes over from `settings` what can be changed under way, at once and for all flows; the rest stays as it is:
     /// see [`Settings::fixed`].
     pub fn configure(&mut self, settings: &Settings) {
-        let old = self.settings.clone();
-        if settings.answers_per_second != old.answers_per_second {
+        if settings.answers_per_second != self.settings.answers_per_second {
             self.answers = RateLimit::new(settings.answers_per_second);
         }
-        if settings.icmp_errors_per_second != old.icmp_errors_per_second {
+        if settings.icmp_errors_per_second != self.settings.icmp_errors_per_second {
             self.icmp_errors = RateLimit::new(settings.icmp_errors_per_second);
         }
         self.asks_otherwise = settings.budget.is_some();
@@ -84,16 +83,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         {
             self.asks_otherwise |= self.faults != super::Faults::default();
         }
-        self.settings = Settings {
-            profile: old.profile,
-            flows: old.flows,
-            timeouts: old.timeouts,
-            fragments: old.fragments,
-            fragments_per_endpoint: old.fragments_per_endpoint,
-            groups: old.groups,
-            seed: old.seed,
-            ..settings.clone()
-        };
+        self.settings = settings.clone().with_fixed(&self.settings);
     }
 }
 
@@ -110,6 +100,27 @@ impl Settings {
             ("groups", self.groups == other.groups),
         ];
         fields.into_iter().filter(|(_, is_same)| !is_same).map(|(name, _)| name).collect()
+    }
+
+    /// These settings, but with those of `other` that cannot be [changed under way](Self::fixed), its seed among them.
+    #[must_use]
+    pub fn with_fixed(self, other: &Self) -> Self {
+        let Self { policy, monitor, endpoints, checksums, mss, .. } = self;
+        let Self { answers_per_second, icmp_answers, icmp_errors_per_second, .. } = self;
+        let Self { budget, unhealthy_after, .. } = self;
+        Self {
+            policy,
+            monitor,
+            endpoints,
+            checksums,
+            mss,
+            answers_per_second,
+            icmp_answers,
+            icmp_errors_per_second,
+            budget,
+            unhealthy_after,
+            ..other.clone()
+        }
     }
 }
 

@@ -160,7 +160,15 @@ impl<I: Inspector, R: Rewriter> Appliance<I, R> {
         });
         let mut running = Running { control: Control { office }, threads: Vec::new() };
         let cores = if self.pin { core_affinity::get_core_ids() } else { None };
-        let mut cores = cores.unwrap_or_default().into_iter().cycle();
+        let cores = cores.unwrap_or_default();
+        if self.pin && cores.len() < count {
+            tracing::warn!(
+                workers = count,
+                processors = cores.len(),
+                "fewer processors than workers: some share one, or go where the system wants"
+            );
+        }
+        let mut cores = cores.into_iter().cycle();
         for (number, (worker, make_engine)) in workers.into_iter().enumerate() {
             let office = Arc::clone(&running.control.office);
             let shift = Shift { worker, office, number, make_engine };

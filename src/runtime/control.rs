@@ -48,8 +48,8 @@ impl<I: Inspector> Control<I> {
         lock(&self.office.blueprint).settings.clone()
     }
 
-    /// Goes on with other settings and other inspectors, wholly or not at all. `flows` says what becomes of the flows that
-    /// there are.
+    /// Goes on with other settings and other inspectors, wholly or not at all. `flows` says which inspectors the flows that
+    /// there are go on under; settings, such as the policy and whether it only monitors, hold for all flows at once.
     ///
     /// The inspectors are made on the thread of the caller, one for each worker, and handed to the workers when all of them
     /// could be made. A worker takes them between two turns, within [`PATIENCE`](Self::PATIENCE) as a rule; one that
@@ -82,7 +82,11 @@ impl<I: Inspector> Control<I> {
             check(&inspector).map_err(ReloadError::from)?;
             made.push((inspector, Box::new(make)));
         }
-        let (workers, silent) = self.ask();
+        let (workers, mut silent) = self.ask();
+        // The dead do not hold up the others.
+        silent.retain(|worker| {
+            self.office.desks.get(*worker).is_some_and(|desk| !desk.mail().has_ended)
+        });
         if !silent.is_empty() {
             return Err(ReloadFailed::Silent { workers: silent });
         }
@@ -95,6 +99,9 @@ impl<I: Inspector> Control<I> {
             make: Box::new(make),
         };
         for (desk, (inspector, make)) in self.office.desks.iter().zip(made) {
+            if desk.mail().has_ended {
+                continue;
+            }
             desk.order(Order { inspector, make, settings: part.clone(), flows });
         }
         // A restart makes its engine of the blueprint; no second reload may come before this one is known.

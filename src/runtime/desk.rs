@@ -186,14 +186,14 @@ impl<I> Desk<I> {
         (mail.last.clone(), is_answer)
     }
 
-    /// The worker's side: whether there may be something.
-    pub(super) fn has_mail(&self) -> bool {
-        self.has_mail.load(Ordering::Relaxed)
+    /// The worker's side: whether there is something, or a new phase; to be read after this, so that what is said meanwhile
+    /// is found the next time.
+    pub(super) fn is_rung(&self) -> bool {
+        self.has_mail.load(Ordering::Relaxed) && self.has_mail.swap(false, Ordering::Acquire)
     }
 
     /// The worker's side: takes the orders, and the number of the answer that is waited for.
     pub(super) fn open(&self) -> (Vec<Order<I>>, Option<u64>) {
-        self.has_mail.store(false, Ordering::Relaxed);
         let mut mail = self.mail();
         let asked = (mail.asked > mail.answered).then_some(mail.asked);
         (core::mem::take(&mut mail.orders), asked)

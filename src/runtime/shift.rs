@@ -95,7 +95,7 @@ impl<T: Transport, I: Inspector, R: Rewriter> Shift<T, I, R> {
             let is_canary = worker.canaries() != canaries;
             canaries = worker.canaries();
             desk.beat(office.now(), is_canary, worker.engine().is_healthy());
-            if desk.has_mail() {
+            if desk.is_rung() {
                 phase = office.phase();
                 read_mail(desk, worker);
             }

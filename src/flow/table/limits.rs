@@ -19,7 +19,7 @@ pub struct FlowLimits {
     pub bytes: usize,
     /// The most flows of one endpoint (or group). By default no fewer than the table holds.
     pub flows_per_endpoint: usize,
-    /// The most endpoints (or groups) with flows at a time, 2^28 at most. By default 4,096.
+    /// The most endpoints (or groups) with flows at a time, 2^26 at most. By default 4,096.
     pub endpoints: usize,
     /// The most bytes, out of `bytes`, for GENEVE headers that are not just those of the profile, or that come over more
     /// combinations of endpoint, attachment and load balancer than `endpoints` and 64. By default 1 MiB.

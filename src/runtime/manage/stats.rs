@@ -23,6 +23,10 @@ pub(super) fn write(moment: &Moment) -> Option<String> {
         total: Worker::from(&statistics.total),
         workers: statistics.workers.iter().map(Worker::from).collect(),
         silent_workers: &statistics.silent,
+        fragment_directory: Directory {
+            remembered: statistics.directory.first,
+            without_room: statistics.directory.no_room,
+        },
         endpoints: named,
         other_endpoints: (&others).into(),
     };
@@ -41,6 +45,7 @@ struct Stats<'a> {
     total: Worker,
     workers: Vec<Worker>,
     silent_workers: &'a [usize],
+    fragment_directory: Directory,
     endpoints: BTreeMap<String, Endpoint>,
     other_endpoints: Endpoint,
 }
@@ -73,6 +78,13 @@ struct Worker {
     memory_bytes: usize,
     generations: usize,
     latency_seconds: Latency,
+}
+
+/// Of datagrams in fragments, for all workers together.
+#[derive(Serialize)]
+struct Directory {
+    remembered: u64,
+    without_room: u64,
 }
 
 #[derive(Serialize)]

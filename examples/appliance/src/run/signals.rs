@@ -95,14 +95,11 @@ fn reload(
     for key in new.fixed(&now).into_iter().chain(run) {
         warn!(key, "SIGHUP: stays as it is until a restart");
     }
-    // What tables are made with.
-    let Settings { profile, flows, timeouts, fragments, fragments_per_endpoint, groups, .. } = now;
-    let settings =
-        Settings { profile, flows, timeouts, fragments, fragments_per_endpoint, groups, ..new };
+    let settings = new.with_fixed(&now);
     match control.reload(&settings, plan.inspectors(), Flows::Keep) {
         Ok(()) => {
             *drain = plan.run.drain;
-            info!(file = %file.display(), "SIGHUP: the configuration is in force for new flows");
+            info!(file = %file.display(), "SIGHUP: the configuration is in force; flows that there are keep their inspectors");
         }
         Err(error) => error!("SIGHUP: nothing was changed: {error}"),
     }
