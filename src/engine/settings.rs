@@ -24,7 +24,7 @@ pub struct Settings {
     pub timeouts: FlowTimeouts,
     /// How many datagrams in fragments may be under way at a time. By default 65,536.
     pub fragments: usize,
-    /// How many of these one endpoint may have. By default no fewer than there may be.
+    /// How many of these one endpoint may have. By default 32,768, so that one alone cannot take them all.
     pub fragments_per_endpoint: usize,
     /// Endpoints that share a key space, since one flow may cross several of them.
     pub groups: EndpointGroups,
@@ -66,7 +66,7 @@ impl Default for Settings {
             flows: FlowLimits::default(),
             timeouts: FlowTimeouts::default(),
             fragments: 65_536,
-            fragments_per_endpoint: usize::MAX,
+            fragments_per_endpoint: 32_768,
             groups: EndpointGroups::default(),
             endpoints: BTreeMap::new(),
             policy: ExceptionPolicy::AVAILABLE,

@@ -5,11 +5,12 @@ use core::net::Ipv4Addr;
 
 use super::limit::RateLimit;
 use super::sweep::{NOT_SWEPT, SWEEP};
-use super::{Datagram, Engine, Outcome, Output, Settings};
+use super::{Datagram, Disposition, Engine, Outcome, Output, Settings};
+use crate::flow::FlowKey;
 use crate::geneve::{Builder, TunnelOption};
-use crate::gwlb::{Envelope, Outer, ProfileOption};
+use crate::gwlb::{EndpointId, Envelope, Outer, ProfileOption};
 use crate::inspect::{Exception, Inspector, Reason, Rewriter};
-use crate::packet::Checksum;
+use crate::packet::{Addresses, Checksum, FiveTuple, IpProtocol};
 use crate::{EtherType, Timestamp};
 
 impl<I: Inspector, R: Rewriter> Engine<I, R> {
@@ -28,17 +29,23 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         looked_at >= SWEEP
     }
 
-    /// The outcome for a datagram that there is no time to judge: that of
-    /// [`Exception::Overload`]. It is counted as received, and no flow learns of it.
+    /// The outcome for a datagram whose worker has no room for it: dropped, as a full socket would, since its flow may be one
+    /// that was refused. It is counted as received, and no flow learns of it.
     pub fn shed(&mut self, datagram: &Datagram<'_>) -> Outcome {
-        const CLASS: Exception = Exception::Overload;
+        const REASON: Reason = Reason::new("hand-over-full");
+
         let envelope = Envelope::parse(datagram.payload(), &self.settings.profile);
-        let (class, reason, endpoint) = match envelope {
-            Ok(envelope) => (CLASS, CLASS.name(), Some(envelope.endpoint())),
-            Err(error) => (Exception::MalformedEnvelope, error.reason(), None),
+        let outcome = match envelope {
+            Ok(envelope) => {
+                let refused = Outcome::refused(Disposition::Drop, REASON);
+                self.or_would(refused, Some(envelope.endpoint()))
+            }
+            Err(error) => {
+                let class = Exception::MalformedEnvelope;
+                let treatment = self.exception(class, None);
+                self.settle(class, treatment, Reason::new(error.reason()), None)
+            }
         };
-        let treatment = self.exception(class, endpoint);
-        let outcome = self.settle(class, treatment, Reason::new(reason), endpoint);
         let counters = &mut self.counters;
         counters.received = counters.received.wrapping_add(1);
         if outcome.disposition.is_forward() {
@@ -58,7 +65,12 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     /// `output` then holds what came of that.
     pub fn canary(&mut self, now: Timestamp, output: &mut Output) -> bool {
         let mut buffer = [0; CANARY_LEN];
-        let Some(len) = write_canary(&self.settings, &mut buffer) else { return false };
+        // Through an endpoint that nobody can guess, so that nobody can make it find a flow.
+        let addresses = Addresses::V4 { source: CLIENT.into(), destination: SERVER.into() };
+        let tuple = FiveTuple { addresses, protocol: IpProtocol::UDP, ports: None };
+        let (key, _) = FlowKey::new(EndpointId(now.as_nanos()), &tuple);
+        let endpoint = EndpointId(self.settings.seed.hash(&key));
+        let Some(len) = write_canary(&self.settings, endpoint, &mut buffer) else { return false };
         let outer = Outer::new((Ipv4Addr::LOCALHOST, 0), (Ipv4Addr::LOCALHOST, 0));
         let (counters, icmp_errors) = (self.counters.clone(), self.icmp_errors);
         self.process(&mut [Datagram::with_room(now, outer, &mut buffer, len)], output);
@@ -127,16 +139,18 @@ impl Settings {
 /// GENEVE header with its options, IPv4, ICMP, and what that quotes: IPv4 and UDP.
 const CANARY_LEN: usize = 40 + 20 + 8 + 20 + 8;
 
-/// Between addresses that are nobody's (RFC 5737), through an endpoint that nobody has.
-fn write_canary(settings: &Settings, buffer: &mut [u8]) -> Option<usize> {
-    const CLIENT: [u8; 4] = [192, 0, 2, 1];
-    const SERVER: [u8; 4] = [192, 0, 2, 2];
+/// Addresses that are nobody's (RFC 5737).
+const CLIENT: [u8; 4] = [192, 0, 2, 1];
+const SERVER: [u8; 4] = [192, 0, 2, 2];
+
+fn write_canary(settings: &Settings, endpoint: EndpointId, buffer: &mut [u8]) -> Option<usize> {
     let option = |option, data| {
         let profile = &settings.profile;
         TunnelOption::new(profile.class(), profile.option_type(option), data).ok()
     };
+    let endpoint = endpoint.0.to_be_bytes();
     let options = [
-        option(ProfileOption::Endpoint, &[0; 8])?,
+        option(ProfileOption::Endpoint, &endpoint)?,
         option(ProfileOption::Attachment, &[0; 8])?,
         option(ProfileOption::Cookie, &[0; 4])?,
     ];

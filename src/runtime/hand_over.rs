@@ -62,6 +62,9 @@ impl Port {
     /// Bytes that a payload may grow by.
     const ROOM: usize = 256;
 
+    /// Buffers longer than this are not kept: a jumbo packet in its envelope fits in.
+    const KEPT: usize = 9_216;
+
     /// The ports of as many workers as there are wakers, with rings for so many datagrams.
     pub(super) fn all(wakers: Vec<Waker>, capacity: usize, directory: Arc<Directory>) -> Vec<Self> {
         let beds: Arc<[Bed]> = wakers
@@ -200,8 +203,10 @@ impl Port {
     pub(super) fn give_back(&mut self, to: usize, parcels: &mut Vec<Parcel>) {
         let Some(Some(door)) = self.doors.get_mut(to) else { return };
         for parcel in parcels.drain(..) {
+            let buffer =
+                if parcel.buffer.capacity() > Self::KEPT { Vec::new() } else { parcel.buffer };
             // There is a place for each. Who has ended needs none any more.
-            let _ = door.emptied.push(parcel.buffer);
+            let _ = door.emptied.push(buffer);
         }
     }
 }

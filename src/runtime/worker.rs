@@ -68,7 +68,9 @@ pub struct WorkerSettings {
     pub clock: fn() -> Timestamp,
     /// When it has too much to do.
     pub overload: OverloadLimits,
-    /// How many datagrams may be on the way from one worker to another. By default 1,024.
+    /// How many datagrams may be on the way from one worker to another. By default 1,024. Each takes as many bytes as it has, and up
+    /// to 9 KiB are kept for the next: with `n` workers up to `n * (n - 1) * hand_over * 9` KiB, where somebody
+    /// brings that about.
     pub hand_over: usize,
     /// How many endpoints are counted by name. By default 10,000.
     pub endpoints: usize,

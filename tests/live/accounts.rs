@@ -8,7 +8,7 @@ use gwlb_geneve::transport::{MemoryTransport, SendFailure};
 use proptest::prelude::*;
 
 use crate::common::{appliance, censor, datagram, drain, flow, now, settled, small, transports};
-use crate::support::traffic::{ACK, SYN, conversations, pair};
+use crate::support::traffic::{ACK, SYN, conversations, pair, sides};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
@@ -85,6 +85,23 @@ fn the_canary_leaves_no_trace() {
     assert_eq!(statistics.counters, Default::default());
     assert_eq!((statistics.open_flows, statistics.flows), (0, Default::default()));
     assert!(statistics.endpoints.is_empty() && drain(&network).is_empty());
+}
+
+/// What it looks like is in the source code for everyone to read.
+#[test]
+fn nobody_can_make_the_canary_find_a_flow() {
+    let (transport, network) = MemoryTransport::new();
+    let settings = WorkerSettings { canary: Duration::ZERO, ..WorkerSettings::default() };
+    let mut worker = Worker::new(transport, Engine::new(small(), censor).unwrap(), settings);
+    let (mut client, _) = sides("192.0.2.1:9", "192.0.2.2:9");
+    for endpoint in [0, 1, u64::MAX] {
+        client.endpoint = endpoint;
+        network.send_all([datagram(&client, &client.udp(b"canary?"))]);
+    }
+    for _ in 0..10 {
+        worker.turn(Duration::ZERO).unwrap();
+    }
+    assert_eq!((worker.canaries(), worker.statistics().open_flows), (10, 3));
 }
 
 #[test]
