@@ -595,6 +595,35 @@ mod access_list {
         assert_eq!(engine.flows(), 2);
     }
 
+    /// A key has room for a few bits of a tunnel's ends: those who find other ends with the same bits gain nothing.
+    #[test]
+    fn nobody_slips_into_the_flow_of_another_tunnel() {
+        let rule = Rule::new(access::Action::Allow)
+            .from("10.1.0.0/16".parse().unwrap())
+            .to("10.2.0.0/16".parse().unwrap());
+        let list = Arc::new(AccessList::new(access::Action::Drop, vec![rule]).unwrap());
+        let mut engine =
+            Engine::new(settings(), move || AccessInspector::new(list.clone())).unwrap();
+        let (client, server) = sides("10.1.1.1:5000", "10.2.2.2:22");
+        let (out, back) = sides("10.1.0.10:1", "10.2.0.10:1");
+        let inside = |side: &Side, packet: Vec<u8>| {
+            let gre = [&[0, 0, 8, 0][..], &packet].concat();
+            side.ip(47, gre, None)
+        };
+        let syn = client.tcp(SYN, 999, 0, b"");
+        send(&mut engine, at(0), &out, &inside(&out, syn.clone())).assert_forwarded();
+        for n in 0..2_000_u32 {
+            let [.., a, b] = n.to_be_bytes();
+            let (other, _) = sides(&format!("172.20.{a}.{b}:1"), "10.2.0.99:1");
+            let packet = inside(&other, syn.clone());
+            assert!(!send(&mut engine, at(1), &other, &packet).is_forwarded(), "{n}");
+        }
+        let data = client.tcp(ACK, 1_000, 1, b"data");
+        send(&mut engine, at(2), &out, &inside(&out, data)).assert_forwarded();
+        let answer = server.tcp(SYN | ACK, 4_999, 1_000, b"");
+        send(&mut engine, at(2), &back, &inside(&back, answer)).assert_forwarded();
+    }
+
     #[test]
     fn a_connection_that_takes_the_place_of_another_is_judged_as_its_client_goes() {
         let mut engine = engine();

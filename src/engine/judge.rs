@@ -90,7 +90,11 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
                 Err(outcome) => return outcome,
             }
         }
-        let outcome = self.judge(turn, None, output);
+        let outcome = if packet.depth > 0 {
+            self.judge_tunneled(turn, output)
+        } else {
+            self.judge(turn, None, output)
+        };
         let is_own = packet.flow.relation == Relation::Own;
         if packet.flow.part != Part::Whole && is_own && !outcome.disposition.is_forward() {
             self.poison(turn);
@@ -102,7 +106,12 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     ///
     /// Apart from the loop around it, so that looking for a flow is compiled into the one place.
     #[inline(never)]
-    fn judge(&mut self, turn: &Turn<'_>, probe: Option<&Probe>, output: &mut Output) -> Outcome {
+    pub(super) fn judge(
+        &mut self,
+        turn: &Turn<'_>,
+        probe: Option<&Probe>,
+        output: &mut Output,
+    ) -> Outcome {
         let key = &turn.packet.flow.key;
         let probe = &match probe {
             Some(probe) if probe.key() == key => *probe,

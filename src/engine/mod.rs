@@ -50,6 +50,7 @@
 //!   undone. Not so where panics abort ([`contains_panics`]), and not with a stack that overflows or a loop without
 //!   end.
 
+mod carriers;
 mod control;
 mod counters;
 mod datagram;

@@ -82,7 +82,15 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             None => Inspection::Bypassed,
         };
         let (sequence, marks) = (Sequence::default(), self.panel.effects.marks);
-        State { inspection, sequence, marks, generation, epoch: self.panel.epoch, bits }
+        State {
+            inspection,
+            sequence,
+            marks,
+            carriers: 0,
+            generation,
+            epoch: self.panel.epoch,
+            bits,
+        }
     }
 
     /// Takes a flow into the table, and judges its first packet.
@@ -248,7 +256,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let generation = self.panel.generations.current();
         let epoch = self.panel.epoch;
         let sequence = Sequence::default();
-        let state = State { inspection, sequence, marks: 0, generation, epoch, bits };
+        let state = State { inspection, sequence, marks: 0, carriers: 0, generation, epoch, bits };
         let probe = self.table.probe(&turn.packet.flow.key);
         let flags = turn.flags();
         // Known already, it was to be opened anew. Without room, it will be asked about again.

@@ -9,6 +9,8 @@ pub(super) struct State<F> {
     pub(super) inspection: Inspection<F>,
     pub(super) sequence: Sequence,
     pub(super) marks: u32,
+    /// A hash of the ends of the tunnels that it is in, 0 for none.
+    pub(super) carriers: u32,
     /// Whose flow it is among the inspectors that there were.
     pub(super) generation: u8,
     /// Of which epoch it is: flows of another one are opened anew.
@@ -279,7 +281,7 @@ mod tests {
 
     #[test]
     fn the_state_of_a_stateless_inspector_is_small() {
-        assert_eq!((size_of::<State<()>>(), align_of::<State<()>>()), (28, 4));
+        assert_eq!((size_of::<State<()>>(), align_of::<State<()>>()), (32, 4));
     }
 
     #[test]
