@@ -8,16 +8,16 @@ use crate::stage::{GATEWAY, MANAGE, OTHER_GATEWAY, Stage, get};
 #[test]
 fn a_hundred_thousand_endpoints_take_no_more_memory_than_is_allowed() {
     let Some(mut stage) = Stage::with_appliance("endpoints", "") else { return };
-    stage.load("--packets 20000 --profile flows-100k").assert_clean();
+    stage.load("--packets 5000 --profile flows-100k").assert_clean();
     let before = stage.settled();
     let memory = stage.appliance().memory();
-    let report = stage.load("--packets 200000 --profile flows-100k --endpoints 100000");
+    let report = stage.load("--packets 105000 --profile flows-100k --endpoints 100000");
     report.assert_clean();
     let after = stage.settled();
     let named = after.0["endpoints"].as_object().unwrap().len();
-    assert!(named < 1_000, "{named} by name");
+    assert!(named <= 1_000, "{named} by name");
     let told = after.0["other_endpoints"]["received"].as_u64().unwrap();
-    assert!(told > 190_000, "{:#}", after.0);
+    assert!(told > 90_000, "{:#}", after.0);
     assert!(after.0["total"]["flows"]["refused"].as_u64() > Some(0), "{:#}", after.0);
     let (was, is) = (before.number("memory_bytes"), after.number("memory_bytes"));
     let cap = 256 << 20;
@@ -32,50 +32,40 @@ fn a_hundred_thousand_endpoints_take_no_more_memory_than_is_allowed() {
 #[test]
 fn an_elephant_tramples_no_small_flow() {
     let Some(mut stage) = Stage::with_appliance("elephant", "") else { return };
-    let elephant = stage
-        .begin(OTHER_GATEWAY, "--seconds 4 --profile elephant --ip 6 --window 512 --max-loss 100");
+    let elephant =
+        stage.begin(OTHER_GATEWAY, "--seconds 600 --profile elephant --ip 6 --window 512");
     thread::sleep(Duration::from_millis(500));
-    let small = stage.load("--seconds 2 --profile imix --ip 4 --window 32");
-    small.assert_clean();
-    let elephant = elephant.end();
-    assert_eq!(elephant.number("/errors"), 0, "{:#}", elephant.json);
-    assert!(elephant.number("/answered") > 1_000, "{:#}", elephant.json);
+    stage.load("--packets 4000 --profile imix --ip 4 --window 32").assert_clean();
+    let elephant = elephant.stop();
+    elephant.assert_nothing_lost();
     stage.has_survived();
 }
 
 /// New flows by the thousand, of UDP and of TCP, beside some that are known.
 #[track_caller]
 fn flood(policy: &str) {
-    let config = format!("[policy]\nprofile = \"{policy}\"\n[limits]\nflows = 4096\n");
+    let config = format!("[policy]\nprofile = \"{policy}\"\n[limits]\nflows = 2048\n");
     let Some(mut stage) = Stage::with_appliance(&format!("flood-{policy}"), &config) else {
         return;
     };
-    let known = stage.begin(GATEWAY, "--seconds 6 --profile imix --ip 4 --window 32");
+    let known = stage.begin(GATEWAY, "--seconds 600 --profile imix --ip 4 --window 32");
     stage.wait_for("known flows", |stage| stage.stats().number("forwarded") > 2_000);
-    let mut flooded = 0;
     for profile in ["udp-flood", "syn-flood"] {
-        let flood = stage.begin(
-            OTHER_GATEWAY,
-            &format!(
-                "--seconds 1.5 --rate 15000 --profile {profile} --ip 6 --patience 200 --allow-drops"
-            ),
-        );
-        for _ in 0..10 {
+        let flood =
+            format!("--packets 12000 --profile {profile} --ip 6 --allow-drops --patience 500");
+        let mut flood = stage.begin(OTHER_GATEWAY, &flood);
+        while !flood.is_over() {
             let open = stage.stats().0["total"]["flows"]["open"].as_u64().unwrap();
-            // Each of the two workers has its share, rounded up.
-            assert!(open <= 4_098, "{open} flows");
+            assert!(open <= 2_048, "{open} flows");
             thread::sleep(Duration::from_millis(100));
         }
-        let flood = flood.end();
-        assert_eq!(flood.number("/errors"), 0, "{:#}", flood.json);
-        flooded += flood.number("/sent");
+        assert_eq!(flood.end().number("/sent"), 12_000);
     }
-    known.end().assert_clean();
+    known.stop().assert_nothing_lost();
     let stats = stage.settled();
-    assert!(flooded > 10_000, "{flooded} are no flood");
     let flows = &stats.0["total"]["flows"];
     let made_room = flows["evicted"].as_u64().unwrap() + flows["refused"].as_u64().unwrap();
-    assert!(made_room > 1_000, "{flows:#}");
+    assert!(made_room > 10_000, "{flows:#}");
     stage.has_survived();
 }
 

@@ -34,7 +34,10 @@ fn download_through_a_restart(stage: &mut Stage, config: &str) -> (Option<i32>, 
     bridge.args(["bridge", "--appliance", &APPLIANCE.to_string()]);
     bridge.args(["--gateway", &GATEWAY.to_string()]);
     bridge.args(["--server", &format!("exec python3 -m http.server --directory {at} 80")]);
-    let curl = format!("curl -sS -m 40 --limit-rate 1M http://10.77.2.2/data -o {at}/copy");
+    // What is not forwarded has no receiver whom the appliance knows: the client has to say something, too.
+    let curl = format!(
+        "curl -sS -m 40 --keepalive-time 1 --limit-rate 1M http://10.77.2.2/data -o {at}/copy"
+    );
     bridge.args(["--client", &curl]);
     let said = stage.file("bridge");
     bridge.stdin(Stdio::null()).stderr(File::create(&said).unwrap());

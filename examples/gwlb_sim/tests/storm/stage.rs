@@ -198,7 +198,7 @@ fn examples() -> PathBuf {
 }
 
 /// The appliance's. It belongs to another package, for which cargo builds no examples with these tests.
-fn appliance() -> PathBuf {
+pub(crate) fn appliance() -> PathBuf {
     static BUILT: OnceLock<()> = OnceLock::new();
     let examples = examples();
     BUILT.get_or_init(|| {
@@ -272,6 +272,16 @@ pub(crate) struct Load {
 }
 
 impl Load {
+    pub(crate) fn is_over(&mut self) -> bool {
+        self.process.child.try_wait().unwrap().is_some()
+    }
+
+    /// Ends it, whatever has no answer yet.
+    pub(crate) fn stop(self) -> Report {
+        self.process.signal(Signal::SIGINT);
+        self.end()
+    }
+
     pub(crate) fn end(mut self) -> Report {
         let code = self.process.end().code();
         let text = fs::read_to_string(&self.output).unwrap();
@@ -299,6 +309,14 @@ impl Report {
         assert_eq!((self.number("/lost"), self.number("/errors")), (0, 0), "{:#}", self.json);
         assert_eq!(self.number("/answered"), self.number("/sent"), "{:#}", self.json);
         assert!(self.number("/sent") > 0);
+    }
+
+    /// Nothing lost, nothing wrong, where it was ended with some packets under way.
+    #[track_caller]
+    pub(crate) fn assert_nothing_lost(&self) {
+        assert_eq!(self.code, Some(0), "{:#}", self.json);
+        assert_eq!((self.number("/lost"), self.number("/errors")), (0, 0), "{:#}", self.json);
+        assert!(self.number("/answered") > 1_000, "{:#}", self.json);
     }
 
     /// What the appliance must have received of it, and what from a stranger.
