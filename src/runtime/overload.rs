@@ -4,8 +4,9 @@ use crate::Timestamp;
 
 /// When a worker has too much to do, and when no longer.
 ///
-/// Any one sign suffices: datagrams were lost because they were not received quickly enough, one waited for too long, or
-/// bursts come full again and again. Known flows then go on; what becomes of new ones is said by
+/// Any one sign suffices: datagrams were lost while bursts came full, one waited for too long, or bursts come full again and
+/// again. (What is lost while bursts are not full was not lost for want of time: a system counts datagrams with a wrong
+/// checksum, too, which anybody can send.) Known flows then go on; what becomes of new ones is said by
 /// [`Exception::Overload`](crate::inspect::Exception::Overload).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OverloadLimits {
@@ -61,9 +62,11 @@ impl Overload {
         overflow: u64,
     ) -> bool {
         let limits = &self.limits;
+        let was_full = self.full > 0;
         self.full = if received >= limits.full_burst { self.full.saturating_add(1) } else { 0 };
+        let is_lost = overflow > self.overflow && (was_full || self.full > 0);
         let is_late = first.is_some_and(|first| now.saturating_since(first) > limits.latency);
-        let is_sign = self.full >= limits.full_bursts || overflow > self.overflow || is_late;
+        let is_sign = self.full >= limits.full_bursts || is_lost || is_late;
         self.overflow = overflow;
         let was_on = self.is_on();
         let over = now.saturating_add(limits.calm);
@@ -101,11 +104,21 @@ mod tests {
         assert!(watch.note(at(5), 64, Some(at(5)), 0) && watch.is_on());
         assert!(!watch.note(at(6), 0, None, 0) && watch.is_on());
         // Again, before it was over.
+        assert!(!watch.note(at(899), 64, Some(at(899)), 0) && watch.is_on());
         assert!(!watch.note(at(900), 1, Some(at(900)), 1) && watch.is_on());
         assert!(!watch.note(at(1_899), 0, None, 1) && watch.is_on());
         assert!(watch.note(at(1_900), 0, None, 1) && !watch.is_on());
         assert!(watch.note(at(2_000), 1, Some(at(1_949)), 1) && watch.is_on());
         assert_eq!(watch.times, 2);
+    }
+
+    #[test]
+    fn a_loss_is_a_sign_only_where_there_is_much_to_do() {
+        let mut watch = overload();
+        for millis in 0..100 {
+            assert!(!watch.note(at(millis), 63, Some(at(millis)), millis + 1));
+        }
+        assert!(watch.note(at(100), 64, Some(at(100)), 101) && watch.is_on());
     }
 
     #[test]

@@ -12,7 +12,8 @@ pub struct TransportCounters {
     pub foreign_origin: u64,
     /// Datagrams longer than the buffer, which came cut off.
     pub too_long: u64,
-    /// Datagrams that the system had no room for, because they were not received quickly enough.
+    /// Datagrams that the system dropped before they could be received: because they were not received quickly enough and it
+    /// had no room for more, or, from a UDP socket on Linux, because their UDP checksum was wrong.
     pub overflow: u64,
     /// Datagrams sent.
     pub sent: u64,

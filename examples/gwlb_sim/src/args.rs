@@ -46,7 +46,8 @@ pub(crate) struct Target {
     /// How long to wait for the appliance's first answer.
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub(crate) wait: Duration,
-    /// How long the appliance may take to end after SIGTERM, before it is killed (with --self-contained).
+    /// How long the appliance may take to end after SIGTERM, before it is killed (with --self-contained). It is told a
+    /// second time after half a second, so that it does not wait for its flows.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub(crate) grace: Duration,
     /// The appliance to run with --self-contained; by default `appliance run`, with the example appliance that
@@ -71,6 +72,10 @@ pub(crate) struct Load {
     /// IP version of synthetic inner packets.
     #[arg(long, value_enum, default_value = "both", help_heading = "Traffic")]
     pub(crate) ip: IpVersion,
+    /// Endpoints that the flows of synthetic traffic are spread over.
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Traffic",
+        value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) endpoints: u32,
     /// Seed of all that is random: the same one makes the same run.
     #[arg(long, default_value_t = 1, help_heading = "Traffic")]
     pub(crate) seed: u64,
@@ -163,6 +168,12 @@ pub(crate) enum Profile {
     /// The same with a million flows.
     #[value(name = "flows-1m")]
     Flows1m,
+    /// 1,500 bytes in trains of 16 packets, all of one flow.
+    Elephant,
+    /// 64 bytes of UDP, each packet of a flow that was never seen: a flood.
+    UdpFlood,
+    /// The same with segments that begin TCP connections, and nothing after them.
+    SynFlood,
     /// Whole TCP conversations, both directions: handshake, an HTTP request and its answer, and the end.
     Tcp,
     /// `imix`, `tcp`, `flows-1k` and `jumbo` in turn.

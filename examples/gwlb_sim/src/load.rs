@@ -45,6 +45,8 @@ pub(crate) struct Loader {
     checker: Checker,
     clock: Instant,
     patience: Duration,
+    /// Packets that were sent before the appliance was known to answer.
+    probes: u64,
     /// Whether the network namespace is the simulator's own.
     is_own: bool,
     stop: Stop,
@@ -59,6 +61,11 @@ pub(crate) fn parts(load: &args::Load) -> Result<Vec<Part>> {
     }
     for profile in profiles {
         parts.extend(profile::parts(profile, load.ip, parts.len() as u8));
+    }
+    for part in &mut parts {
+        for (flow, number) in part.flows.iter_mut().zip(0_u64..) {
+            flow.endpoint = flow.endpoint.wrapping_add(number % u64::from(load.endpoints));
+        }
     }
     for path in &load.capture {
         parts.push(capture::part(path)?);
@@ -105,7 +112,7 @@ impl Loader {
         let checker = Checker::new(ledger, appliance, load.allow_drops);
         let is_own = load.target.self_contained;
         let clock = Instant::now();
-        Ok(Self { sender, receiver, traffic, checker, clock, patience, is_own, stop })
+        Ok(Self { sender, receiver, traffic, checker, clock, patience, probes: 0, is_own, stop })
     }
 
     /// Sends a packet now and then until the appliance answers rightly, or `ready` says that it is.
@@ -123,6 +130,7 @@ impl Loader {
             self.receive()?;
             if self.checker.tally.answered > 0 || ready()? {
                 self.settle()?;
+                self.probes = self.checker.tally.sent;
                 self.checker.tally = Tally::new();
                 return Ok(());
             }
@@ -199,6 +207,7 @@ impl Loader {
         self.settle()?;
         let mut tally = std::mem::replace(&mut self.checker.tally, Tally::new());
         system.note_since(&mut tally, self.is_own);
+        tally.probes = self.probes;
         tally.duration = duration;
         tally.cpu = cpu_time().saturating_sub(cpu);
         Ok(tally)

@@ -81,19 +81,21 @@ impl Program {
         }
     }
 
-    /// Asks it to end, and makes it after a while. Says so then.
+    /// Asks it to end, a second time after half a second (an appliance that drains ends at once then), and makes it after a
+    /// while. Says so then.
     pub(crate) fn stop(&mut self, grace: Duration) -> Result<Stopped> {
         let begin = Instant::now();
         let group = Pid::from_raw(self.child.id() as i32);
         let mut killed = false;
-        if self.ended()?.is_none() {
-            let _ = killpg(group, Signal::SIGTERM);
-        }
+        let mut asked = [Duration::ZERO, AGAIN].into_iter().peekable();
         loop {
             if let Some(status) = self.ended()? {
                 // What it started itself, if it has left anything.
                 let _ = killpg(group, Signal::SIGKILL);
                 return Ok(Stopped { status, killed, after: begin.elapsed() });
+            }
+            if asked.next_if(|after| begin.elapsed() >= *after).is_some() {
+                let _ = killpg(group, Signal::SIGTERM);
             }
             if begin.elapsed() > grace && !killed {
                 killed = true;
@@ -103,6 +105,9 @@ impl Program {
         }
     }
 }
+
+/// So long a program has to end by itself before it is asked again.
+const AGAIN: Duration = Duration::from_millis(500);
 
 impl Drop for Program {
     fn drop(&mut self) {

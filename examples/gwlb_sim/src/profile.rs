@@ -26,6 +26,10 @@ pub(crate) fn parts(profile: Profile, ip: IpVersion, number: u8) -> Vec<Part> {
         Profile::Flows1k => datagrams(1_000, small, 1, ip, number),
         Profile::Flows100k => datagrams(100_000, small, 1, ip, number),
         Profile::Flows1m => datagrams(1_000_000, small, 1, ip, number),
+        // Both ways: an answered flow.
+        Profile::Elephant => datagrams(1, &[1500, 1500], 16, ip, number),
+        Profile::UdpFlood => flood(|ends| udp(ends, 64), ip, number),
+        Profile::SynFlood => flood(|ends| tcp(ends, 1, 0, TcpFlags::SYN, b""), ip, number),
         Profile::Tcp => conversations(ip, number),
         Profile::Mixed => {
             let all = [Profile::Imix, Profile::Tcp, Profile::Flows1k, Profile::Jumbo];
@@ -79,6 +83,21 @@ fn datagrams(flows: u32, sizes: &[usize], train: usize, ip: IpVersion, number: u
                 part.push(&packet, flow, stamp_offset(&ends), [0, 0]);
             }
         }
+    }
+    part
+}
+
+/// Flows of one packet each, between any ports. Each round has new ones.
+fn flood(packet: impl Fn(&Ends) -> Vec<u8>, ip: IpVersion, number: u8) -> Part {
+    const FLOWS: u32 = 16_384;
+    let mut part = Part::moving();
+    for flow in 0..FLOWS {
+        // 0 is no port.
+        let ports = flow.wrapping_mul(0x9e37_79b1) | 1 << 16 | 1;
+        let [client_port, server_port] = [(ports >> 16) as u16, ports as u16];
+        let packet = packet(&Ends { client_port, server_port, ..ends(flow, ip, number) });
+        part.flows.push(seed(&packet));
+        part.push(&packet, flow, 0, [flow + 1, 0]);
     }
     part
 }

@@ -69,6 +69,8 @@ const MOST_EXAMPLES: usize = 10;
 /// The counters of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Tally {
+    /// Packets that were sent before it began, to see whether anybody answers.
+    pub(crate) probes: u64,
     /// Datagrams that an answer is due to.
     pub(crate) sent: u64,
     /// Those with a right answer in time.
@@ -106,6 +108,7 @@ pub(crate) struct Tally {
 impl Tally {
     pub(crate) fn new() -> Self {
         Self {
+            probes: 0,
             sent: 0,
             answered: 0,
             lost: 0,
@@ -173,6 +176,7 @@ impl Tally {
         let micros = |quantile: f64| self.latency.value_at_quantile(quantile) as f64 / 1e3;
         let (lost, dropped) = if drops { (0, self.lost) } else { (self.lost, 0) };
         json!({
+            "probes": self.probes,
             "sent": self.sent,
             "answered": self.answered,
             "lost": lost,

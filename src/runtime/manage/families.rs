@@ -27,9 +27,11 @@ pub(super) const COUNTERS: [Metric<WorkerStatistics>; 26] = [
     ("gwlb_datagrams_too_long", "Datagrams longer than the receive buffer", |it| {
         it.transport.too_long
     }),
-    ("gwlb_datagrams_overflow", "Datagrams lost because the socket was full", |it| {
-        it.transport.overflow
-    }),
+    (
+        "gwlb_datagrams_overflow",
+        "Datagrams that the system dropped at the socket: it was full, or their checksum was wrong",
+        |it| it.transport.overflow,
+    ),
     ("gwlb_datagrams_handed_over", "Datagrams given to the worker they belong to", |it| {
         it.handed_over
     }),
