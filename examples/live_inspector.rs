@@ -1,4 +1,7 @@
-//! An appliance of one's own behind a load balancer: `live_inspector`, until it is stopped.
+//! An appliance of one's own behind a load balancer: `live_inspector`, until it is killed. It takes the features `live`,
+//! `manage` and `udp`.
+//!
+//! What it leaves out, and the example appliance's `run` has: a log, a configuration, and signals that drain and reload.
 
 use std::error::Error;
 
@@ -23,6 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let checks = checks.open()?;
     let running = Appliance::new(Settings::default(), no_telnet).serve(&UdpSettings::default())?;
     let _checks = checks.serve(Overview::new(running.control()))?;
+    println!("serving UDP 6081, health checks at TCP 8080");
     running.wait()?;
     Ok(())
 }

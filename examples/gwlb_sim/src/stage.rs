@@ -84,7 +84,7 @@ pub(crate) fn stats(inside: &Namespace) -> Option<Map<String, Value>> {
     Some(numbers)
 }
 
-/// What has changed between two readings of the numbers.
+/// What has changed between two readings of the numbers: what is counted, by how much; what is measured, to what.
 pub(crate) fn difference(
     before: &Map<String, Value>,
     after: &Map<String, Value>,
@@ -94,7 +94,8 @@ pub(crate) fn difference(
         let was = before.get(name).and_then(Value::as_f64).unwrap_or(0.0);
         let is = value.as_f64().unwrap_or(0.0);
         if is != was {
-            let difference = is - was;
+            let is_measured = name.contains("latency");
+            let difference = if is_measured { (is * 1e7).round() / 1e7 } else { is - was };
             let whole = difference.fract() == 0.0 && difference.abs() < 9e15;
             let value =
                 if whole { Value::from(difference as i64) } else { Value::from(difference) };

@@ -113,8 +113,7 @@ impl ManagementSettings {
     /// See [`ManagementError`].
     pub fn open(&self) -> Result<OpenManagement, ManagementError> {
         let listen = |at: Option<SocketAddr>, what| {
-            at.map(|at| listen(at).map_err(|source| ManagementError { what, at, source }))
-                .transpose()
+            at.map(|at| listen(at).map_err(|cause| ManagementError { what, at, cause })).transpose()
         };
         Ok(OpenManagement {
             health: listen(self.health, "health checks")?,
@@ -190,13 +189,15 @@ impl fmt::Debug for Management {
 
 /// Why nobody can be answered at a port.
 #[derive(Debug, Error)]
-#[error("{what}: expected TCP {at} to be free, found: {source}")]
+#[error(
+    "{what}: expected to listen at TCP {at}, found: {cause}; choose another address or port, or stop whoever has it \
+     (`ss -ltnp` names it)"
+)]
 pub struct ManagementError {
     /// What for.
     pub what: &'static str,
     /// Where.
     pub at: SocketAddr,
     /// What the system says.
-    #[source]
-    pub source: io::Error,
+    pub cause: io::Error,
 }

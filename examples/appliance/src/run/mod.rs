@@ -66,12 +66,12 @@ fn serve(options: Options, plan: Plan, log: &Log) -> Result<()> {
         Some(workers) => workers,
         None => thread::available_parallelism().context("cannot count the processors")?,
     };
-    tell(&plan, &settings, workers.get());
     let running = Appliance::new(plan.settings(), plan.inspectors())
         .workers(workers.get())
         .pin(run.pin)
         .observer(|_| Alerts::default())
         .serve(&settings)?;
+    tell(&plan, &settings, workers.get());
     let control = running.control();
     let _doors = doors.serve(Overview::new(control.clone())).context("cannot answer over HTTP")?;
     orders.obey(control, options, plan, log.clone())?;
