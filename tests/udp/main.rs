@@ -8,3 +8,4 @@ mod group;
 mod network;
 mod paths;
 mod refusals;
+mod workers;
