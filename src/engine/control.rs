@@ -2,22 +2,27 @@ use super::judge::Facts;
 use super::state::{Inspection, State};
 use super::turn::Turn;
 use super::{Engine, Output};
-use crate::flow::{FlowPhase, Probe};
+use crate::flow::{FlowId, FlowPhase};
 use crate::inspect::{Inspector, Rewriter};
 use crate::packet::{TcpFlags, Transport};
 
 impl<I: Inspector, R: Rewriter> Engine<I, R> {
     /// Leaves away what the receiver will not believe: a RST that is not at exactly the next byte, a FIN before its
     /// time. A SYN in the middle of a flow is remembered; another flow begins with the other side's answer to it.
-    #[cold]
-    pub(super) fn control(&mut self, turn: &Turn<'_>, probe: &Probe, output: &mut Output) -> Facts {
+    #[inline(never)]
+    pub(super) fn control(
+        &mut self,
+        turn: &Turn<'_>,
+        found: Option<FlowId>,
+        output: &mut Output,
+    ) -> Facts {
         let direction = turn.packet.flow.direction;
         let Transport::Tcp(segment) = &turn.packet.transport else {
             return facts(None);
         };
         let mut flags = segment.flags();
         let as_it_is = facts(Some(flags));
-        let Some(id) = self.table.get(probe, turn.now) else { return as_it_is };
+        let Some(id) = found else { return as_it_is };
         let Some(phase) = self.table.flow(id).map(|flow| flow.phase()) else { return as_it_is };
         let Some(state) = self.table.state_mut(id) else { return as_it_is };
         if matches!(state, State { inspection: Inspection::Refused(_), .. }) {
@@ -49,7 +54,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
 }
 
 const fn facts(flags: Option<TcpFlags>) -> Facts {
-    Facts { flags, is_checked: true, is_replacement: false }
+    Facts { is_checked: true, ..Facts::of(flags) }
 }
 
 const fn without(flags: TcpFlags, other: TcpFlags) -> TcpFlags {

@@ -37,6 +37,13 @@ pub(super) struct Facts {
     pub(super) is_replacement: bool,
 }
 
+impl Facts {
+    #[inline]
+    pub(super) const fn of(flags: Option<TcpFlags>) -> Self {
+        Self { flags, is_checked: false, is_replacement: false }
+    }
+}
+
 /// Flags that begin or end a connection.
 const CONTROL: TcpFlags = TcpFlags(TcpFlags::SYN.0 | TcpFlags::FIN.0 | TcpFlags::RST.0);
 
@@ -118,38 +125,50 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             _ => self.table.probe(key),
         };
         let flags = turn.flags();
-        let mut facts = Facts { flags, is_checked: false, is_replacement: false };
         if flags.is_some_and(|flags| flags.intersects(CONTROL)) {
-            match self.believed(turn, probe, output) {
-                Ok(believed) => facts = believed,
-                Err(outcome) => return outcome,
+            return self.judge_control(turn, probe, output);
+        }
+        self.judge_as(turn, probe, &Facts::of(flags), output)
+    }
+
+    /// The same of a segment with [`CONTROL`] flags, by what its receiver will believe of it.
+    #[inline(never)]
+    fn judge_control(&mut self, turn: &Turn<'_>, probe: &Probe, output: &mut Output) -> Outcome {
+        if turn.packet.flow.part != Part::Whole {
+            // Its receiver believes it when the rest has come, if ever.
+            let flags = turn.flags().map(|flags| TcpFlags(flags.0 & !CONTROL.0));
+            return self.judge_as(turn, probe, &Facts::of(flags), output);
+        }
+        if self.settings.checksums == Checksums::Verify && turn.packet.is_damaged() {
+            return self.damaged(turn.packet);
+        }
+        match self.table.get(probe, turn.now) {
+            None if self.table.is_unknown(probe) => {
+                let facts = Facts { is_checked: true, ..Facts::of(turn.flags()) };
+                self.unknown(turn, probe, &facts, output)
+            }
+            found => {
+                let facts = self.control(turn, found, output);
+                self.judge_as(turn, probe, &facts, output)
             }
         }
+    }
+
+    /// Judges a packet whose facts are known: looks for its flow.
+    #[inline(always)]
+    fn judge_as(
+        &mut self,
+        turn: &Turn<'_>,
+        probe: &Probe,
+        facts: &Facts,
+        output: &mut Output,
+    ) -> Outcome {
         let (table, panel) = (&mut self.table, &mut self.panel);
         let (now, events) = (turn.now, &mut output.events);
         let mut ended = |flow| panel.ended(flow, now, events);
         match table.observe(probe, &turn.seen(facts.flags), now, &mut ended) {
             Some(id) => self.known(turn, id, facts.is_checked, output),
-            None => self.unknown(turn, probe, &facts, output),
-        }
-    }
-
-    /// What the receiver of a segment with [`CONTROL`] flags will believe of it, or the outcome.
-    #[cold]
-    fn believed(
-        &mut self,
-        turn: &Turn<'_>,
-        probe: &Probe,
-        output: &mut Output,
-    ) -> Result<Facts, Outcome> {
-        if turn.packet.flow.part != Part::Whole {
-            // Its receiver believes it when the rest has come, if ever.
-            let flags = turn.flags().map(|flags| TcpFlags(flags.0 & !CONTROL.0));
-            return Ok(Facts { flags, is_checked: false, is_replacement: false });
-        }
-        match self.refuse_damaged(turn.packet) {
-            Some(outcome) => Err(outcome),
-            None => Ok(self.control(turn, probe, output)),
+            None => self.unknown(turn, probe, facts, output),
         }
     }
 

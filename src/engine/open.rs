@@ -11,7 +11,7 @@ use crate::packet::{IpProtocol, TcpFlags, Transport};
 
 impl<I: Inspector, R: Rewriter> Engine<I, R> {
     /// The outcome for a packet whose flow is not in the table.
-    #[cold]
+    #[inline(never)]
     pub(super) fn unknown(
         &mut self,
         turn: &Turn<'_>,
@@ -56,8 +56,11 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         }
         bits.set(Bits::OPENED_IN_REVERSE, opener_of(turn.packet) == Direction::Reverse);
         let state = self.open(turn, bits, bits.beginning());
-        let outcome = self.enter(turn, probe, facts, state, output);
-        Outcome { exception: outcome.exception.or(noted), ..outcome }
+        let mut outcome = self.enter(turn, probe, facts, state, output);
+        if noted.is_some() && outcome.exception.is_none() {
+            outcome.exception = noted;
+        }
+        outcome
     }
 
     /// Asks the inspectors whether a flow is theirs.
@@ -94,6 +97,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     }
 
     /// Takes a flow into the table, and judges its first packet.
+    #[inline(always)]
     fn enter(
         &mut self,
         turn: &Turn<'_>,
@@ -130,6 +134,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     }
 
     /// Judges the first packet of a flow that is in the table.
+    #[inline(always)]
     fn first(&mut self, turn: &Turn<'_>, id: FlowId, output: &mut Output) -> Outcome {
         match self.table.state_mut(id) {
             Some(State { inspection: Inspection::Open(_), .. }) => {

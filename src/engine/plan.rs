@@ -9,28 +9,33 @@ use crate::flow::FlowId;
 use crate::inspect::{Context, Inspector, Packet, ParsedPacket, Rewriter};
 use crate::packet::{TcpFlags, Transport};
 
-/// Whether something may have to be changed in a packet: the first segments of a connection announce a size.
-#[inline]
+/// Whether something may have to be changed in a packet: the first segments of a connection announce a size, as an
+/// option.
+#[inline(always)]
 pub(super) fn wants_plan<R: Rewriter>(packet: &ParsedPacket<'_>) -> bool {
-    let is_syn = match &packet.transport {
-        Transport::Tcp(segment) => segment.flags().intersects(TcpFlags::SYN),
+    let may_announce = match &packet.transport {
+        Transport::Tcp(segment) => {
+            segment.flags().intersects(TcpFlags::SYN) && !segment.option_bytes().is_empty()
+        }
         _ => false,
     };
-    R::ACTIVE || is_syn
+    R::ACTIVE || may_announce
 }
 
 impl<I: Inspector, R: Rewriter> Engine<I, R> {
     /// Plans what is to be changed in a packet. Says whether the rewriter wants evidence.
     #[inline(never)]
     pub(super) fn plan(&mut self, turn: &Turn<'_>, id: FlowId, output: &mut Output) -> bool {
-        let Some(state) = self.table.state_mut(id).filter(|_| is_rewritable(turn.packet)) else {
+        if !is_rewritable(turn.packet) {
             return false;
-        };
-        let view = Packet::new(turn.packet, state.bits.opener(), state.bits.beginning());
-        let clamp = self.settings.mss.and_then(|mss| mss.limit(&view));
+        }
+        let ParsedPacket { ip, transport, .. } = turn.packet;
+        let clamp = self.settings.mss.and_then(|mss| mss.limit(ip, transport));
         let mut plan = None;
         let mut capture = false;
         if R::ACTIVE {
+            let Some(state) = self.table.state_mut(id) else { return false };
+            let view = Packet::new(turn.packet, state.bits.opener(), state.bits.beginning());
             self.stage = Stage::Planning(id);
             let effects = &mut self.panel.effects;
             effects.marks = state.marks;

@@ -171,7 +171,7 @@ impl<F> State<F> {
     }
 
     /// Follows a packet that is forwarded.
-    #[inline]
+    #[inline(always)]
     pub(super) fn pass(&mut self, packet: &ParsedPacket<'_>) {
         if let (Transport::Tcp(segment), Part::Whole) = (&packet.transport, packet.flow.part) {
             self.follow(packet.flow.direction, segment);
@@ -180,7 +180,7 @@ impl<F> State<F> {
 
     /// Follows a segment that is forwarded. What its receiver has acknowledged came in order too, also what was lost
     /// before it came here.
-    #[inline]
+    #[inline(always)]
     pub(super) fn follow(&mut self, direction: Direction, segment: &TcpSegment<'_>) {
         let flags = segment.flags();
         let start = segment.sequence_number();

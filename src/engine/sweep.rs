@@ -28,10 +28,9 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         // Where there is more, the next packet goes on: no packet waits for a whole flood to be swept.
         self.swept = NOT_SWEPT;
         if looked_at < SWEEP {
-            // The table counts from its first packet on, and anew from a clock that was set back: deadlines tell where
-            // its steps begin.
-            if let Some(deadline) = self.table.next_deadline() {
-                self.phase = deadline.as_nanos();
+            // The table counts from its first packet on, and anew from a clock that was set back.
+            if !self.table.is_empty() {
+                self.phase = self.table.swept_until().as_nanos();
                 self.swept = self.step_of(now);
             }
         }

@@ -89,10 +89,10 @@ impl Default for MssClamp {
 impl MssClamp {
     /// The most that a packet may announce, where it announces more.
     #[inline]
-    pub(crate) fn limit(&self, packet: &Packet<'_>) -> Option<u16> {
-        match packet.transport() {
+    pub(crate) fn limit(&self, ip: &IpPacket<'_>, transport: &Transport<'_>) -> Option<u16> {
+        match transport {
             Transport::Tcp(segment) if segment.flags().intersects(TcpFlags::SYN) => {
-                let most = match packet.ip() {
+                let most = match ip {
                     IpPacket::V4(_) => self.ipv4,
                     IpPacket::V6(_) => self.ipv6,
                 };
@@ -110,7 +110,7 @@ impl Rewriter for MssClamp {
 
     #[inline]
     fn plan(&mut self, packet: &Packet<'_>, _cx: &mut Context<'_>) -> Option<u16> {
-        self.limit(packet)
+        self.limit(packet.ip(), packet.transport())
     }
 
     fn rewrite(&mut self, most: u16, packet: &mut PacketMut<'_>) -> Result<(), EditError> {

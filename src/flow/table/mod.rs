@@ -217,7 +217,7 @@ impl<S> FlowTable<S> {
     ///
     /// Where the flow that was there has expired, or was closed and the packet begins another one of the same key
     /// (a SYN, or a new cookie), it is `ended`, and there is none any more.
-    #[inline]
+    #[inline(always)]
     pub fn observe(
         &mut self,
         probe: &Probe,
@@ -287,13 +287,27 @@ impl<S> FlowTable<S> {
     }
 
     /// A flow, if it is there and has not expired at `now`.
-    #[inline]
+    #[inline(always)]
     pub fn get(&mut self, probe: &Probe, now: Timestamp) -> Option<FlowId> {
         let now = self.clock.advance(now);
-        let slot = self.locate(probe)?;
-        let entry = self.store.get(slot)?;
+        let mut slot = self.guess(probe);
+        let entry = match self.store.get(slot) {
+            Some(entry) if entry.key == probe.key => entry,
+            _ => {
+                slot = self.locate_or_note(probe)?;
+                self.store.get(slot)?
+            }
+        };
         let over = deadline(entry.last_seen, self.timeouts.of(&entry.key, entry.phase));
         (over > now.tick()).then(|| entry.id(slot))
+    }
+
+    /// Whether the look-up before has shown that there is no such flow, not even one whose time is over: then
+    /// [`observe`](Self::observe) has nothing to do.
+    #[cfg(feature = "std")]
+    #[inline]
+    pub(crate) const fn is_unknown(&self, probe: &Probe) -> bool {
+        self.index.is_missing(probe.hash)
     }
 
     /// A flow to look at.
@@ -332,6 +346,12 @@ impl<S> FlowTable<S> {
     /// that there is nothing, as flows have gone on.
     pub fn next_deadline(&self) -> Option<Timestamp> {
         Some(self.clock.timestamp_of_tick(self.store.next_tick()?))
+    }
+
+    /// A moment at which a step of the table's time begins, before which everything is swept.
+    #[cfg(feature = "std")]
+    pub(crate) fn swept_until(&self) -> Timestamp {
+        self.clock.timestamp_of_tick(self.store.swept)
     }
 
     /// Ends all flows.

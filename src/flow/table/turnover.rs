@@ -1,4 +1,4 @@
-use super::entry::{Entry, Marks, PerDirection, Traffic};
+use super::entry::{Entry, Marks, PerDirection};
 use super::envelopes::Latest;
 use super::observation::{NOWHERE, Observation, Probe, Refusal};
 use super::phase::Evictable;
@@ -194,7 +194,7 @@ impl<S> FlowTable<S> {
         if seen.flags.is_some_and(|flags| flags.intersects(TcpFlags::FIN)) {
             marks.set(Marks::FINISHED.of(seen.direction));
         }
-        let (first, kept) =
+        let (latest, kept) =
             self.envelopes.remember_first(slot, seen.direction, seen.outer, seen.envelope);
         if !kept {
             self.counters.headers_dropped = self.counters.headers_dropped.wrapping_add(1);
@@ -205,7 +205,7 @@ impl<S> FlowTable<S> {
             generation,
             key: probe.key,
             last_seen: now,
-            traffic: PerDirection::both(Traffic::default()),
+            traffic: PerDirection::default(),
             latest: PerDirection::both(Latest::NONE),
             phase,
             marks,
@@ -213,7 +213,7 @@ impl<S> FlowTable<S> {
         };
         if let Some(entry) = self.store.fill(slot, entry) {
             entry.count(seen.direction, seen.length);
-            *entry.latest.get_mut(seen.direction) = first;
+            *entry.latest.get_mut(seen.direction) = latest;
         }
         let over = deadline(now, self.timeouts.of(&probe.key, phase));
         self.store.wait(slot, account, phase.evictable(), over);
