@@ -32,8 +32,11 @@ impl<K: Copy + Into<u32>> Starts<K> for Pages {
         let mut rank = 0_u32;
         let last = numbers.last().map_or(0, |number| (*number).into());
         for page in 0..=(last >> PAGE_BITS).saturating_add(1) {
-            let mut first_rank = 0;
-            let offsets: Vec<u8> = (0..PAGE)
+            let is_empty = rest.peek().is_none_or(|next| next >> PAGE_BITS != page);
+            let mut first_rank = rank;
+            // Nearly all pages, most of the time: building a short list is to be quick.
+            let keys = if is_empty { 0..0 } else { 0..PAGE };
+            let mut offsets: Vec<u8> = keys
                 .map(|at| {
                     if rest.next_if_eq(&(page << PAGE_BITS | at)).is_some() {
                         rank = rank.saturating_add(1);
@@ -44,6 +47,7 @@ impl<K: Copy + Into<u32>> Starts<K> for Pages {
                     u8::try_from(rank.saturating_sub(first_rank)).unwrap_or(u8::MAX)
                 })
                 .collect();
+            offsets.resize(PAGE as usize, 0);
             let offsets_at = *known.entry(offsets).or_insert_with_key(|offsets| {
                 let at = pages.offsets.len();
                 pages.offsets.extend(offsets);

@@ -139,10 +139,10 @@ fn sound(rules: Vec<Rule>) -> Vec<Rule> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn the_first_rule_as_written_wins(rules in vec(rule(any::<u8>()), 0..40), flows in vec(flow(), 64)) {
+    fn the_first_rule_as_written_wins(rules in vec(rule(any::<u8>()), 0..20), flows in vec(flow(), 24)) {
         let rules = sound(rules);
         let list = AccessList::new(Action::Drop, rules.clone()).unwrap();
         for (endpoint, tuple) in flows {
@@ -245,6 +245,126 @@ proptest! {
             tuple.protocol = IpProtocol(0);
             let found = list.decide(endpoint, &tuple).rule.and_then(|rule| list.rule(rule));
             prop_assert!(found.is_none_or(|rule| rule.ports.is_empty() && rule.source_ports.is_empty()));
+        }
+    }
+}
+
+/// Numbers that differ from run to run of a property, but not within one.
+struct Mixed(u64);
+
+impl Mixed {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        (self.0 >> 33) % limit
+    }
+
+    fn one_in(&mut self, many: u64) -> bool {
+        self.below(many) == 0
+    }
+
+    /// Half of them crowd in one wide network, where prefixes of all lengths overlap.
+    fn address(&mut self, six: bool) -> IpAddr {
+        let (crowd, bits) = (self.one_in(2), self.below(1 << 31) as u32);
+        if six {
+            let top = if crowd { 0x2001_0db8 } else { u128::from(bits.reverse_bits()) };
+            let (middle, low) = (self.below(64), [0, 1, bits][self.below(3) as usize]);
+            Ipv6Addr::from_bits(top << 96 | u128::from(middle) << 62 | u128::from(low)).into()
+        } else {
+            let bits = if crowd { 10 << 24 | bits & 0x000f_ffff } else { bits << 1 };
+            Ipv4Addr::from_bits(bits).into()
+        }
+    }
+
+    fn network(&mut self, six: bool) -> IpNetwork {
+        let length = [32, 32, 24, 16 + self.below(16), self.below(33)][self.below(5) as usize];
+        let length = if six { length * 4 } else { length };
+        match IpNetwork::new(self.address(six), length as u8) {
+            Err(NetworkError::HostBits { network, .. }) => network,
+            network => network.unwrap(),
+        }
+    }
+
+    fn port(&mut self) -> u16 {
+        if self.one_in(4) { self.below(65_536) as u16 } else { 440 + self.below(12) as u16 }
+    }
+
+    fn ports(&mut self) -> PortRange {
+        let (first, last) = (self.port(), self.port());
+        if self.one_in(4) {
+            PortRange::new(first.min(last), first.max(last)).unwrap()
+        } else {
+            first.into()
+        }
+    }
+
+    fn protocol(&mut self) -> IpProtocol {
+        [IpProtocol::TCP, IpProtocol::UDP, IpProtocol(1)][self.below(3) as usize]
+    }
+
+    /// Each list has none, one or a few.
+    fn rule(&mut self) -> Rule {
+        let six = self.one_in(2);
+        let mut rule = Rule::new([Action::Allow, Action::Drop][self.below(2) as usize]);
+        for _ in 0..[0, 1, 1, 1, 3][self.below(5) as usize] {
+            rule = rule.from(self.network(six));
+        }
+        for _ in 0..[0, 1, 1, 1, 3][self.below(5) as usize] {
+            rule = rule.to(self.network(six));
+        }
+        for _ in 0..[0, 1, 1, 2][self.below(4) as usize] {
+            rule = rule.ports(self.ports());
+        }
+        if self.one_in(8) {
+            rule = rule.source_ports(self.ports());
+        }
+        if self.one_in(2) {
+            rule = rule.protocol(self.protocol());
+        }
+        for _ in 0..[0, 0, 0, 1, 2][self.below(5) as usize] {
+            rule = rule.endpoint(EndpointId(self.below(40)));
+        }
+        if self.one_in(8) { rule.both_ways() } else { rule }
+    }
+
+    /// Between networks of one rule, or anywhere.
+    fn flow(&mut self, rules: &[Rule]) -> (EndpointId, FiveTuple) {
+        let rule = &rules[self.below(rules.len() as u64) as usize];
+        let six = rule.from.iter().chain(&rule.to).any(|it| it.address().is_ipv6());
+        let aimed = !self.one_in(4);
+        let mut end = |networks: &[IpNetwork]| match networks.last() {
+            Some(network) if aimed => network.address(),
+            _ => self.address(six),
+        };
+        let addresses = match (end(&rule.from), end(&rule.to)) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => Addresses::V4 { source, destination },
+            (IpAddr::V6(source), IpAddr::V6(destination)) => Addresses::V6 { source, destination },
+            _ => unreachable!("a rule is about one version"),
+        };
+        let aimed = rule.ports.first().filter(|_| aimed).map(PortRange::first);
+        let ports = Ports { source: self.port(), destination: aimed.unwrap_or(self.port()) };
+        let ports = (!self.one_in(10)).then_some(ports);
+        let protocol = rule.protocols.first().copied().unwrap_or(self.protocol());
+        let endpoint = rule.endpoints.last().copied().unwrap_or(EndpointId(self.below(41)));
+        (endpoint, FiveTuple { addresses, protocol, ports })
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2, max_shrink_iters: 0, ..ProptestConfig::default() })]
+
+    /// Thousands of rules of all kinds, most of which would take few flows, so that what comes late decides, too.
+    #[test]
+    fn so_it_does_in_mixed_lists(seed: u64, count in 1_000_usize..3_000) {
+        let mut mixed = Mixed(seed);
+        let rules = sound((0..count).map(|_| mixed.rule()).collect());
+        let list = AccessList::new(Action::Reject, rules.clone()).unwrap();
+        for _ in 0..300 {
+            let (endpoint, tuple) = mixed.flow(&rules);
+            prop_assert_eq!(
+                list.decide(endpoint, &tuple),
+                linear(&rules, Action::Reject, endpoint, &tuple),
+                "{} from {:?}", tuple, endpoint
+            );
         }
     }
 }
