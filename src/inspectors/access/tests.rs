@@ -139,7 +139,7 @@ fn sound(rules: Vec<Rule>) -> Vec<Rule> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn the_first_rule_as_written_wins(rules in vec(rule(any::<u8>()), 0..20), flows in vec(flow(), 24)) {

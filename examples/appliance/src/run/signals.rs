@@ -4,7 +4,7 @@ use std::process;
 use std::thread;
 use std::time::Duration;
 
-use gwlb_geneve::engine::{Flows, Settings};
+use gwlb_geneve::engine::Flows;
 use gwlb_geneve::inspect::Chain;
 use gwlb_geneve::runtime::Control;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
