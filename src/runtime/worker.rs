@@ -52,8 +52,17 @@ pub struct Worker<T: Transport, I: Inspector, R: Rewriter = ()> {
     pub(super) overload: Overload,
     /// At the end of the turn before.
     pub(super) now: Timestamp,
-    /// Whether there was something to do, so that there may be more.
+    /// Whether there is more to do, as far as one can tell.
     pub(super) is_busy: bool,
+    /// Whether the turn before had nothing to do.
+    pub(super) is_idle: bool,
+    /// When the observer was last told so.
+    pub(super) rested: Timestamp,
+    /// When flows are due, as the engine said when it was last asked, and when that was.
+    pub(super) due: Option<Timestamp>,
+    pub(super) looked: Timestamp,
+    /// Whether it was asked after the last burst.
+    pub(super) is_due_known: bool,
     pub(super) canary: Option<Timestamp>,
     pub(super) canaries: u64,
     pub(super) past: Past,
@@ -99,7 +108,8 @@ pub trait Observer: Send + 'static {
     /// without datagrams, when flows have ended by themselves.
     fn judged(&mut self, datagrams: &[Datagram<'_>], output: &Output, settings: &Settings);
 
-    /// There was nothing to do for a while: a good moment to write what was gathered.
+    /// There is nothing to do at the moment: a good one to write what was gathered. While bursts come one after the other
+    /// it is told at most once a millisecond.
     fn idle(&mut self) {}
 }
 
@@ -121,6 +131,11 @@ impl<T: Transport, I: Inspector, R: Rewriter> Worker<T, I, R> {
             overload: Overload::new(settings.overload),
             now: (settings.clock)(),
             is_busy: false,
+            is_idle: true,
+            rested: Timestamp::default(),
+            due: None,
+            looked: Timestamp::default(),
+            is_due_known: false,
             canary: None,
             canaries: 0,
             past: Past::default(),
@@ -204,6 +219,7 @@ impl<T: Transport, I: Inspector, R: Rewriter> Worker<T, I, R> {
         self.times.clear();
         self.overload = Overload::new(self.settings.overload);
         self.is_busy = true;
+        (self.due, self.looked) = (None, Timestamp::default());
         self.past = Past::of(statistics);
     }
 
