@@ -73,7 +73,8 @@ impl<T: Transport, I: Inspector, R: Rewriter> Worker<T, I, R> {
         }
         let taken_over = self.take_over();
         let sent = self.send();
-        self.is_busy = received >= MOST || taken_over > 0;
+        self.is_busy = taken_over > 0;
+        self.is_full = received >= MOST;
         self.is_idle = received == 0 && taken_over == 0;
         self.now = (self.settings.clock)();
         for time in self.times.drain(..) {
@@ -89,14 +90,15 @@ impl<T: Transport, I: Inspector, R: Rewriter> Worker<T, I, R> {
         }
         if let Some(observer) = &mut self.observer {
             // Each burst may have been the last for a while.
-            if self.is_idle || self.now.saturating_since(self.rested) >= REST {
+            let is_due = self.now.saturating_since(self.rested) >= REST;
+            if self.is_idle || (is_due && !self.is_full) {
                 self.rested = self.now;
                 observer.idle();
             }
         }
         let due = self.due.map(|due| due.saturating_since(self.now).max(SHORTEST));
-        let due =
-            if self.is_due_known { due } else { due.map_or(Some(LOOK), |due| Some(due.min(LOOK))) };
+        // Between bursts always the same, so that the transport need not be told another with each.
+        let due = if self.is_idle { due } else { Some(LOOK) };
         let wait = due.map_or(wait, |due| due.min(wait));
         let Some(port) = &self.port else { return self.transport.receive(wait) };
         let wait = if port.lie_down() { wait } else { Duration::ZERO };
@@ -250,9 +252,8 @@ impl<T: Transport, I: Inspector, R: Rewriter> Worker<T, I, R> {
                 tracing::info!("no longer too much to do");
             }
         }
-        self.is_due_known =
-            self.is_idle || now < self.looked || now.saturating_since(self.looked) >= LOOK;
-        if self.is_due_known {
+        let is_stale = now < self.looked || now.saturating_since(self.looked) >= LOOK;
+        if self.is_idle || is_stale {
             self.looked = now;
             self.due = self.engine.next_deadline();
         }

@@ -56,13 +56,13 @@ pub struct Worker<T: Transport, I: Inspector, R: Rewriter = ()> {
     pub(super) is_busy: bool,
     /// Whether the turn before had nothing to do.
     pub(super) is_idle: bool,
-    /// When the observer was last told so.
+    /// Whether its burst was so large that more is likely to wait.
+    pub(super) is_full: bool,
+    /// When the observer was last told that there is nothing to do.
     pub(super) rested: Timestamp,
     /// When flows are due, as the engine said when it was last asked, and when that was.
     pub(super) due: Option<Timestamp>,
     pub(super) looked: Timestamp,
-    /// Whether it was asked after the last burst.
-    pub(super) is_due_known: bool,
     pub(super) canary: Option<Timestamp>,
     pub(super) canaries: u64,
     pub(super) past: Past,
@@ -132,10 +132,10 @@ impl<T: Transport, I: Inspector, R: Rewriter> Worker<T, I, R> {
             now: (settings.clock)(),
             is_busy: false,
             is_idle: true,
+            is_full: false,
             rested: Timestamp::default(),
             due: None,
             looked: Timestamp::default(),
-            is_due_known: false,
             canary: None,
             canaries: 0,
             past: Past::default(),
