@@ -48,9 +48,16 @@ type Datagrams<'a> = SmallVec<[Datagram<'a>; MOST]>;
 /// Where flows are due, their end is waited for at least so long.
 const SHORTEST: Duration = Duration::from_millis(1);
 
+/// While bursts come one after the other, the engine is asked no more often than this when flows are due: to find that out
+/// takes it longer than to judge a packet.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Between bursts an observer is told no more often than this that there is nothing to do.
+const REST: Duration = Duration::from_millis(1);
+
 impl<T: Transport, I: Inspector, R: Rewriter> Worker<T, I, R> {
     /// Receives a burst, judges it, and sends what is to be sent; then does what upkeep is due. Waits for the burst at most
-    /// `wait` long, and not at all where the turn before was not idle.
+    /// `wait` long, and not at all where the turn before left something to do.
     ///
     /// # Errors
     ///
@@ -66,7 +73,9 @@ impl<T: Transport, I: Inspector, R: Rewriter> Worker<T, I, R> {
         }
         let taken_over = self.take_over();
         let sent = self.send();
-        self.is_busy = received > 0 || taken_over > 0;
+        self.is_busy = taken_over > 0;
+        self.is_full = received >= MOST;
+        self.is_idle = received == 0 && taken_over == 0;
         self.now = (self.settings.clock)();
         for time in self.times.drain(..) {
             self.latency.record(self.now.saturating_since(time));
@@ -80,10 +89,16 @@ impl<T: Transport, I: Inspector, R: Rewriter> Worker<T, I, R> {
             return self.transport.receive(Duration::ZERO);
         }
         if let Some(observer) = &mut self.observer {
-            observer.idle();
+            // Each burst may have been the last for a while.
+            let is_due = self.now.saturating_since(self.rested) >= REST;
+            if self.is_idle || (is_due && !self.is_full) {
+                self.rested = self.now;
+                observer.idle();
+            }
         }
-        let due = self.engine.next_deadline();
-        let due = due.map(|due| due.saturating_since(self.now).max(SHORTEST));
+        let due = self.due.map(|due| due.saturating_since(self.now).max(SHORTEST));
+        // Between bursts always the same, so that the transport need not be told another with each.
+        let due = if self.is_idle { due } else { Some(LOOK) };
         let wait = due.map_or(wait, |due| due.min(wait));
         let Some(port) = &self.port else { return self.transport.receive(wait) };
         let wait = if port.lie_down() { wait } else { Duration::ZERO };
@@ -237,8 +252,14 @@ impl<T: Transport, I: Inspector, R: Rewriter> Worker<T, I, R> {
                 tracing::info!("no longer too much to do");
             }
         }
-        if self.engine.next_deadline().is_some_and(|due| due <= now) {
+        let is_stale = now < self.looked || now.saturating_since(self.looked) >= LOOK;
+        if self.is_idle || is_stale {
+            self.looked = now;
+            self.due = self.engine.next_deadline();
+        }
+        if self.due.is_some_and(|due| due <= now) {
             self.is_busy |= self.engine.expire_some(now, &mut self.output);
+            self.due = self.engine.next_deadline();
             self.tell(&[]);
         }
         let is_due =

@@ -52,8 +52,17 @@ pub struct Worker<T: Transport, I: Inspector, R: Rewriter = ()> {
     pub(super) overload: Overload,
     /// At the end of the turn before.
     pub(super) now: Timestamp,
-    /// Whether there was something to do, so that there may be more.
+    /// Whether there is more to do, as far as one can tell.
     pub(super) is_busy: bool,
+    /// Whether the turn before had nothing to do.
+    pub(super) is_idle: bool,
+    /// Whether its burst was so large that more is likely to wait.
+    pub(super) is_full: bool,
+    /// When the observer was last told that there is nothing to do.
+    pub(super) rested: Timestamp,
+    /// When flows are due, as the engine said when it was last asked, and when that was.
+    pub(super) due: Option<Timestamp>,
+    pub(super) looked: Timestamp,
     pub(super) canary: Option<Timestamp>,
     pub(super) canaries: u64,
     pub(super) past: Past,
@@ -101,7 +110,8 @@ pub trait Observer: Send + 'static {
     /// without datagrams, when flows have ended by themselves.
     fn judged(&mut self, datagrams: &[Datagram<'_>], output: &Output, settings: &Settings);
 
-    /// There was nothing to do for a while: a good moment to write what was gathered.
+    /// There is nothing to do at the moment: a good one to write what was gathered. While bursts come one after the other
+    /// it is told at most once a millisecond.
     fn idle(&mut self) {}
 }
 
@@ -123,6 +133,11 @@ impl<T: Transport, I: Inspector, R: Rewriter> Worker<T, I, R> {
             overload: Overload::new(settings.overload),
             now: (settings.clock)(),
             is_busy: false,
+            is_idle: true,
+            is_full: false,
+            rested: Timestamp::default(),
+            due: None,
+            looked: Timestamp::default(),
             canary: None,
             canaries: 0,
             past: Past::default(),
@@ -206,6 +221,7 @@ impl<T: Transport, I: Inspector, R: Rewriter> Worker<T, I, R> {
         self.times.clear();
         self.overload = Overload::new(self.settings.overload);
         self.is_busy = true;
+        (self.due, self.looked) = (None, Timestamp::default());
         self.past = Past::of(statistics);
     }
 

@@ -19,6 +19,8 @@ pub struct TransportCounters {
     pub sent: u64,
     /// UDP payload bytes of these.
     pub sent_bytes: u64,
+    /// Datagrams sent in fragments, because they are longer than the interface's MTU.
+    pub fragmented: u64,
     /// Datagrams that could not be sent, in the order of [`SendFailure::ALL`].
     pub failed: [u64; SendFailure::ALL.len()],
 }
@@ -35,6 +37,7 @@ impl TransportCounters {
             (&mut self.overflow, other.overflow),
             (&mut self.sent, other.sent),
             (&mut self.sent_bytes, other.sent_bytes),
+            (&mut self.fragmented, other.fragmented),
         ];
         let failed = self.failed.iter_mut().zip(other.failed);
         for (counter, by) in sums.into_iter().chain(failed) {

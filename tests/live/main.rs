@@ -5,6 +5,7 @@
 mod support;
 
 mod accounts;
+mod allocations;
 mod common;
 mod control;
 mod failures;

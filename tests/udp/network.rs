@@ -141,7 +141,7 @@ impl Node {
     /// The next reply, which must come from the appliance, with the source port that was sent from.
     pub(crate) fn reply(&self) -> Vec<u8> {
         let mut buffer = vec![0; 1 << 16];
-        let (len, from) = self.receiver.recv_from(&mut buffer).expect("a reply");
+        let (len, from) = patiently(|| self.receiver.recv_from(&mut buffer)).expect("a reply");
         assert_eq!(from, (APPLIANCE, self.port()).into());
         buffer.truncate(len);
         buffer
@@ -153,9 +153,19 @@ impl Node {
 
     pub(crate) fn assert_no_more(&self) {
         self.receiver.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
-        let more = self.receiver.recv(&mut [0; 100]).unwrap_err();
+        let more = patiently(|| self.receiver.recv(&mut [0; 100])).unwrap_err();
         assert_eq!(more.kind(), io::ErrorKind::WouldBlock);
         self.receiver.set_read_timeout(Some(PATIENCE)).unwrap();
+    }
+}
+
+/// Again, if a process that was stopped for a moment was interrupted by that: no socket with a time limit goes on by itself.
+fn patiently<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
     }
 }
 

@@ -1,13 +1,16 @@
 //! Datagrams come back byte for byte, whichever way they take.
 
+use std::net::{Ipv4Addr, UdpSocket};
 use std::ops::ControlFlow;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gwlb_geneve::gwlb::{Outer, Reply, ReplyPolicy};
 use gwlb_geneve::transport::Transport;
-use gwlb_geneve::transport::udp::{UdpSettings, UdpTransport, Way};
+use gwlb_geneve::transport::udp::{Origins, UdpSettings, UdpTransport, Way};
 
-use crate::network::{APPLIANCE, GATEWAY, Node, Scene, command, may_run, noise, until};
+use crate::network::{
+    APPLIANCE, GATEWAY, Host, Node, PATIENCE, Scene, command, may_run, noise, until,
+};
 
 pub(crate) fn settings(way: Option<Way>) -> UdpSettings {
     UdpSettings { way, ..UdpSettings::default() }
@@ -212,6 +215,80 @@ fn there_is_room_for_longer_ones_where_nothing_is_merged() {
     for (reply, part) in node.replies(5).iter().zip(noise(500).chunks(100)) {
         assert_eq!(*reply, [part, &[7; 256]].concat());
     }
+}
+
+#[test]
+fn loopback_takes_the_raw_socket() {
+    if !may_run() {
+        return;
+    }
+    let address = Ipv4Addr::new(127, 0, 0, 2);
+    let origins = Origins::parse(["127.0.0.1"]).unwrap();
+    Host::new().run(move || {
+        let settings = UdpSettings { address, origins, ..settings(None) };
+        let mut transport = UdpTransport::open(&settings).unwrap();
+        let node = UdpSocket::bind("127.0.0.1:6081").unwrap();
+        node.set_read_timeout(Some(PATIENCE)).unwrap();
+        for payload in [noise(100), noise(9_000)] {
+            node.send_to(&payload, (address, 6081)).unwrap();
+            bounce(&mut transport, 1, |_| true);
+            let mut buffer = vec![0; 10_000];
+            let (len, from) = node.recv_from(&mut buffer).unwrap();
+            assert_eq!((&buffer[..len], from), (&payload[..], (address, 6081).into()));
+        }
+        assert_eq!(transport.sent_by(Way::Raw), 2);
+    });
+}
+
+#[test]
+fn busy_polling_receives_and_comes_to_an_end() {
+    if !may_run() {
+        return;
+    }
+    let settings = UdpSettings { busy_poll: Duration::from_millis(5), ..settings(None) };
+    let (_scene, node, mut transport) = warm(1_500, settings);
+    // Beyond the time of busy polling, and within it.
+    for wait in [0, 2, 20] {
+        let began = Instant::now();
+        assert_eq!(transport.receive(Duration::from_millis(wait)).unwrap(), 0);
+        // Behind it the socket waits, whose clock is a coarse one.
+        assert!(began.elapsed() >= Duration::from_millis(wait.min(5)), "{wait}");
+    }
+    node.send(b"busy");
+    bounce(&mut transport, 1, |_| true);
+    assert_eq!(node.reply(), b"busy");
+}
+
+#[test]
+fn a_type_of_service_is_echoed_although_it_is_only_sampled() {
+    use nix::sys::socket::{setsockopt, sockopt};
+
+    if !may_run() {
+        return;
+    }
+    let tos_sample = Some(Duration::from_millis(10));
+    let (_scene, node, mut transport) =
+        warm(1_500, UdpSettings { tos_sample, merge: false, ..settings(None) });
+    let seen = |transport: &mut UdpTransport| {
+        node.send(b"what is it?");
+        let seen = until(|| match transport.receive(Duration::from_millis(20)).unwrap() {
+            0 => ControlFlow::Continue(()),
+            _ => ControlFlow::Break(transport.frames(0..1).next().unwrap().outer.tos),
+        });
+        transport.forward(0, 11, false);
+        transport.send();
+        assert_eq!(node.reply(), b"what is it?");
+        seen
+    };
+    // So many with 0 that it is no longer asked for.
+    (0..1_030).for_each(|_| assert_eq!(seen(&mut transport), 0));
+    setsockopt(&node.sender, sockopt::Ipv4Tos, &0xb8).unwrap();
+    until(|| match seen(&mut transport) {
+        0 => ControlFlow::Continue(()),
+        tos => ControlFlow::Break(assert_eq!(tos, 0xb8)),
+    });
+    // From then on it always is.
+    (0..100).for_each(|_| assert_eq!(seen(&mut transport), 0xb8));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What is not taken in, and what cannot be sent, is counted; and it goes on afterwards.
+//! What is not taken in, and what cannot be sent, is counted; and it goes on afterwards. What is too long goes in fragments.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -75,7 +75,7 @@ fn what_is_cut_off_or_comes_too_fast_is_counted() {
 }
 
 #[test]
-fn what_is_longer_than_the_way_out_harms_nobody_else() {
+fn what_is_longer_than_the_way_out_goes_in_fragments() {
     if !may_run() {
         return;
     }
@@ -90,8 +90,12 @@ fn what_is_longer_than_the_way_out_harms_nobody_else() {
         // The kernel lets trains pass whose datagrams are too long, so the MTU is looked at every two seconds.
         std::thread::sleep(Duration::from_millis(2_500));
         let sent = transport.send();
-        assert_eq!((sent.sent, failed(sent, SendFailure::TooLong)), (4, 3), "{way:?}");
+        assert_eq!(sent, Sent { sent: 7, ..Sent::default() }, "{way:?}");
+        assert_eq!(transport.counters().fragmented, 3);
+        assert_eq!(transport.counters().sent_bytes, transport.counters().received_bytes);
         assert!(node.replies(3).concat() == noise(4_200));
+        // They are whole once the last fragment is there.
+        assert!(node.replies(3).concat() == noise(9_000));
         assert_eq!(node.reply(), b"short");
         node.assert_no_more();
         drop(transport);
@@ -103,22 +107,29 @@ fn what_is_longer_than_the_way_out_harms_nobody_else() {
 }
 
 #[test]
-fn a_datagram_in_outer_fragments_is_taken_in_whole() {
+fn a_datagram_in_outer_fragments_goes_back_in_fragments() {
     if !may_run() {
         return;
     }
-    for merge in [true, false] {
-        let (_scene, node, mut transport) = warm(1_500, UdpSettings { merge, ..settings(None) });
-        for len in [60_000, 65_507] {
+    for (merge, way) in [(true, None), (false, None), (true, Some(Way::Raw))] {
+        let (_scene, node, mut transport) = warm(1_500, UdpSettings { merge, ..settings(way) });
+        // The fewest bytes that take a second fragment, and one more than two whole ones.
+        for len in [1_473, 1_480 * 2 - 7, 60_000, 65_507] {
             let payload = noise(len);
             node.send(&payload);
             hold(&mut transport, 1);
             let frame = transport.frames(0..1).next().unwrap();
             assert!(frame.buffer[..frame.len] == payload);
-            // Replies are not to be fragmented.
-            assert_eq!(failed(transport.send(), SendFailure::TooLong), 1);
+            assert_eq!(transport.send().sent, 1, "{len} by {way:?}");
+            assert!(node.reply() == payload);
         }
-        warm_up(&node, &mut transport);
+        assert_eq!(transport.counters().fragmented, 4);
+        assert_eq!(transport.counters().sent_bytes, transport.counters().received_bytes);
+        // Only they take the other way.
+        node.send(b"short");
+        bounce(&mut transport, 1, |_| true);
+        assert_eq!(node.reply(), b"short");
+        assert_eq!(transport.sent_by(Way::Packet) > 1, way.is_none());
     }
 }
 
@@ -151,12 +162,18 @@ fn an_interface_may_go_down_and_come_back() {
 }
 
 #[test]
-fn a_neighbour_may_be_forgotten() {
+fn a_neighbour_may_be_forgotten_or_fail() {
     if !may_run() {
         return;
     }
+    for change in ["del 10.9.0.1 dev app0", "change 10.9.0.1 dev app0 nud failed"] {
+        neighbour_is(change);
+    }
+}
+
+fn neighbour_is(change: &str) {
     let (scene, node, mut transport) = warm(1_500, settings(None));
-    scene.appliance.ip("neigh del 10.9.0.1 dev app0");
+    scene.appliance.ip(&format!("neigh {change}"));
     let raw = transport.sent_by(Way::Raw);
     // Sooner or later it is noticed, and then the raw socket makes the kernel resolve the neighbour. Nothing is lost.
     until(|| {
@@ -171,6 +188,33 @@ fn a_neighbour_may_be_forgotten() {
         }
     });
     warm_up(&node, &mut transport);
+}
+
+#[test]
+fn a_way_that_is_forbidden_or_blocked_is_counted() {
+    if !may_run() {
+        return;
+    }
+    for way in WAYS {
+        for (kind, reason) in
+            [("prohibit", SendFailure::NotPermitted), ("unreachable", SendFailure::Unreachable)]
+        {
+            let (scene, node, mut transport) = warm(1_500, settings(way));
+            scene.appliance.ip(&format!("route add {kind} 10.9.0.1/32"));
+            // The packet socket asks for the route every two seconds.
+            std::thread::sleep(Duration::from_millis(2_500));
+            node.send_train(100, &noise(300));
+            hold(&mut transport, 3);
+            let sent = transport.send();
+            assert_eq!((sent.sent, failed(sent, reason)), (0, 3), "{kind} by {way:?}");
+            scene.appliance.ip(&format!("route del {kind} 10.9.0.1/32"));
+            node.send(b"again");
+            hold(&mut transport, 1);
+            assert_eq!(transport.send().sent, 1);
+            assert_eq!(node.reply(), b"again");
+            node.assert_no_more();
+        }
+    }
 }
 
 #[test]

@@ -84,7 +84,8 @@ impl Burst {
             }
         }
         let size = size.clamp(1, message.len.max(1));
-        let count = message.len.div_ceil(size).max(1);
+        // Mostly there is one, and it need not be divided for that.
+        let count = if size >= message.len { 1 } else { message.len.div_ceil(size) };
         if message.is_cut_off {
             counters.too_long = counters.too_long.saturating_add(1);
             return;
@@ -117,6 +118,11 @@ impl Burst {
 
     pub(super) fn buffer(&self, number: usize) -> Option<&Buffer> {
         self.buffers.get(number)
+    }
+
+    /// That of each buffer.
+    pub(super) fn types_of_service(&self) -> impl Iterator<Item = u8> {
+        self.buffers.iter().map(|buffer| buffer.outer.tos)
     }
 
     /// Lends out datagrams in their buffers, with `room` bytes behind each.

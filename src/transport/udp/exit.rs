@@ -1,3 +1,5 @@
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -18,6 +20,8 @@ pub(super) struct Exit {
     sender: sys::Sender,
     pieces: Vec<Piece>,
     sent_by: [u64; 2],
+    /// The identification of what was sent in fragments last.
+    id: u16,
 }
 
 /// The packet socket.
@@ -68,6 +72,7 @@ impl Exit {
             sender: sys::Sender::default(),
             pieces: Vec::new(),
             sent_by: [0; 2],
+            id: any_id(),
         })
     }
 
@@ -98,17 +103,16 @@ impl Exit {
         for number in 0..outbox.runs().len() {
             let Some(run) = outbox.runs().get(number).copied() else { break };
             let hop = self.frames.as_mut().and_then(|frames| frames.hop(&run));
-            let takes_trains = self.frames.as_ref().is_some_and(|frames| frames.takes_trains);
-            let (whole, pieces) = match hop {
-                Some(_) if takes_trains => (Some(run), None),
-                _ if run.datagrams == 1 => (Some(run), None),
-                _ => (None, Some(run.singles())),
-            };
-            for run in whole.into_iter().chain(pieces.into_iter().flatten()) {
-                match outbox.piece(run, hop.as_ref(), burst, &self.policy, received) {
+            let mut add =
+                |run: Run| match outbox.piece(run, hop.as_ref(), burst, &self.policy, received) {
                     Some(piece) => self.pieces.push(piece),
                     None => sent.fail(SendFailure::TooLong, run.datagrams),
-                }
+                };
+            let takes_trains = || self.frames.as_ref().is_some_and(|frames| frames.takes_trains);
+            if run.datagrams == 1 || (hop.is_some() && takes_trains()) {
+                add(run);
+            } else {
+                run.singles().for_each(add);
             }
         }
 
@@ -139,6 +143,22 @@ impl Exit {
                     next = next.saturating_add(count);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error)
+                    if first.way == Way::Raw && SendFailure::of(&error) == SendFailure::TooLong =>
+                {
+                    match self.send_in_fragments(&first, outbox, received) {
+                        Ok(()) => {
+                            let [_, raw] = &mut self.sent_by;
+                            *raw = raw.saturating_add(1);
+                            sent.sent = sent.sent.saturating_add(1);
+                            let bytes = u64::try_from(first.run.bytes()).unwrap_or(0);
+                            counters.sent_bytes = counters.sent_bytes.saturating_add(bytes);
+                            counters.fragmented = counters.fragmented.saturating_add(1);
+                        }
+                        Err(error) => sent.fail(SendFailure::of(&error), 1),
+                    }
+                    next = next.saturating_add(1);
+                }
                 Err(error) => match self.second_chance(first, &error) {
                     // Otherwise, in the same place of the order.
                     Some(hop) => {
@@ -160,6 +180,28 @@ impl Exit {
         }
         counters.count(&sent);
         sent
+    }
+
+    /// Sends a piece through the raw socket that is too long for it, since the kernel does not cut up a packet that comes
+    /// with its header.
+    fn send_in_fragments(
+        &mut self,
+        piece: &Piece,
+        outbox: &Outbox,
+        received: &[u8],
+    ) -> io::Result<()> {
+        let hop = self.frames.as_mut().and_then(|frames| frames.hops.find(piece.run.ends));
+        let mtu = hop.map_or(USUAL_MTU, |hop| hop.mtu);
+        self.id = self.id.checked_add(1).unwrap_or(1);
+        let fragments = outbox.fragments(piece, received, mtu, self.id);
+        let mut rest = fragments.as_slice();
+        while !rest.is_empty() {
+            let to = Some(piece.run.to());
+            let messages = rest.iter().map(|packet| Outgoing { to, parts: [packet, &[]] });
+            let count = self.sender.send(self.raw.as_fd(), messages)?;
+            rest = rest.get(count.max(1)..).unwrap_or_default();
+        }
+        Ok(())
     }
 
     /// How the datagrams of a piece that could not be sent can be sent nevertheless: as single frames, or, with `None`
@@ -243,6 +285,15 @@ impl Frames {
         }
         None
     }
+}
+
+/// Where the interface's own is not known. Fragments may be smaller than they need be.
+const USUAL_MTU: usize = 1_500;
+
+/// Where the identifications of different workers begin is not to be guessed, and not the same.
+fn any_id() -> u16 {
+    let [a, b, ..] = RandomState::new().hash_one(0_u8).to_ne_bytes();
+    u16::from_ne_bytes([a, b])
 }
 
 /// Which buffer of a socket.

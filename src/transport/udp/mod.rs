@@ -46,6 +46,7 @@ mod burst;
 mod check;
 mod error;
 mod exit;
+mod frame;
 mod netlink;
 mod next_hop;
 mod origins;
@@ -53,6 +54,7 @@ mod outbox;
 mod settings;
 mod steer;
 mod sys;
+mod tos;
 mod wait;
 
 use core::net::SocketAddrV4;
@@ -74,6 +76,7 @@ use burst::{Burst, Intake};
 use exit::{Exit, Side};
 use next_hop::NextHops;
 use outbox::Outbox;
+use tos::TypeOfService;
 use wait::Waiting;
 
 /// One worker's sockets.
@@ -86,6 +89,7 @@ pub struct UdpTransport {
     receive_buffer: usize,
     receiver: sys::Receiver,
     waiting: Waiting,
+    tos: TypeOfService,
     intake: Intake,
     burst: Burst,
     /// Bytes behind each payload.
@@ -140,8 +144,12 @@ impl UdpTransport {
         }
         let hops = hops(&settings);
         let with_waiting = |socket| {
-            let waiting = Waiting::among_others(&settings)
-                .map_err(OpenError::system("make something to wake a worker by (eventfd)"))?;
+            let waiting = match workers {
+                // It saves two calls each time that there is nothing more to receive.
+                1 => Waiting::alone(&settings),
+                _ => Waiting::among_others(&settings)
+                    .map_err(OpenError::system("make something to wake a worker by (eventfd)"))?,
+            };
             Self::with(socket, &settings, waiting, hops.as_ref())
         };
         sockets.into_iter().map(with_waiting).collect()
@@ -190,6 +198,7 @@ impl UdpTransport {
             at,
             receive_buffer,
             waiting,
+            tos: TypeOfService::new(settings),
             burst: Burst::default(),
             room,
             outbox: Outbox::default(),
@@ -220,9 +229,13 @@ impl Transport for UdpTransport {
         self.next = 0;
         let received = self.waiting.receive(&mut self.receiver, &self.socket, wait)?;
         let now = if received == 0 { Duration::ZERO } else { now() };
-        self.burst.begin(Timestamp::from_unix(now));
+        let now = Timestamp::from_unix(now);
+        self.burst.begin(now);
         for message in self.receiver.messages() {
             self.burst.add(&message, &mut self.intake, &mut self.counters);
+        }
+        if received > 0 {
+            self.tos.note(now, self.burst.types_of_service(), self.socket.as_fd());
         }
         let received = self.burst.len();
         self.counters.bursts = self.counters.bursts.saturating_add(u64::from(received > 0));
@@ -234,13 +247,13 @@ impl Transport for UdpTransport {
     }
 
     fn forward(&mut self, number: usize, len: usize, _edited: bool) {
-        let Some((datagram, _)) = self.burst.datagram(number) else { return };
+        let Some((datagram, buffer)) = self.burst.datagram(number) else { return };
         if number < self.next {
             return;
         }
         self.next = number.saturating_add(1);
         let len = len.min(datagram.len.saturating_add(self.room));
-        self.outbox.forward(&self.burst, number, len);
+        self.outbox.forward(datagram, buffer, len);
     }
 
     fn inject(&mut self, reply: &Reply<'_>) {
@@ -268,11 +281,12 @@ const HEADROOM: usize = 64;
 /// The most that the kernel merges.
 const MERGED: usize = 65_536;
 
-/// Not smaller than `size`, and an odd number of cache lines: with a power of two the beginnings of all buffers would share
-/// a few sets of the cache.
+/// Not smaller than `size`, and an odd number of cache lines well above any power of two: the beginnings of all buffers would
+/// share a few sets of the cache, each of them with the buffers before and behind it.
 fn stride(size: usize) -> usize {
     const LINE: usize = 64;
-    let lines = size.div_ceil(LINE) | 1;
+    const APART: usize = 66;
+    let lines = size.div_ceil(LINE).saturating_add(APART) | 1;
     lines.saturating_mul(LINE)
 }
 
@@ -307,7 +321,7 @@ fn unbound(settings: &UdpSettings) -> Result<UdpSocket, OpenError> {
         on(libc::IPPROTO_IP, libc::IP_PKTINFO, "tell the address of datagrams (IP_PKTINFO)")?;
     }
     if settings.reply.tos == Tos::Received {
-        on(libc::IPPROTO_IP, libc::IP_RECVTOS, "tell the type of service (IP_RECVTOS)")?;
+        tos::ask(fd, true).map_err(OpenError::system("tell the type of service (IP_RECVTOS)"))?;
     }
     if settings.reply.ttl == Ttl::Received {
         on(libc::IPPROTO_IP, libc::IP_RECVTTL, "tell the time to live (IP_RECVTTL)")?;

@@ -1,10 +1,10 @@
 use core::net::Ipv4Addr;
 
-use super::burst::{Buffer, Burst};
+use super::burst::{Buffer, Burst, Datagram};
+use super::frame::{FrameHeads, HEAD, frame_head};
 use super::next_hop::{Ends, Hop};
 use super::{HEADROOM, Way};
 use crate::gwlb::{OUTER_HEADER_LEN, Reply, ReplyPolicy};
-use crate::packet::{Checksum, IpProtocol};
 
 /// What is to be sent, in order, and where its headers are written.
 #[derive(Debug, Default)]
@@ -12,8 +12,11 @@ pub(super) struct Outbox {
     runs: Vec<Run>,
     /// Bytes of packets that were not received, each behind room for its headers.
     copies: Vec<u8>,
+    /// Their headers.
+    copied_heads: Vec<[u8; OUTER_HEADER_LEN]>,
     /// Headers of what has no room in front of it.
     heads: Vec<[u8; HEAD]>,
+    frame_heads: FrameHeads,
 }
 
 /// Datagrams that lie one behind the other and have one length, but for the last, which may be shorter; or a single one.
@@ -38,8 +41,8 @@ pub(super) struct Run {
 enum Source {
     /// A buffer of the burst, by its number.
     Received(usize),
-    /// The copies. It has outer headers already.
-    Injected([u8; OUTER_HEADER_LEN]),
+    /// The copies. It has outer headers already: which ones.
+    Injected(usize),
 }
 
 /// A message for a socket.
@@ -58,15 +61,11 @@ enum Head {
     Apart(usize, usize),
 }
 
-/// `struct virtio_net_hdr`, Ethernet, IPv4 and UDP headers.
-pub(super) const HEAD: usize = VIRTIO + ETHERNET + OUTER_HEADER_LEN;
-const VIRTIO: usize = 10;
-const ETHERNET: usize = 14;
-
 impl Outbox {
     pub(super) fn clear(&mut self) {
         self.runs.clear();
         self.copies.clear();
+        self.copied_heads.clear();
         self.heads.clear();
     }
 
@@ -78,10 +77,9 @@ impl Outbox {
         &self.runs
     }
 
-    /// Datagram `number` of the burst is to be sent, with `len` bytes of its buffer.
+    /// A datagram of the burst is to be sent, with `len` bytes of its buffer.
     #[inline]
-    pub(super) fn forward(&mut self, burst: &Burst, number: usize, len: usize) {
-        let Some((datagram, buffer)) = burst.datagram(number) else { return };
+    pub(super) fn forward(&mut self, datagram: Datagram, buffer: &Buffer, len: usize) {
         let source = Source::Received(datagram.buffer);
         let end = datagram.start.saturating_add(len);
         let before = match self.runs.last_mut() {
@@ -124,7 +122,7 @@ impl Outbox {
         let end = self.copies.len();
         let outer = reply.outer();
         self.runs.push(Run {
-            source: Source::Injected(*reply.outer_headers()),
+            source: Source::Injected(self.copied_heads.len()),
             start,
             end,
             size: end.saturating_sub(start),
@@ -133,9 +131,10 @@ impl Outbox {
             is_open: false,
             ends: (outer.source, outer.destination),
         });
+        self.copied_heads.push(*reply.outer_headers());
     }
 
-    /// Writes the headers of a run for the way over `hop`, or for the raw socket where there is none. `None` where an IPv4
+    /// Writes the headers of a run, by a policy that is always the same, for the way over `hop`, or for the raw socket where there is none. `None` where an IPv4
     /// packet cannot be that long.
     #[inline]
     pub(super) fn piece(
@@ -146,26 +145,26 @@ impl Outbox {
         policy: &ReplyPolicy,
         received: &mut [u8],
     ) -> Option<Piece> {
-        let memory = match run.source {
-            Source::Received(_) => &*received,
-            Source::Injected(_) => &self.copies,
-        };
-        let headers = match run.source {
-            Source::Received(buffer) => {
-                let Buffer { outer, .. } = burst.buffer(buffer)?;
-                let payload = memory.get(run.start..run.end)?;
-                let policy = match hop {
-                    // The card sees to it.
-                    Some(_) => ReplyPolicy { checksum: crate::gwlb::UdpChecksum::Zero, ..*policy },
-                    None => *policy,
-                };
-                *Reply::new(outer, payload, &[], &policy).ok()?.outer_headers()
+        let train = if run.datagrams > 1 { u16::try_from(run.size).ok() } else { None };
+        let (way, head, len) = match (hop, run.source) {
+            (Some(hop), Source::Received(buffer)) => {
+                let outer = &burst.buffer(buffer)?.outer;
+                let head = self.frame_heads.answer(hop, outer, run.bytes(), train, policy)?;
+                (Way::Packet, head, HEAD)
             }
-            Source::Injected(headers) => headers,
-        };
-        let (way, head, len) = match hop {
-            Some(hop) => (Way::Packet, frame_head(hop, headers, &run), HEAD),
-            None => {
+            (Some(hop), Source::Injected(number)) => {
+                let headers = *self.copied_heads.get(number)?;
+                (Way::Packet, frame_head(hop, headers, run.ends, train), HEAD)
+            }
+            (None, source) => {
+                let headers = match source {
+                    Source::Received(buffer) => {
+                        let outer = &burst.buffer(buffer)?.outer;
+                        let payload = received.get(run.start..run.end)?;
+                        *Reply::new(outer, payload, &[], policy).ok()?.outer_headers()
+                    }
+                    Source::Injected(number) => *self.copied_heads.get(number)?,
+                };
                 let mut head = [0; HEAD];
                 if let Some(place) = head.last_chunk_mut() {
                     *place = headers;
@@ -207,6 +206,21 @@ impl Outbox {
         }
     }
 
+    /// A piece for the raw socket cut up for an interface with this MTU: IP packets that are its fragments.
+    ///
+    /// Their identification is `id`, which must not be 0, and DF is clear.
+    pub(super) fn fragments(
+        &self,
+        piece: &Piece,
+        received: &[u8],
+        mtu: usize,
+        id: u16,
+    ) -> Vec<Vec<u8>> {
+        let [head, payload] = self.parts(piece, received);
+        let packet = [head, payload].concat();
+        fragments(&packet, mtu, id).unwrap_or_default()
+    }
+
     /// Where the last run of a buffer ends, over what was injected since.
     fn end_in_buffer(&self, source: Source) -> Option<usize> {
         let mut earlier = self.runs.iter().rev();
@@ -242,40 +256,25 @@ impl Run {
     }
 }
 
-/// The headers of a frame, whose checksum is left to the card and whose datagrams are to be cut apart.
-fn frame_head(hop: &Hop, mut headers: [u8; OUTER_HEADER_LEN], run: &Run) -> [u8; HEAD] {
-    const NEEDS_CSUM: u8 = 1;
-    const GSO_UDP_L4: u8 = 5;
-    const IP_AT: u16 = 14;
-    const UDP_AT: u16 = IP_AT + 20;
-    const CHECKSUM_IN_UDP: u16 = 6;
-
-    let [.., udp0, udp1, sum0, sum1] = &mut headers;
-    let mut sum = Checksum::new();
-    let (from, to) = run.ends;
-    let udp_len = u16::from_be_bytes([*udp0, *udp1]);
-    sum.add_pseudo_header_v4(from, to, IpProtocol::UDP, udp_len);
-    // Who fills in the checksum starts from this sum, not from its complement.
-    [*sum0, *sum1] = (!sum.finish()).to_be_bytes();
-
-    let is_train = run.datagrams > 1;
-    let size = if is_train { u16::try_from(run.size).unwrap_or(0) } else { 0 };
-    // `struct virtio_net_hdr` in the machine's own byte order: flags, kind, bytes of headers, of each payload, where the
-    // checksum begins to count, and where from there it goes.
-    let [h0, h1] = (UDP_AT + 8).to_ne_bytes();
-    let [s0, s1] = size.to_ne_bytes();
-    let [c0, c1] = UDP_AT.to_ne_bytes();
-    let [o0, o1] = CHECKSUM_IN_UDP.to_ne_bytes();
-    let kind = if is_train { GSO_UDP_L4 } else { 0 };
-    let virtio: [u8; VIRTIO] = [NEEDS_CSUM, kind, h0, h1, s0, s1, c0, c1, o0, o1];
-
-    let mut head = [0; HEAD];
-    let parts = [&virtio[..], &hop.to, &hop.from, &[0x08, 0x00], &headers];
-    let mut rest = head.as_mut_slice();
-    for part in parts {
-        let Some((place, behind)) = rest.split_at_mut_checked(part.len()) else { break };
-        place.copy_from_slice(part);
-        rest = behind;
-    }
-    head
+/// RFC 791 §3.2. The kernel sums up the headers.
+fn fragments(packet: &[u8], mtu: usize, id: u16) -> Option<Vec<Vec<u8>>> {
+    const IP: usize = OUTER_HEADER_LEN - 8;
+    const MORE: u16 = 0x2000;
+    let (header, data) = packet.split_first_chunk::<IP>()?;
+    // But for the last, multiples of eight bytes.
+    let most = (mtu.checked_sub(IP)? & !7).max(8);
+    let count = data.len().div_ceil(most);
+    let fragment = |(number, part): (usize, &[u8])| {
+        let is_last = number.saturating_add(1) == count;
+        let eights = u16::try_from(number.saturating_mul(most) / 8).ok()?;
+        let [f0, f1] = (eights | if is_last { 0 } else { MORE }).to_be_bytes();
+        let [l0, l1] = u16::try_from(IP.checked_add(part.len())?).ok()?.to_be_bytes();
+        let [i0, i1] = id.to_be_bytes();
+        let mut bytes = [&header[..], part].concat();
+        if let [_, _, fields @ ..] = bytes.as_mut_slice() {
+            *fields.first_chunk_mut::<6>()? = [l0, l1, i0, i1, f0, f1];
+        }
+        Some(bytes)
+    };
+    data.chunks(most).enumerate().map(fragment).collect()
 }

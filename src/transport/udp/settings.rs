@@ -29,10 +29,16 @@ pub struct UdpSettings {
     /// The longest UDP payload that is taken in: 65,507, the longest there is. A smaller one saves memory where nothing is
     /// merged, otherwise it counts for nothing.
     pub longest: usize,
-    /// What the outer headers of replies say. Its checksum counts for [`Way::Raw`] only: a packet socket leaves it to the
+    /// What the outer headers of replies say. DF is clear and the identification is not 0 in those that are longer than the
+    /// interface's MTU: they came in fragments, and go back in fragments. Its checksum counts for [`Way::Raw`] only: a packet socket leaves it to the
     /// card. (The received checksum and time to live cannot be had from a socket without asking for them: the received
     /// checksum is none here, and the time to live is asked for where the policy wants it.)
     pub reply: ReplyPolicy,
+    /// How long a change of the received type of service may go unnoticed, where the policy echoes it: a second. To be told it
+    /// with each datagram costs about a twentieth of a datagram's whole way, and load balancers send 0. So after a
+    /// thousand or so datagrams with 0 the kernel is asked only for one burst in so long, until another value turns up.
+    /// `None` asks always.
+    pub tos_sample: Option<Duration>,
     /// How replies are sent. By default [`Way::Packet`] wherever that works, else [`Way::Raw`].
     pub way: Option<Way>,
     /// How long a worker waits for datagrams at most: 100 ms, and never longer than that.
@@ -59,6 +65,7 @@ impl Default for UdpSettings {
             merge: true,
             longest: Self::LONGEST,
             reply: ReplyPolicy::default(),
+            tos_sample: Some(Duration::from_secs(1)),
             way: None,
             longest_wait: Self::LONGEST_WAIT,
             busy_poll: Duration::ZERO,

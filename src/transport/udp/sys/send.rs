@@ -27,7 +27,7 @@ impl Sender {
     pub(in super::super) const MOST: usize = 1024;
 
     /// Sends the first of these messages, at most [`MOST`](Self::MOST), without waiting: how many. An error is that of the
-    /// very first.
+    /// very first. Either all of them say where to, or none.
     pub(in super::super) fn send<'a>(
         &mut self,
         socket: BorrowedFd<'_>,
@@ -42,19 +42,19 @@ impl Sender {
                 iov_base: part.as_ptr().cast_mut().cast(),
                 iov_len: part.len(),
             }));
-            // Family 0, an address without a length: none.
-            let mut name = ipv4(SocketAddrV4::new(to.unwrap_or(Ipv4Addr::UNSPECIFIED), 0));
-            name.sin_family = if to.is_some() { super::AF_INET } else { 0 };
-            self.names.push(name);
+            if let Some(to) = to {
+                self.names.push(ipv4(SocketAddrV4::new(to, 0)));
+            }
         }
-        for (name, vectors) in self.names.iter_mut().zip(&mut self.vectors) {
+        let mut names = self.names.iter_mut();
+        for vectors in &mut self.vectors {
             // SAFETY: integers and pointers, of which zero is a value. (C libraries disagree about padding fields, so they cannot
             // be named.)
             let mut header: libc::mmsghdr = unsafe { core::mem::zeroed() };
             let [_, second] = &*vectors;
             header.msg_hdr.msg_iovlen = if second.iov_len == 0 { 1 } else { 2 };
             header.msg_hdr.msg_iov = vectors.as_mut_ptr();
-            if name.sin_family != 0 {
+            if let Some(name) = names.next() {
                 header.msg_hdr.msg_namelen = len_of(name);
                 header.msg_hdr.msg_name = core::ptr::from_mut(name).cast();
             }
