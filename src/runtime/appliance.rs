@@ -28,9 +28,8 @@ use crate::transport::Transport;
 /// A worker that panics outside of what an engine [contains](crate::engine::contains_panics), in an
 /// [`Observer`] for example, goes on with the same transport and a new engine: its flows are forgotten, and come in again
 /// as [`Midstream`](crate::inspect::Exception::Midstream). One that panics more than five times within a minute, or whose
-/// transport is gone, has died: the others go on, what they would hand over to it is treated as
-/// [`Overload`](crate::inspect::Exception::Overload), and [`Control::health`] fails, so that the load balancer moves the
-/// traffic away.
+/// transport is gone, has died: the others go on and judge themselves what they would hand over to it, where it is midstream as well, and
+/// [`Control::health`] fails, so that the load balancer moves the traffic away.
 #[must_use = "an appliance does nothing until it is started"]
 pub struct Appliance<I: Inspector, R: Rewriter = ()> {
     settings: Settings,

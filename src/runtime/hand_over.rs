@@ -110,7 +110,16 @@ impl Port {
             Some((key, _)) if !key.has_port(VXLAN_PORT) => key,
             _ => self.any_key(envelope, time, settings)?,
         };
-        Some(key.owner(self.doors.len())).filter(|owner| *owner != self.number)
+        let owner = key.owner(self.doors.len());
+        // The flows of a worker that has died go on here, each where it comes in.
+        let is_other = owner != self.number && !self.is_gone(owner);
+        is_other.then_some(owner)
+    }
+
+    /// Whether nobody takes what is handed over to that worker any more.
+    fn is_gone(&self, owner: usize) -> bool {
+        let door = self.doors.get(owner).and_then(Option::as_ref);
+        door.is_none_or(|door| door.out.is_abandoned())
     }
 
     #[cold]
@@ -128,9 +137,6 @@ impl Port {
     /// Copies a datagram to its owner; `false` where there is no room for it, or nobody to take it.
     pub(super) fn hand_over(&mut self, owner: usize, datagram: &Datagram<'_>) -> bool {
         let Some(Some(door)) = self.doors.get_mut(owner) else { return false };
-        if door.out.is_abandoned() {
-            return false;
-        }
         let mut buffer = match (door.empty.pop(), door.unmade.checked_sub(1)) {
             (Ok(buffer), _) => buffer,
             (Err(_), Some(unmade)) => {

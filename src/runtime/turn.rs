@@ -156,6 +156,10 @@ impl<T: Transport, I: Inspector, R: Rewriter> Worker<T, I, R> {
             }
         }
         self.inject();
+        if let Some(port) = &mut self.port {
+            // A burst may be longer than a ring.
+            port.wake_owners();
+        }
     }
 
     /// Judges what other workers have handed over, a limited number of each.

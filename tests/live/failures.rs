@@ -81,15 +81,15 @@ fn without_one_workers_transport_the_others_go_on() {
         let (client, _) = flow(number);
         networks[0].send_all([datagram(&client, &client.udp(b"good"))]);
     }
-    eventually("all judged or shed", || control.statistics().workers[0].counters.received == 100);
+    eventually("all judged", || control.statistics().workers[0].counters.received == 100);
     assert_eq!(control.statistics().silent, [1]);
     control.stop();
     let error = running.wait().unwrap_err();
     assert!(error.to_string().starts_with("worker 1 has died"), "{error}");
     let total = &error.statistics.total;
     assert!(error.statistics.is_balanced());
-    assert!(total.counters.forwarded > 20 && total.counters.dropped() > 20);
-    assert_eq!(total.counters.received, 100);
+    // Those that were the other's, too.
+    assert_eq!((total.counters.received, total.counters.forwarded), (100, 100));
 }
 
 #[test]

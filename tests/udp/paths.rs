@@ -283,10 +283,11 @@ fn a_type_of_service_is_echoed_although_it_is_only_sampled() {
     // So many with 0 that it is no longer asked for.
     (0..1_030).for_each(|_| assert_eq!(seen(&mut transport), 0));
     setsockopt(&node.sender, sockopt::Ipv4Tos, &0xb8).unwrap();
-    until(|| match seen(&mut transport) {
+    let first = until(|| match seen(&mut transport) {
         0 => ControlFlow::Continue(()),
-        tos => ControlFlow::Break(assert_eq!(tos, 0xb8)),
+        tos => ControlFlow::Break(tos),
     });
+    assert_eq!(first, 0xb8);
     // From then on it always is.
     (0..100).for_each(|_| assert_eq!(seen(&mut transport), 0xb8));
 }

@@ -1,3 +1,5 @@
+use core::time::Duration;
+
 use super::sys::Message;
 use super::{Origins, TransportCounters};
 use crate::Timestamp;
@@ -39,6 +41,22 @@ pub(super) struct Intake {
     pub(super) local: (core::net::Ipv4Addr, u16),
     /// What the kernel has dropped so far, as it counts it.
     pub(super) overflow: u32,
+    /// When it was last said that datagrams are refused.
+    pub(super) told: Option<Timestamp>,
+}
+
+impl Intake {
+    /// Says once a minute from where datagrams come that nobody looks at: often the mistake is in what is allowed.
+    #[cold]
+    fn refuse(&mut self, outer: &Outer, now: Timestamp) {
+        const MINUTE: Duration = Duration::from_secs(60);
+
+        if self.told.is_none_or(|told| now.saturating_since(told) >= MINUTE) {
+            self.told = Some(now);
+            let (from, to) = (outer.source, outer.destination);
+            tracing::warn!(%from, %to, "datagrams are dropped: not from an allowed network, or not to an address of one's own");
+        }
+    }
 }
 
 impl Burst {
@@ -63,6 +81,8 @@ impl Burst {
         let mut outer = Outer::new((*message.from.ip(), message.from.port()), intake.local);
         outer.ttl = 0;
         let mut size = message.len;
+        // Nobody answers to a broadcast.
+        let mut is_own = true;
         for (level, kind, data) in message.controls() {
             let [a, b, c, d, ..] = data;
             let value = i32::from_ne_bytes([a, b, c, d]);
@@ -70,8 +90,9 @@ impl Burst {
                 (libc::SOL_UDP, libc::UDP_GRO) => size = usize::try_from(value).unwrap_or(size),
                 (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
                     // `struct in_pktinfo`: interface, the address to answer from, the address that it was sent to.
-                    let [_, _, _, _, _, _, _, _, a, b, c, d, ..] = data;
+                    let [_, _, _, _, e, f, g, h, a, b, c, d, ..] = data;
                     outer.destination = [a, b, c, d].into();
+                    is_own &= [a, b, c, d] == [e, f, g, h];
                 }
                 (libc::IPPROTO_IP, libc::IP_TOS) => outer.tos = a,
                 (libc::IPPROTO_IP, libc::IP_TTL) => outer.ttl = u8::try_from(value).unwrap_or(0),
@@ -91,8 +112,11 @@ impl Burst {
             return;
         }
         let count_u64 = u64::try_from(count).unwrap_or(0);
-        if !intake.origins.contain(outer.source) {
+        // What seems to come from here would be answered to here, for ever.
+        is_own &= outer.source != outer.destination;
+        if !is_own || !intake.origins.contain(outer.source) {
             counters.foreign_origin = counters.foreign_origin.saturating_add(count_u64);
+            intake.refuse(&outer, self.time);
             return;
         }
         counters.received = counters.received.saturating_add(count_u64);

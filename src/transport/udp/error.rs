@@ -38,17 +38,17 @@ pub enum OpenError {
         found: usize,
     },
     /// The kernel refused something else.
-    #[error("expected the kernel to {what}, found: {source}")]
+    #[error("expected the kernel to {what}, found: {cause}")]
     System {
         /// What it was asked for.
         what: &'static str,
         /// What it said.
-        source: io::Error,
+        cause: io::Error,
     },
 }
 
 impl OpenError {
     pub(super) fn system(what: &'static str) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::System { what, source }
+        move |cause| Self::System { what, cause }
     }
 }

@@ -307,7 +307,7 @@ fn refused(socket: &'static str, error: io::Error) -> OpenError {
     if error.kind() == io::ErrorKind::PermissionDenied {
         OpenError::NotPermitted { socket }
     } else {
-        OpenError::System { what: "open the sockets that send", source: error }
+        OpenError::System { what: "open the sockets that send", cause: error }
     }
 }
 

@@ -193,6 +193,7 @@ impl UdpTransport {
                 origins: settings.origins.clone(),
                 local: (*at.ip(), at.port()),
                 overflow: 0,
+                told: None,
             },
             socket,
             at,
@@ -340,7 +341,7 @@ fn bound(socket: UdpSocket, settings: &UdpSettings) -> Result<UdpSocket, OpenErr
     sys::bind(socket.as_fd(), at).map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => OpenError::InUse { at },
         io::ErrorKind::AddrNotAvailable => OpenError::NoSuchAddress { at },
-        _ => OpenError::System { what: "bind the socket to its port", source: error },
+        _ => OpenError::System { what: "bind the socket to its port", cause: error },
     })?;
     Ok(socket)
 }
