@@ -9,7 +9,7 @@ use crate::packet::{Addresses, FiveTuple, IpProtocol, Ports, cut};
 /// It answers for what load balancers send nearly always: the 40 bytes of AWS's GENEVE header and options in their usual
 /// order, and straight behind them TCP or UDP over IPv4, not fragmented, or over IPv6 without extension headers. VXLAN
 /// is left out, since what is inside of it may be a flow of its own. All else takes the way over
-/// [`PacketFlow`](super::PacketFlow), and so does everything where [`EndpointGroups`](super::EndpointGroups) make endpoints one, or
+/// [`PacketFlow`](super::PacketFlow), and so does everything where groups make endpoints one, or
 /// where another profile than AWS's holds: the datagrams are then spread by the kernel as it likes, and many cross over to
 /// their worker.
 ///

@@ -70,6 +70,7 @@ pub struct Effects {
 
 impl Effects {
     /// Whether there is nothing to be handed on: no more than marks.
+    #[cfg(feature = "std")]
     #[inline]
     pub(crate) fn is_quiet(&self) -> bool {
         self.alerts.len() | self.injections.len() | usize::from(self.capture) == 0

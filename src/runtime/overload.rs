@@ -5,14 +5,16 @@ use crate::Timestamp;
 /// When a worker has too much to do, and when no longer.
 ///
 /// Any one sign suffices: datagrams were lost while bursts came full, one waited for too long, or bursts come full again and
-/// again. (What is lost while bursts are not full was not lost for want of time: a system counts datagrams with a wrong
+/// again and still half of the room for what waits is taken. (What is lost while bursts are not full was not lost for want of time: a system counts datagrams with a wrong
 /// checksum, too, which anybody can send.) Known flows then go on; what becomes of new ones is said by
 /// [`Exception::Overload`](crate::inspect::Exception::Overload).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OverloadLimits {
     /// A burst of so many datagrams is full: as many as the transport takes at a time. By default 64.
     pub full_burst: usize,
-    /// So many full bursts one after the other are a sign. By default 256.
+    /// Each time that so many full bursts have come one after the other, it is looked how much
+    /// [waits](crate::transport::Transport::backlog): half of what can is a sign, and so it is where that is not known. By
+    /// default 64.
     pub full_bursts: u32,
     /// A datagram that was received longer ago than this when its turn ends is a sign. By default 250 ms: so long a burst takes
     /// only where something is wrong. A worker that does not get its processor for a few hundredths of a second has no
@@ -26,7 +28,7 @@ impl Default for OverloadLimits {
     fn default() -> Self {
         Self {
             full_burst: 64,
-            full_bursts: 256,
+            full_bursts: 64,
             latency: Duration::from_millis(250),
             calm: Duration::from_secs(1),
         }
@@ -50,25 +52,34 @@ impl Overload {
         Self { limits, full: 0, overflow: 0, until: None, times: 0 }
     }
 
+    /// The engine is a new one, which is not overloaded; what was counted stays.
+    pub(super) const fn begin_anew(&mut self) {
+        self.full = 0;
+        self.until = None;
+    }
+
     pub(super) const fn is_on(&self) -> bool {
         self.until.is_some()
     }
 
     /// Takes note of a turn that ends `now`, with so many datagrams, of which the first came at `first`, and with so many
-    /// lost so far. Says whether something has changed.
+    /// lost so far; `backlog` is asked now and then. Says whether something has changed.
     pub(super) fn note(
         &mut self,
         now: Timestamp,
         received: usize,
         first: Option<Timestamp>,
         overflow: u64,
+        backlog: impl FnOnce() -> Option<u8>,
     ) -> bool {
         let limits = &self.limits;
         let was_full = self.full > 0;
         self.full = if received >= limits.full_burst { self.full.saturating_add(1) } else { 0 };
         let is_lost = overflow > self.overflow && (was_full || self.full > 0);
         let is_late = first.is_some_and(|first| now.saturating_since(first) > limits.latency);
-        let is_sign = self.full >= limits.full_bursts || is_lost || is_late;
+        let is_time = self.full > 0 && self.full.checked_rem(limits.full_bursts) == Some(0);
+        let is_behind = is_time && backlog().is_none_or(|percent| percent >= 50);
+        let is_sign = is_behind || is_lost || is_late;
         self.overflow = overflow;
         let was_on = self.is_on();
         let over = now.saturating_add(limits.calm);
@@ -91,6 +102,10 @@ mod tests {
         Timestamp::from_nanos(1 << 60).saturating_add(Duration::from_millis(millis))
     }
 
+    fn unknown() -> Option<u8> {
+        None
+    }
+
     fn overload() -> Overload {
         Overload::new(OverloadLimits { full_bursts: 3, ..OverloadLimits::default() })
     }
@@ -98,19 +113,19 @@ mod tests {
     #[test]
     fn each_sign_suffices_and_calm_ends_it() {
         let mut watch = overload();
-        assert!(!watch.note(at(0), 64, Some(at(0)), 0));
-        assert!(!watch.note(at(1), 64, Some(at(1)), 0));
-        assert!(!watch.note(at(2), 63, Some(at(2)), 0));
-        assert!(!watch.note(at(3), 64, Some(at(3)), 0));
-        assert!(!watch.note(at(4), 64, Some(at(4)), 0));
-        assert!(watch.note(at(5), 64, Some(at(5)), 0) && watch.is_on());
-        assert!(!watch.note(at(6), 0, None, 0) && watch.is_on());
+        assert!(!watch.note(at(0), 64, Some(at(0)), 0, unknown));
+        assert!(!watch.note(at(1), 64, Some(at(1)), 0, unknown));
+        assert!(!watch.note(at(2), 63, Some(at(2)), 0, unknown));
+        assert!(!watch.note(at(3), 64, Some(at(3)), 0, unknown));
+        assert!(!watch.note(at(4), 64, Some(at(4)), 0, unknown));
+        assert!(watch.note(at(5), 64, Some(at(5)), 0, unknown) && watch.is_on());
+        assert!(!watch.note(at(6), 0, None, 0, unknown) && watch.is_on());
         // Again, before it was over.
-        assert!(!watch.note(at(899), 64, Some(at(899)), 0) && watch.is_on());
-        assert!(!watch.note(at(900), 1, Some(at(900)), 1) && watch.is_on());
-        assert!(!watch.note(at(1_899), 0, None, 1) && watch.is_on());
-        assert!(watch.note(at(1_900), 0, None, 1) && !watch.is_on());
-        assert!(watch.note(at(2_000), 1, Some(at(1_749)), 1) && watch.is_on());
+        assert!(!watch.note(at(899), 64, Some(at(899)), 0, unknown) && watch.is_on());
+        assert!(!watch.note(at(900), 1, Some(at(900)), 1, unknown) && watch.is_on());
+        assert!(!watch.note(at(1_899), 0, None, 1, unknown) && watch.is_on());
+        assert!(watch.note(at(1_900), 0, None, 1, unknown) && !watch.is_on());
+        assert!(watch.note(at(2_000), 1, Some(at(1_749)), 1, unknown) && watch.is_on());
         assert_eq!(watch.times, 2);
     }
 
@@ -118,16 +133,33 @@ mod tests {
     fn a_loss_is_a_sign_only_where_there_is_much_to_do() {
         let mut watch = overload();
         for millis in 0..100 {
-            assert!(!watch.note(at(millis), 63, Some(at(millis)), millis + 1));
+            assert!(!watch.note(at(millis), 63, Some(at(millis)), millis + 1, unknown));
         }
-        assert!(watch.note(at(100), 64, Some(at(100)), 101) && watch.is_on());
+        assert!(watch.note(at(100), 64, Some(at(100)), 101, unknown) && watch.is_on());
+    }
+
+    /// A worker that always finds work and does it in time has not too much of it.
+    #[test]
+    fn full_bursts_are_a_sign_only_where_much_waits() {
+        let mut watch = overload();
+        for millis in 0..1_000 {
+            assert!(!watch.note(at(millis), 64, Some(at(millis)), 0, || Some(49)));
+        }
+        let is_asked = core::cell::Cell::new(0);
+        for millis in 1_000..1_005 {
+            watch.note(at(millis), 64, Some(at(millis)), 0, || {
+                is_asked.set(is_asked.get() + 1);
+                Some(50)
+            });
+        }
+        assert!(watch.is_on() && is_asked.get() == 2, "{is_asked:?}");
     }
 
     #[test]
     fn a_clock_set_back_does_not_prolong_it() {
         let mut watch = overload();
-        assert!(watch.note(at(3_600_000), 1, Some(at(0)), 0));
-        assert!(!watch.note(at(0), 0, None, 0));
-        assert!(watch.note(at(1_000), 0, None, 0) && !watch.is_on());
+        assert!(watch.note(at(3_600_000), 1, Some(at(0)), 0, unknown));
+        assert!(!watch.note(at(0), 0, None, 0, unknown));
+        assert!(watch.note(at(1_000), 0, None, 0, unknown) && !watch.is_on());
     }
 }

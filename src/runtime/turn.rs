@@ -248,7 +248,8 @@ impl<T: Transport, I: Inspector, R: Rewriter> Worker<T, I, R> {
     fn upkeep(&mut self, received: usize, first: Option<Timestamp>) {
         let now = self.now;
         let overflow = self.transport.counters().overflow;
-        if self.overload.note(now, received, first, overflow) {
+        let Self { overload, transport, .. } = &mut *self;
+        if overload.note(now, received, first, overflow, || transport.backlog()) {
             self.engine.set_overloaded(self.overload.is_on());
             if self.overload.is_on() {
                 tracing::warn!("too much to do: known flows go on, new ones by policy");

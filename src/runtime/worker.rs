@@ -219,7 +219,7 @@ impl<T: Transport, I: Inspector, R: Rewriter> Worker<T, I, R> {
         self.engine = engine;
         self.output = Output::new();
         self.times.clear();
-        self.overload = Overload::new(self.settings.overload);
+        self.overload.begin_anew();
         self.is_busy = true;
         (self.due, self.looked) = (None, Timestamp::default());
         self.past = Past::of(statistics);

@@ -55,6 +55,12 @@ pub trait Transport: Send {
     /// What was received and sent since the transport was made.
     fn counters(&self) -> &TransportCounters;
 
+    /// How much of the system's room for datagrams that wait to be received is taken, in per cent; `None`: it does not say.
+    /// May take a system call.
+    fn backlog(&self) -> Option<u8> {
+        None
+    }
+
     /// Ends another thread's [`receive`](Self::receive) early.
     fn waker(&self) -> Waker;
 }

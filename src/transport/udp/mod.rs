@@ -272,6 +272,12 @@ impl Transport for UdpTransport {
         &self.counters
     }
 
+    fn backlog(&self) -> Option<u8> {
+        let [waiting, most] = sys::receive_queue(self.socket.as_fd()).ok()?;
+        let percent = u64::from(waiting).saturating_mul(100).checked_div(most.into())?;
+        Some(u8::try_from(percent.min(100)).unwrap_or(100))
+    }
+
     fn waker(&self) -> Waker {
         self.waiting.waker()
     }

@@ -79,6 +79,26 @@ pub(super) fn option(socket: BorrowedFd<'_>, level: i32, name: i32) -> io::Resul
     check(done).map(|_| value)
 }
 
+/// Bytes of memory that wait to be received, and how many there may be.
+pub(super) fn receive_queue(socket: BorrowedFd<'_>) -> io::Result<[u32; 2]> {
+    // `SK_MEMINFO_RMEM_ALLOC`, `SK_MEMINFO_RCVBUF`, and seven more.
+    let mut values = [0_u32; 9];
+    let mut len = len_of(&values);
+    // SAFETY: the kernel writes at most `len` bytes, the size of the array; any bytes are a value of it.
+    let done = unsafe {
+        let values = (&raw mut values).cast();
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_MEMINFO,
+            values,
+            &raw mut len,
+        )
+    };
+    let [waiting, most, ..] = values;
+    check(done).map(|_| [waiting, most])
+}
+
 /// Lets a program pick the socket of the group that `socket` belongs to.
 pub(super) fn steer(socket: BorrowedFd<'_>, program: &[Instruction]) -> io::Result<()> {
     let mut filters: Vec<_> = program
