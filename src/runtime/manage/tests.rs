@@ -135,8 +135,8 @@ fn a_port_in_use_is_told_and_free_after_use() {
     let health = doors.health();
     let settings = ManagementSettings { health, ..ManagementSettings::default() };
     let error = settings.open().unwrap_err().to_string();
-    assert!(error.starts_with("health checks: expected TCP 127.0.0.1:"), "{error}");
-    assert!(error.contains(" to be free, found: "), "{error}");
+    assert!(error.starts_with("health checks: expected to listen at TCP 127.0.0.1:"), "{error}");
+    assert!(error.contains(", found: "), "{error}");
     drop(doors);
     settings.open().unwrap();
 }
