@@ -1,6 +1,6 @@
 use alloc::vec::Vec;
 
-use super::index::{self, Address};
+use super::index;
 use super::layout::NO_RULE;
 use super::region::{
     DESTINATION, DESTINATION_PORT, ENDPOINT, FIELDS, PROTOCOL, Region, SOURCE, SOURCE_PORT,
@@ -12,24 +12,21 @@ use super::table::Key;
 ///
 /// The box at the first place takes nothing.
 #[derive(Clone, Debug)]
-pub(super) struct Hulls<A: Address> {
-    hulls: Vec<Hull<A::Top>>,
+pub(super) struct Hulls<A> {
+    hulls: Vec<Hull<A>>,
     /// The regions that are not all of their hulls.
     ragged: Vec<Region>,
 }
 
-/// A region from its lowest to its highest value in each field; of addresses, of their [top](Address::Top). In a cache line of
-/// its own.
+/// A region from its lowest to its highest value in each field. In cache lines of its own.
 #[derive(Clone, Copy, Debug)]
 #[repr(align(64))]
-struct Hull<T> {
-    sources: Span<T>,
-    destinations: Span<T>,
-    /// The only endpoint, if there is not [`ANY_ENDPOINT`].
-    endpoint: u64,
+struct Hull<A> {
+    sources: Span<A>,
+    destinations: Span<A>,
+    endpoints: Span<u64>,
     /// The lowest and the highest protocol and ports, [packed](pack).
     lowest: u64,
-    /// With [`ANY_ENDPOINT`], where that is so.
     highest: u64,
     rule: u32,
     /// A place in `ragged`, or [`EXACT`].
@@ -39,35 +36,23 @@ struct Hull<T> {
 /// The region takes everything in between.
 const EXACT: u32 = u32::MAX;
 
-impl<A: Address> Hulls<A> {
+impl<A: index::Key> Hulls<A> {
     pub(super) fn new() -> Self {
-        let nothing = Hull::of::<A>(NO_RULE, EXACT, &Region::default());
+        let nothing = Hull::of(NO_RULE, EXACT, &Region::default());
         Self { hulls: Vec::from([nothing]), ragged: Vec::new() }
     }
 
     /// The place of a region.
     pub(super) fn add(&mut self, rule: u32, region: &Region) -> u32 {
-        let is_exact = (0..FIELDS).all(|field| {
-            let Some(mut ranges) = known(region, field) else { return true };
-            let (first, last) = ranges.next().unwrap_or_default();
-            let is_shown = match field {
-                // Whether nothing of it depends on what stands below the top.
-                SOURCE | DESTINATION => {
-                    let below = !u128::MAX.checked_shl(A::BELOW).unwrap_or(0);
-                    first & below == 0 && last & below == below
-                }
-                ENDPOINT => first == last,
-                _ => true,
-            };
-            is_shown && ranges.next().is_none()
-        });
+        let is_exact =
+            (0..FIELDS).all(|field| known(region, field).is_none_or(|it| it.count() == 1));
         let ragged = if is_exact {
             EXACT
         } else {
             self.ragged.push(region.clone());
             number(self.ragged.len().saturating_sub(1))
         };
-        self.hulls.push(Hull::of::<A>(rule, ragged, region));
+        self.hulls.push(Hull::of(rule, ragged, region));
         number(self.hulls.len().saturating_sub(1))
     }
 
@@ -80,7 +65,7 @@ impl<A: Address> Hulls<A> {
     #[inline]
     pub(super) fn rule(&self, place: u32, key: &Key<A>, packed: Packed) -> u32 {
         let Some(hull) = self.hulls.get(place as usize) else { return NO_RULE };
-        let takes = hull.takes::<A>(key, packed);
+        let takes = hull.takes(key, packed);
         if takes & (hull.ragged != EXACT) {
             return self.second_look(hull, key);
         }
@@ -89,7 +74,7 @@ impl<A: Address> Hulls<A> {
 
     /// As long as the rule's lists are, halved again and again.
     #[cold]
-    fn second_look(&self, hull: &Hull<A::Top>, key: &Key<A>) -> u32 {
+    fn second_look(&self, hull: &Hull<A>, key: &Key<A>) -> u32 {
         match self.ragged.get(hull.ragged as usize) {
             Some(region) if region.takes(key) => hull.rule,
             _ => NO_RULE,
@@ -105,28 +90,25 @@ impl<A: Address> Hulls<A> {
     }
 }
 
-impl<T: index::Key> Hull<T> {
-    fn of<A: Address<Top = T>>(rule: u32, ragged: u32, region: &Region) -> Self {
+impl<A: index::Key> Hull<A> {
+    fn of(rule: u32, ragged: u32, region: &Region) -> Self {
         let takes_unknown = |field: usize| match region.fields.get(field) {
             Some(Some(ranges)) => ranges.contains(&UNKNOWN_RANGE),
             _ => true,
         };
         let unknown = takes_unknown(SOURCE_PORT) && takes_unknown(DESTINATION_PORT);
         let (protocols, source_ports, destination_ports) = (
-            Span::<u8>::of(region, PROTOCOL, 0),
-            Span::<u32>::of(region, SOURCE_PORT, 0),
-            Span::<u32>::of(region, DESTINATION_PORT, 0),
+            Span::<u8>::of(region, PROTOCOL),
+            Span::<u32>::of(region, SOURCE_PORT),
+            Span::<u32>::of(region, DESTINATION_PORT),
         );
-        let endpoints = Span::<u64>::of(region, ENDPOINT, 0);
-        let any_endpoint = if endpoints.length == 0 { 0 } else { ANY_ENDPOINT };
         Self {
-            sources: Span::of(region, SOURCE, A::BELOW),
-            destinations: Span::of(region, DESTINATION, A::BELOW),
-            endpoint: endpoints.first,
+            sources: Span::of(region, SOURCE),
+            destinations: Span::of(region, DESTINATION),
+            endpoints: Span::of(region, ENDPOINT),
             lowest: pack(protocols.first, source_ports.first, destination_ports.first, false),
             highest: pack(protocols.last(), source_ports.last(), destination_ports.last(), unknown)
-                | GUARDS
-                | any_endpoint,
+                | GUARDS,
             rule,
             ragged,
         }
@@ -135,11 +117,11 @@ impl<T: index::Key> Hull<T> {
     /// Whether a flow is in the hull. Without branches, of which some would be guessed wrong: that costs more than all
     /// the comparisons.
     #[inline]
-    fn takes<A: Address<Top = T>>(&self, key: &Key<A>, packed: Packed) -> bool {
+    fn takes(&self, key: &Key<A>, packed: Packed) -> bool {
         let inside = packed.high.wrapping_sub(self.lowest) & self.highest.wrapping_sub(packed.low);
-        self.sources.has(key.source.top())
-            & self.destinations.has(key.destination.top())
-            & ((self.endpoint == key.endpoint) | (self.highest & ANY_ENDPOINT != 0))
+        self.sources.has(key.source)
+            & self.destinations.has(key.destination)
+            & self.endpoints.has(key.endpoint)
             & (inside & GUARDS == GUARDS)
     }
 }
@@ -179,9 +161,6 @@ fn pack(protocol: u8, source_port: u32, destination_port: u32, unknown: bool) ->
 
 const GUARDS: u64 = 1 << 8 | 1 << 26 | 1 << 44 | 1 << 46;
 
-/// In the highest, above all that is packed: every endpoint is taken.
-const ANY_ENDPOINT: u64 = 1 << 63;
-
 /// What stands for ports: no more than [`UNKNOWN_PORTS`].
 const HIGHEST_PORT: u32 = UNKNOWN_PORTS;
 
@@ -194,16 +173,14 @@ struct Span<T> {
 }
 
 impl<T: index::Key> Span<T> {
-    /// Of the bits above so many.
-    fn of(region: &Region, field: usize, below: u32) -> Self {
+    fn of(region: &Region, field: usize) -> Self {
         let Some(mut ranges) = known(region, field) else {
             return Self { first: T::default(), length: T::HIGHEST };
         };
         let number = |value: u128| T::try_from(value).unwrap_or(T::HIGHEST);
-        let top = |value: u128| value.checked_shr(below).unwrap_or(0);
         let (first, mut last) = ranges.next().unwrap_or_default();
         last = ranges.last().map_or(last, |range| range.1);
-        Self { first: number(top(first)), length: number(top(last).saturating_sub(top(first))) }
+        Self { first: number(first), length: number(last.saturating_sub(first)) }
     }
 
     fn last(&self) -> T {

@@ -41,35 +41,14 @@ pub(super) trait Key: Copy + Default + Ord + TryFrom<u128> + Into<u128> {
 /// A number that an address is.
 pub(super) trait Address: Key {
     type Starts: Starts<Self> + Clone + core::fmt::Debug;
-
-    /// The bits that nearly all networks end in.
-    type Top: Key + core::fmt::Debug;
-    /// How many bits stand below these.
-    const BELOW: u32;
-
-    fn top(self) -> Self::Top;
 }
 
 impl Address for u32 {
     type Starts = Index<u32>;
-    type Top = Self;
-    const BELOW: u32 = 0;
-
-    #[inline]
-    fn top(self) -> Self {
-        self
-    }
 }
 
 impl Address for u128 {
     type Starts = WideIndex;
-    type Top = u64;
-    const BELOW: u32 = 64;
-
-    #[inline]
-    fn top(self) -> u64 {
-        u64::try_from(self >> Self::BELOW).unwrap_or(u64::MAX)
-    }
 }
 
 macro_rules! keys {
