@@ -61,8 +61,9 @@
 //!
 //! [`geneve`] and [`packet`] stand on the ground, and so does `toml_text`, which is private; [`gwlb`] stands on the first
 //! two, `capture` on [`packet`], [`flow`] on [`packet`] and [`gwlb`], `inspect` on [`flow`], `inspectors` on `inspect` and
-//! `toml_text`, `engine` on all of these but `capture`, `toml_text` and `inspectors`; `observe` knows nobody; `transport` knows
-//! packets, the outer header of [`gwlb`], and which flows belong together, of [`flow`], to steer by it; `config` and `runtime` put them together. No import runs upward.
+//! `toml_text`, `engine` on all of these but `capture`, `toml_text` and `inspectors`; `observe` knows nobody;
+//! `transport` knows packets, the outer header of [`gwlb`], and, to steer by it, which worker a flow belongs to, of [`flow`];
+//! `config` and `runtime` put them together. No import runs upward.
 //!
 //! # What holds everywhere
 //!
@@ -73,7 +74,9 @@
 //!   byte for byte.
 //! * **One packet, one outcome.** What the engine forwards unedited has not a byte changed; what it does not forward
 //!   has a reason, and all of it is counted. The same packets with the same time stamps bring about the same outcomes.
-//! * **Memory has a cap**, reserved when an engine is made; but for what inspectors keep for themselves.
+//! * **Memory has a cap**, reserved when an engine is made; but for what inspectors keep for themselves. Beside it workers
+//!   have the buffers of their transports, and those of datagrams on the way from one to another
+//!   (`runtime::WorkerSettings::hand_over`).
 //! * **No unsafe code** but the system calls of `transport::udp`, all in one small module; no index and no arithmetic that
 //!   could panic on what the network sends.
 //!
