@@ -57,7 +57,7 @@ impl Transport for Carousel {
             .map(move |(outer, buffer)| Frame { time, outer: *outer, len: buffer.len(), buffer })
     }
 
-    fn forward(&mut self, _number: usize, _len: usize, _edited: bool) {
+    fn forward(&mut self, _number: usize, _len: usize) {
         self.pending += 1;
     }
 

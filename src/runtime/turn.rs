@@ -37,7 +37,7 @@ pub(super) struct Place {
 enum Fate {
     Undecided,
     Gone,
-    Forwarded { len: usize, edited: bool },
+    Forwarded { len: usize },
 }
 
 /// So many datagrams are given to the engine at a time.
@@ -150,8 +150,8 @@ impl<T: Transport, I: Inspector, R: Rewriter> Worker<T, I, R> {
         }
         drop(datagrams);
         for place in places.iter() {
-            if let Fate::Forwarded { len, edited } = place.fate {
-                transport.forward(place.number, len, edited);
+            if let Fate::Forwarded { len } = place.fate {
+                transport.forward(place.number, len);
                 self.times.push(place.time);
             }
         }
@@ -281,9 +281,8 @@ impl<T: Transport, I: Inspector, R: Rewriter> Worker<T, I, R> {
 
 fn fate_of(disposition: Disposition, datagram: &Datagram<'_>) -> Fate {
     match disposition {
-        Disposition::Forward => Fate::Forwarded { len: datagram.payload().len(), edited: false },
-        Disposition::ForwardEdited => {
-            Fate::Forwarded { len: datagram.payload().len(), edited: true }
+        Disposition::Forward | Disposition::ForwardEdited => {
+            Fate::Forwarded { len: datagram.payload().len() }
         }
         Disposition::Drop | Disposition::Reject => Fate::Gone,
     }

@@ -25,7 +25,7 @@ use crate::gwlb::{Outer, Reply, ReplyPolicy};
 /// network.send(outer, b"payload");
 ///
 /// assert_eq!(transport.receive(Duration::ZERO)?, 1);
-/// transport.forward(0, 7, false);
+/// transport.forward(0, 7);
 /// assert_eq!(transport.send().sent, 1);
 /// let reply = network.receive(Duration::ZERO).unwrap();
 /// assert_eq!((reply.outer.source, reply.payload.as_slice()), (outer.destination, &b"payload"[..]));
@@ -155,7 +155,7 @@ impl Transport for MemoryTransport {
         })
     }
 
-    fn forward(&mut self, number: usize, len: usize, _edited: bool) {
+    fn forward(&mut self, number: usize, len: usize) {
         self.outgoing.push(Outgoing::Forwarded { number, len });
     }
 

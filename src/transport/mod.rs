@@ -39,10 +39,9 @@ pub trait Transport: Send {
     /// The datagrams of the burst with these numbers, counted from 0. Numbers beyond the burst give nothing.
     fn frames(&mut self, numbers: Range<usize>) -> impl Iterator<Item = Frame<'_>>;
 
-    /// Datagram `number` of the burst goes back to where it came from, with `len` bytes of its buffer as payload;
-    /// `edited` where they are not those that came. Numbers must come in rising order; the order in which datagrams came
-    /// is the order in which they are sent.
-    fn forward(&mut self, number: usize, len: usize, edited: bool);
+    /// Datagram `number` of the burst goes back to where it came from, with `len` bytes of its buffer as payload.
+    /// Numbers must come in rising order; the order in which datagrams came is the order in which they are sent.
+    fn forward(&mut self, number: usize, len: usize);
 
     /// Sends a datagram of one's own, behind those that were forwarded so far. It is copied.
     fn inject(&mut self, reply: &Reply<'_>);

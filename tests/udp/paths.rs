@@ -35,7 +35,7 @@ pub(crate) fn bounce(
     until(|| {
         for (number, payload) in receive(transport).into_iter().enumerate() {
             if pass(seen) {
-                transport.forward(number, payload.len(), false);
+                transport.forward(number, payload.len());
             }
             seen += 1;
         }
@@ -174,7 +174,7 @@ fn edits_and_packets_of_ones_own_keep_their_place() {
                 expected[3 + number][0] ^= 0xff;
             }
             for (number, len) in lens.into_iter().enumerate() {
-                transport.forward(number, len, len != 300);
+                transport.forward(number, len);
                 expected[number].truncate(len);
                 if number == 1 || number == 6 {
                     let (geneve, inner) = own.split_at(40);
@@ -207,7 +207,7 @@ fn there_is_room_for_longer_ones_where_nothing_is_merged() {
             assert_eq!((frame.len, frame.buffer.len()), (100, 100 + UdpSettings::ROOM));
             frame.buffer[100..].fill(7);
         }
-        (0..count).for_each(|number| transport.forward(number, 1_000, true));
+        (0..count).for_each(|number| transport.forward(number, 1_000));
         transport.send();
         seen += count;
         if seen < 5 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
@@ -275,7 +275,7 @@ fn a_type_of_service_is_echoed_although_it_is_only_sampled() {
             0 => ControlFlow::Continue(()),
             _ => ControlFlow::Break(transport.frames(0..1).next().unwrap().outer.tos),
         });
-        transport.forward(0, 11, false);
+        transport.forward(0, 11);
         transport.send();
         assert_eq!(node.reply(), b"what is it?");
         seen

@@ -15,7 +15,7 @@ fn hold(transport: &mut UdpTransport, count: usize) {
         let received = transport.receive(Duration::from_millis(20)).unwrap();
         let lens: Vec<_> = transport.frames(0..received).map(|frame| frame.len).collect();
         for (number, len) in lens.into_iter().enumerate() {
-            transport.forward(number, len, false);
+            transport.forward(number, len);
         }
         if received == 0 {
             return ControlFlow::Continue(());
@@ -152,7 +152,7 @@ fn an_interface_may_go_down_and_come_back() {
                 let received = transport.receive(Duration::from_millis(50)).unwrap();
                 if received > 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });
-            transport.forward(0, 5, false);
+            transport.forward(0, 5);
             assert_eq!(transport.send().sent, 1);
             assert_eq!(node.reply(), b"hello");
         } else {
@@ -245,7 +245,7 @@ fn lossy_warm_up(node: &Node, transport: &mut UdpTransport) {
     until(|| {
         node.send(b"are you there");
         let received = transport.receive(Duration::from_millis(50)).unwrap();
-        (0..received).for_each(|number| transport.forward(number, 13, false));
+        (0..received).for_each(|number| transport.forward(number, 13));
         transport.send();
         if transport.sent_by(Way::Packet) > before {
             ControlFlow::Break(())

@@ -20,7 +20,7 @@
 //!     let received = transport.receive(Duration::from_secs(1))?;
 //!     let lengths: Vec<_> = transport.frames(0..received).map(|frame| frame.len).collect();
 //!     for (number, len) in lengths.into_iter().enumerate() {
-//!         transport.forward(number, len, false);
+//!         transport.forward(number, len);
 //!     }
 //!     transport.send();
 //! }
@@ -247,7 +247,7 @@ impl Transport for UdpTransport {
         self.burst.frames(numbers, self.receiver.bytes_mut(), self.room)
     }
 
-    fn forward(&mut self, number: usize, len: usize, _edited: bool) {
+    fn forward(&mut self, number: usize, len: usize) {
         let Some((datagram, buffer)) = self.burst.datagram(number) else { return };
         if number < self.next {
             return;

@@ -112,7 +112,8 @@ impl Receiver {
             from: address_of(name),
             start,
             len: usize::try_from(header.msg_len).unwrap_or(0).min(capacity),
-            is_cut_off: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
+            // Without all that is said about it, nobody knows where one datagram ends.
+            is_cut_off: header.msg_hdr.msg_flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC) != 0,
             control,
             control_len: header.msg_hdr.msg_controllen,
         })
