@@ -126,7 +126,8 @@ pub(super) fn wait_readable(fds: [BorrowedFd<'_>; 2], wait: Duration) -> io::Res
     let mut polled =
         fds.map(|fd| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 });
     let wait = libc::timespec {
-        tv_sec: libc::time_t::try_from(wait.as_secs()).unwrap_or(libc::time_t::MAX),
+        // Longer is asked for again.
+        tv_sec: i32::try_from(wait.as_secs()).unwrap_or(i32::MAX).into(),
         tv_nsec: libc::c_long::from(i32::try_from(wait.subsec_nanos()).unwrap_or(0)),
     };
     // SAFETY: the kernel reads and writes the two entries of `polled`, and reads `wait`; both outlive the call. No signal

@@ -79,10 +79,10 @@ impl Receiver {
         let used = core::mem::take(&mut self.received);
         for header in self.headers.as_mut_slice().iter_mut().take(used) {
             header.msg_hdr.msg_namelen = super::len_of(&ADDRESS);
-            header.msg_hdr.msg_controllen = size_of::<Control>();
+            // `as` here and below where C libraries disagree about a type.
+            header.msg_hdr.msg_controllen = size_of::<Control>() as _;
         }
         let buffers = libc::c_uint::try_from(self.layout.buffers).unwrap_or(0);
-        // `as` where C libraries disagree about the sign of the flags.
         let flags = flags as _;
         // SAFETY: each of the `buffers` headers points to a name, a vector and a control buffer of its own, all owned by `self`
         // and as long as the header says (`new` for the vectors, the loop above for what the kernel changed in those that were
@@ -115,7 +115,7 @@ impl Receiver {
             // Without all that is said about it, nobody knows where one datagram ends.
             is_cut_off: header.msg_hdr.msg_flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC) != 0,
             control,
-            control_len: header.msg_hdr.msg_controllen,
+            control_len: header.msg_hdr.msg_controllen as _,
         })
     }
 
