@@ -9,7 +9,7 @@ use crate::Timestamp;
 use crate::engine::{Datagram, Disposition};
 use crate::gwlb::{EndpointId, Envelope};
 use crate::inspect::{Inspector, Reason, Rewriter};
-use crate::transport::{SendFailure, Transport};
+use crate::transport::Transport;
 
 /// What a worker's turn has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -236,7 +236,7 @@ impl<T: Transport, I: Inspector, R: Rewriter> Worker<T, I, R> {
     pub(super) fn send(&mut self) -> u64 {
         let sent = self.transport.send();
         self.engine.sent(sent.sent);
-        for (failure, packets) in SendFailure::ALL.into_iter().zip(sent.failed) {
+        for (failure, packets) in sent.failed.iter() {
             if packets > 0 {
                 self.engine.send_failed(Reason::new(failure.name()), packets);
             }

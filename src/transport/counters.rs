@@ -21,8 +21,8 @@ pub struct TransportCounters {
     pub sent_bytes: u64,
     /// Datagrams sent in fragments, because they are longer than the interface's MTU.
     pub fragmented: u64,
-    /// Datagrams that could not be sent, in the order of [`SendFailure::ALL`].
-    pub failed: [u64; SendFailure::ALL.len()],
+    /// Datagrams that could not be sent.
+    pub failed: SendFailures,
 }
 
 impl TransportCounters {
@@ -39,24 +39,61 @@ impl TransportCounters {
             (&mut self.sent_bytes, other.sent_bytes),
             (&mut self.fragmented, other.fragmented),
         ];
-        let failed = self.failed.iter_mut().zip(other.failed);
-        for (counter, by) in sums.into_iter().chain(failed) {
+        for (counter, by) in sums {
             *counter = counter.wrapping_add(by);
         }
+        self.failed.add(&other.failed);
     }
 
     /// Adds what became of a burst.
     #[cfg(all(feature = "udp", target_os = "linux", target_pointer_width = "64"))]
     pub(super) fn count(&mut self, sent: &super::Sent) {
-        self.sent = self.sent.saturating_add(sent.sent);
-        for (all, failed) in self.failed.iter_mut().zip(&sent.failed) {
-            *all = all.saturating_add(*failed);
+        self.sent = self.sent.wrapping_add(sent.sent);
+        self.failed.add(&sent.failed);
+    }
+}
+
+/// How many datagrams could not be sent, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SendFailures {
+    /// In the order of [`SendFailure::ALL`].
+    counts: [u64; SendFailure::ALL.len()],
+}
+
+impl SendFailures {
+    /// How many for this reason.
+    pub fn of(&self, reason: SendFailure) -> u64 {
+        self.counts.get(reason as usize).copied().unwrap_or(0)
+    }
+
+    /// How many for each reason, those that never came up among them.
+    pub fn iter(&self) -> impl Iterator<Item = (SendFailure, u64)> + use<> {
+        SendFailure::ALL.into_iter().zip(self.counts)
+    }
+
+    /// How many in all.
+    pub fn total(&self) -> u64 {
+        self.counts.iter().fold(0, |sum, count| sum.wrapping_add(*count))
+    }
+
+    /// Counts datagrams that could not be sent.
+    pub fn count(&mut self, reason: SendFailure, datagrams: u64) {
+        if let Some(count) = self.counts.get_mut(reason as usize) {
+            *count = count.wrapping_add(datagrams);
+        }
+    }
+
+    /// Adds what another one has counted.
+    pub fn add(&mut self, other: &Self) {
+        for (reason, datagrams) in other.iter() {
+            self.count(reason, datagrams);
         }
     }
 }
 
 /// Why a datagram could not be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum SendFailure {
     /// The queue of the socket or the card was full (`ENOBUFS`, `EAGAIN`).
     QueueFull,

@@ -197,9 +197,7 @@ impl Transport for MemoryTransport {
                 }
                 Err(failure) => {
                     for failed in [&mut sent.failed, &mut self.counters.failed] {
-                        if let Some(failed) = failed.get_mut(failure as usize) {
-                            count_in(failed, 1);
-                        }
+                        failed.count(failure, 1);
                     }
                 }
             }

@@ -12,7 +12,7 @@ use core::ops::Range;
 use core::time::Duration;
 use std::io;
 
-pub use counters::{SendFailure, TransportCounters};
+pub use counters::{SendFailure, SendFailures, TransportCounters};
 pub use memory::{MemoryDatagram, MemoryNetwork, MemoryTransport};
 
 use crate::Timestamp;
@@ -82,8 +82,8 @@ pub struct Frame<'a> {
 pub struct Sent {
     /// Datagrams sent.
     pub sent: u64,
-    /// Datagrams that could not be sent, by reason, in the order of [`SendFailure::ALL`].
-    pub failed: [u64; SendFailure::ALL.len()],
+    /// Datagrams that could not be sent, by reason.
+    pub failed: SendFailures,
 }
 
 /// Wakes a worker that waits for datagrams. By default there is nothing to wake.

@@ -26,9 +26,8 @@ fn hold(transport: &mut UdpTransport, count: usize) {
 }
 
 fn failed(sent: Sent, reason: SendFailure) -> u64 {
-    let others = sent.failed.iter().sum::<u64>() - sent.failed[reason as usize];
-    assert_eq!(others, 0, "{sent:?}");
-    sent.failed[reason as usize]
+    assert_eq!(sent.failed.total(), sent.failed.of(reason), "{sent:?}");
+    sent.failed.of(reason)
 }
 
 #[test]

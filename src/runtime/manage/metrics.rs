@@ -61,7 +61,7 @@ impl Collector for Scrape {
                     SendFailure::ALL.iter().all(|known| known.name() != reason.name())
                 });
                 let others = others.map(move |(reason, count)| (worker, reason.name(), count));
-                let known = SendFailure::ALL.into_iter().zip(it.transport.failed);
+                let known = it.transport.failed.iter();
                 known.map(move |(why, count)| (worker, why.name(), count)).chain(others)
             }),
         )?;

@@ -313,9 +313,7 @@ fn refused(socket: &'static str, error: io::Error) -> OpenError {
 
 impl Sent {
     fn fail(&mut self, reason: SendFailure, datagrams: usize) {
-        if let Some(failed) = self.failed.get_mut(reason as usize) {
-            *failed = failed.saturating_add(u64::try_from(datagrams).unwrap_or(0));
-        }
+        self.failed.count(reason, u64::try_from(datagrams).unwrap_or(0));
     }
 }
 
