@@ -1,9 +1,10 @@
 //! Two workers on two threads against one: what is shared by them costs nothing if they do twice as much.
 //!
 //! Packets are TCP segments of 64 bytes in IPv4, 1,000 known flows for each worker, in bursts of 64 that a transport
-//! in memory lends out again and again. One worker, then two whose packets come in where they belong, then two whose
-//! packets come in at either by turns, so that half of them cross over. Each round runs all three, one right after the
-//! other. With fewer than two idle processors the ratios say nothing.
+//! in memory lends out again and again. One worker; two appliances of one worker each, which share nothing: what the
+//! machine has to give; an appliance of two, whose packets come in where they belong; and the same with packets that
+//! come in at either by turns, so that half of them cross over. Each round runs all four, one right after the other.
+//! What two do is to be compared with what two apart do: two processors are often two threads of one core.
 #![allow(missing_docs)]
 
 use std::io;
@@ -122,7 +123,6 @@ fn run(datagrams: Vec<Vec<(Outer, Vec<u8>)>>, time: Duration) -> (f64, f64) {
     let overload = OverloadLimits { latency, full_bursts, ..OverloadLimits::default() };
     let running = Appliance::new(settings(workers), || packet_fn("pass", |_, _| Verdict::PASS))
         .worker(WorkerSettings { overload, ..WorkerSettings::default() })
-        .pin(true)
         .start(transports)
         .unwrap();
     let control = running.control();
@@ -145,29 +145,38 @@ fn main() {
         return;
     }
     let time = Duration::from_millis(1_000);
-    let (mut best, mut ratios, mut crossing) = (0.0_f64, Vec::new(), Vec::new());
-    for _ in 0..5 {
-        // One right after the other, so that both see the same neighbours.
+    let [mut apart_to_one, mut two_to_one, mut two_to_apart, mut crossing_to_one] =
+        [const { Vec::new() }; 4];
+    for _ in 0..7 {
+        // One right after the other, so that all see the same neighbours.
         let (one, _) = run(vec![packets(0, 1)], time);
+        let apart: f64 = std::thread::scope(|scope| {
+            let alone = || scope.spawn(|| run(vec![packets(0, 1)], time).0);
+            [alone(), alone()].map(|alone| alone.join().unwrap()).into_iter().sum()
+        });
         let (two, crossed) = run(vec![packets(0, 2), packets(1, 2)], time);
         assert!(crossed == 0.0);
         let mut mixed = vec![packets(0, 2), packets(1, 2)];
         let (first, second) = mixed.split_at_mut(1);
         let swaps = first[0].iter_mut().zip(&mut second[0]).step_by(2);
         swaps.for_each(|(a, b)| std::mem::swap(a, b));
-        let (half, crossed) = run(mixed, time);
+        let (crossing, crossed) = run(mixed, time);
         println!(
-            "one {one:6.2}   two {two:6.2} ({:.2}x)   two, {:.0} % crossing {half:6.2} ({:.2}x)   Mpps",
-            two / one,
+            "one {one:6.2}   two apart {apart:6.2}   two {two:6.2}   two, {:.0} % crossing {crossing:6.2}   Mpps",
             crossed * 100.0,
-            half / one,
         );
-        best = best.max(two / one);
-        ratios.push(two / one);
-        crossing.push(half / one);
+        apart_to_one.push(apart / one);
+        two_to_one.push(two / one);
+        two_to_apart.push(two / apart);
+        crossing_to_one.push(crossing / one);
     }
-    for ratios in [&mut ratios, &mut crossing] {
+    for (what, mut ratios) in [
+        ("two apart to one", apart_to_one),
+        ("two to one", two_to_one),
+        ("two to two apart", two_to_apart),
+        ("two, crossing, to one", crossing_to_one),
+    ] {
         ratios.sort_by(f64::total_cmp);
+        println!("{what}: {:.2} ({:.2} to {:.2})", ratios[3], ratios[0], ratios[6]);
     }
-    println!("median {:.2}x, best {best:.2}x; crossing {:.2}x", ratios[2], crossing[2]);
 }
