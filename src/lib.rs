@@ -121,11 +121,13 @@
 extern crate alloc;
 
 mod ether_type;
+mod side;
 mod time;
 #[cfg(feature = "config")]
 mod toml_text;
 
 pub use ether_type::EtherType;
+pub use side::Side;
 pub use time::Timestamp;
 
 #[cfg(feature = "capture")]
@@ -146,5 +148,7 @@ pub mod observe;
 pub mod packet;
 #[cfg(any(feature = "capture", feature = "live"))]
 pub mod runtime;
+#[cfg(feature = "alloc")]
+pub mod stream;
 #[cfg(feature = "std")]
 pub mod transport;
