@@ -148,5 +148,7 @@ pub mod observe;
 pub mod packet;
 #[cfg(any(feature = "capture", feature = "live"))]
 pub mod runtime;
+#[cfg(feature = "alloc")]
+pub mod stream;
 #[cfg(feature = "std")]
 pub mod transport;

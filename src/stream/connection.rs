@@ -1,0 +1,125 @@
+use super::{Accepted, Arrival, Chunks, Discard, Edits, Gap, Pool};
+use crate::packet::TcpSegment;
+use crate::{Side, Timestamp};
+
+/// Both directions of one TCP connection.
+///
+/// It has no heap of its own: bytes are in the [`Pool`], always the same one, and have to be
+/// [given back](Self::close) to it before a connection is forgotten.
+#[derive(Debug, Default)]
+pub struct Connection {
+    is_midstream: bool,
+}
+
+impl Connection {
+    /// A connection that is yet to be opened: its first segment is a SYN.
+    pub const fn new() -> Self {
+        Self { is_midstream: false }
+    }
+
+    /// A connection whose start was not seen. The stream of each side starts with the first segment that is seen of
+    /// it; windows are taken to be scaled as far as can be (RFC 7323 §2.3); there may be [gaps](Arrival::Gap).
+    pub const fn midstream() -> Self {
+        Self { is_midstream: true }
+    }
+
+    /// What a segment of a side is to this connection; changes nothing.
+    ///
+    /// The segment's checksum has been verified: receivers discard it otherwise. `now` is the time when it came.
+    pub fn consider(
+        &self,
+        pool: &Pool,
+        side: Side,
+        segment: &TcpSegment<'_>,
+        now: Timestamp,
+    ) -> Arrival {
+        let _ = (pool, side, segment, now);
+        Arrival::Discard(Discard::NotOpen)
+    }
+
+    /// The bytes that become contiguous with a segment, in order: those of its `payload`, without a copy, and those
+    /// behind them that had come before. Together they are [`Accepted::fresh`].
+    ///
+    /// Where the payload has other bytes than those remembered, these are the remembered ones, also while they are
+    /// not written over the payload yet.
+    pub fn chunks<'a>(
+        &'a self,
+        pool: &'a Pool,
+        accepted: &Accepted,
+        payload: &'a [u8],
+    ) -> Chunks<'a> {
+        let _ = (pool, accepted);
+        Chunks::new(payload)
+    }
+
+    /// What has to be written over the payload before it is forwarded; nothing unless
+    /// [`Accepted::is_edited`]. An edit is as long as bytes differ in one block of memory, so there may be many.
+    pub fn edits<'a>(
+        &'a self,
+        pool: &'a Pool,
+        accepted: &Accepted,
+        payload: &'a [u8],
+    ) -> Edits<'a> {
+        let _ = (pool, accepted);
+        Edits { payload }
+    }
+
+    /// Takes a segment in that is being forwarded: new bytes are remembered, acknowledged ones of the other side are
+    /// forgotten. `payload` is what is forwarded, edited or not: if its bytes are others than those that were judged,
+    /// because something rewrote them, they are what retransmissions will be compared with.
+    ///
+    /// `false` where it was considered in another state of the connection, or where other connections have taken the
+    /// memory since: then nothing has changed, and it must not be forwarded.
+    #[must_use]
+    pub fn commit(&mut self, pool: &mut Pool, accepted: &Accepted, payload: &[u8]) -> bool {
+        let _ = (pool, accepted, payload);
+        false
+    }
+
+    /// Goes on behind a gap: the stream continues at its end, with [`Accepted::fresh`] and [`Chunk::offset`] counting
+    /// its bytes. Considered again, the segment that told of the gap is accepted.
+    ///
+    /// What is behind the gap and was remembered becomes contiguous without being told in chunks, so a gap covers it.
+    ///
+    /// [`Chunk::offset`]: super::Chunk::offset
+    pub fn skip(&mut self, pool: &mut Pool, gap: Gap) {
+        let _ = (pool, gap);
+    }
+
+    /// From now on segments may have been let past unseen: what would have been
+    /// [discarded](Discard::Acknowledgment) as an acknowledgment of what was never sent is a [gap](Arrival::Gap).
+    pub fn allow_gaps(&mut self) {
+        self.is_midstream = true;
+    }
+
+    /// From now on the bytes of a side are of no interest: they are neither remembered nor compared nor told in
+    /// chunks, and cost no memory. Sequence numbers are followed on.
+    pub fn ignore(&mut self, pool: &mut Pool, side: Side) {
+        let _ = (pool, side);
+    }
+
+    /// Gives all memory back. To be called before a connection is dropped; afterwards it is as [new](Self::new).
+    pub fn close(&mut self, pool: &mut Pool) {
+        let _ = pool;
+        *self = Self::new();
+    }
+
+    /// The sequence number of the next byte in order of a side: where a RST in its name is valid. `None` where nothing
+    /// was seen of it.
+    pub fn next_sequence_number(&self, side: Side) -> Option<u32> {
+        let _ = side;
+        None
+    }
+
+    /// The offset of the next byte in order of a side: how many bytes of it were forwarded.
+    pub fn next_offset(&self, side: Side) -> u64 {
+        let _ = side;
+        0
+    }
+
+    /// Whether there is nothing more to come: one end has reset the connection, or both have sent their FIN and have
+    /// it acknowledged.
+    pub fn is_over(&self) -> bool {
+        false
+    }
+}
