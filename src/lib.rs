@@ -47,6 +47,7 @@
 //!              editing; crafted RST / ICMP
 //!   capture/   pcap and pcapng files, in and out
 //!   flow/      who talks to whom: key, hashes, bounded expiring table
+//!   protocol/  messages in the bytes: HTTP, TLS, DNS, each parsed once per flow
 //!   inspect/   the Inspector trait, Verdict, Context, composition, exception policy
 //!   inspectors/
 //!              ready-made inspectors: access list
@@ -146,6 +147,8 @@ pub mod inspectors;
 #[cfg(feature = "std")]
 pub mod observe;
 pub mod packet;
+#[cfg(any(feature = "http", feature = "tls", feature = "dns"))]
+pub mod protocol;
 #[cfg(any(feature = "capture", feature = "live"))]
 pub mod runtime;
 #[cfg(feature = "alloc")]
