@@ -47,11 +47,12 @@
 //!              editing; crafted RST / ICMP
 //!   capture/   pcap and pcapng files, in and out
 //!   flow/      who talks to whom: key, hashes, bounded expiring table
+//!   stream/    bytes in order: TCP reassembly
 //!   protocol/  messages in the bytes: HTTP, TLS, DNS, each parsed once per flow
 //!   inspect/   the Inspector trait, Verdict, Context, composition, exception policy
 //!   inspectors/
 //!              ready-made inspectors: access list
-//!   engine/    sans-IO heart: datagrams in, dispositions and injected packets out. Owns flow table and policy,
+//!   engine/    sans-IO heart: datagrams in, dispositions and injected packets out. Owns flow table, streams and policy,
 //!              counts everything
 //!   transport/ where datagrams come from and go: UDP on Linux
 //!   observe/   what happened: histograms
@@ -61,8 +62,8 @@
 //! ```
 //!
 //! [`geneve`] and [`packet`] stand on the ground, and so does `toml_text`, which is private; [`gwlb`] stands on the first
-//! two, `capture` on [`packet`], [`flow`] on [`packet`] and [`gwlb`], `inspect` on [`flow`], `inspectors` on `inspect` and
-//! `toml_text`, `engine` on all of these but `capture`, `toml_text` and `inspectors`; `observe` knows nobody;
+//! two, `capture` and `stream` on [`packet`], [`flow`] on [`packet`] and [`gwlb`], `protocol` on bytes alone, `inspect` on [`flow`] and
+//! `protocol`, `inspectors` on `inspect` and `toml_text`, `engine` on all of these but `capture`, `toml_text` and `inspectors`; `observe` knows nobody;
 //! `transport` knows packets, the outer header of [`gwlb`], and, to steer by it, which worker a flow belongs to, of [`flow`];
 //! `config` and `runtime` put them together. No import runs upward.
 //!
@@ -147,7 +148,8 @@ pub mod inspectors;
 #[cfg(feature = "std")]
 pub mod observe;
 pub mod packet;
-#[cfg(any(feature = "http", feature = "tls", feature = "dns"))]
+#[cfg(feature = "alloc")]
+#[cfg_attr(not(any(feature = "http", feature = "tls", feature = "dns")), allow(dead_code))]
 pub mod protocol;
 #[cfg(any(feature = "capture", feature = "live"))]
 pub mod runtime;

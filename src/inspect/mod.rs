@@ -32,15 +32,23 @@ mod compose;
 mod context;
 mod exception;
 mod inspector;
+mod interest;
+#[cfg(feature = "http")]
+mod message_fn;
 mod packet;
 mod rewriter;
+mod seen;
 mod verdict;
 
 pub use chain::Chain;
-pub use closure::{PacketFn, packet_fn};
+pub use closure::{PacketFn, StreamFn, packet_fn, stream_fn};
 pub use context::{Alert, Context, Effects, Injection, Severity};
 pub use exception::{Exception, ExceptionPolicy, PolicyError, Treatment};
-pub use inspector::{BuildError, CloseReason, Inspector, Interest, Member, Vote, check};
+pub use inspector::{BuildError, CloseReason, Inspector, Member, Vote, check};
+pub use interest::Interest;
+#[cfg(feature = "http")]
+pub use message_fn::{HttpFn, http_fn};
 pub use packet::{Beginning, Packet, ParsedPacket};
 pub use rewriter::{MssClamp, Rewriter};
+pub use seen::{Message, Seen, StreamChunk};
 pub use verdict::{Action, Reason, Scope, Verdict};
