@@ -42,11 +42,17 @@ assert_eq!(seen, ["Client: opaque from byte 0: protocol not recognised"]);"#
 //! **Time.** No byte is looked at again because more have come: a message that arrives a byte at a time costs
 //! linear time in its length.
 
+#[cfg(feature = "dns")]
+pub mod dns;
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 mod opaque;
 mod parser;
+#[cfg(any(feature = "dns", feature = "tls"))]
+mod partial;
 mod recognise;
 mod room;
 mod session;
@@ -73,6 +79,21 @@ pub enum Message<'a> {
     /// A piece of the body of an HTTP message.
     #[cfg(feature = "http")]
     HttpBody(http::Body<'a>),
+    /// What a TLS client offers.
+    #[cfg(feature = "tls")]
+    TlsClientHello(tls::ClientHello<'a>),
+    /// What a TLS server chose, or that it asks for another hello.
+    #[cfg(feature = "tls")]
+    TlsServerHello(tls::ServerHello<'a>),
+    /// Certificates in clear, before TLS 1.3.
+    #[cfg(feature = "tls")]
+    TlsCertificates(tls::Certificates<'a>),
+    /// A TLS alert in clear.
+    #[cfg(feature = "tls")]
+    TlsAlert(tls::Alert),
+    /// A DNS query or answer.
+    #[cfg(feature = "dns")]
+    Dns(dns::Message<'a>),
     /// From here on nothing is understood of this side, or of the flow.
     Opaque(Opaque<'a>),
 }
@@ -83,6 +104,13 @@ impl Message<'_> {
         match self {
             #[cfg(feature = "http")]
             Self::HttpRequest(_) | Self::HttpResponse(_) | Self::HttpBody(_) => Protocol::Http,
+            #[cfg(feature = "tls")]
+            Self::TlsClientHello(_)
+            | Self::TlsServerHello(_)
+            | Self::TlsCertificates(_)
+            | Self::TlsAlert(_) => Protocol::Tls,
+            #[cfg(feature = "dns")]
+            Self::Dns(_) => Protocol::Dns,
             Self::Opaque(opaque) => opaque.protocol,
         }
     }
@@ -98,6 +126,16 @@ impl fmt::Display for Message<'_> {
             Self::HttpResponse(response) => response.fmt(f),
             #[cfg(feature = "http")]
             Self::HttpBody(body) => body.fmt(f),
+            #[cfg(feature = "tls")]
+            Self::TlsClientHello(hello) => hello.fmt(f),
+            #[cfg(feature = "tls")]
+            Self::TlsServerHello(hello) => hello.fmt(f),
+            #[cfg(feature = "tls")]
+            Self::TlsCertificates(certificates) => certificates.fmt(f),
+            #[cfg(feature = "tls")]
+            Self::TlsAlert(alert) => alert.fmt(f),
+            #[cfg(feature = "dns")]
+            Self::Dns(message) => message.fmt(f),
             Self::Opaque(opaque) => opaque.fmt(f),
         }
     }

@@ -26,6 +26,10 @@ fn guesses(side: Side, start: &[u8], hint: Option<u16>) -> impl Iterator<Item = 
     [
         #[cfg(feature = "http")]
         (Protocol::Http, super::http::guess(side, start, hint)),
+        #[cfg(feature = "tls")]
+        (Protocol::Tls, super::tls::guess(side, start)),
+        #[cfg(feature = "dns")]
+        (Protocol::Dns, super::dns::guess(hint)),
     ]
     .into_iter()
 }

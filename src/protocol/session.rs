@@ -28,6 +28,10 @@ enum State {
     Recognising(Sides<Prefix>),
     #[cfg(feature = "http")]
     Http(super::http::Parser),
+    #[cfg(feature = "tls")]
+    Tls(super::tls::Parser),
+    #[cfg(feature = "dns")]
+    Dns(super::dns::Parser),
     Over,
 }
 
@@ -147,6 +151,10 @@ impl Session {
                 State::Over => false,
                 #[cfg(feature = "http")]
                 State::Http(parser) => parser.wants(side),
+                #[cfg(feature = "tls")]
+                State::Tls(parser) => parser.wants(side),
+                #[cfg(feature = "dns")]
+                State::Dns(parser) => parser.wants(side),
             }
     }
 
@@ -281,6 +289,10 @@ impl State {
         match protocol {
             #[cfg(feature = "http")]
             Protocol::Http => Some(Self::Http(super::http::Parser::default())),
+            #[cfg(feature = "tls")]
+            Protocol::Tls => Some(Self::Tls(super::tls::Parser::default())),
+            #[cfg(feature = "dns")]
+            Protocol::Dns => Some(Self::Dns(super::dns::Parser::default())),
             _ => None,
         }
     }
@@ -290,6 +302,10 @@ impl State {
             Self::Recognising(_) | Self::Over => None,
             #[cfg(feature = "http")]
             Self::Http(parser) => Some(parser),
+            #[cfg(feature = "tls")]
+            Self::Tls(parser) => Some(parser),
+            #[cfg(feature = "dns")]
+            Self::Dns(parser) => Some(parser),
         }
     }
 }
