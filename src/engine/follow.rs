@@ -57,7 +57,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
                 let is_dns = ports.is_some_and(|ports| {
                     DNS_PORTS.contains(&ports.source) || DNS_PORTS.contains(&ports.destination)
                 });
-                let is_wanted = wants.contains(Interest::DNS);
+                let is_wanted = cfg!(feature = "dns") && wants.contains(Interest::DNS);
                 Some(Place::DATAGRAMS).filter(|_| is_dns && is_wanted)?
             }
             IpProtocol::TCP => {
@@ -105,6 +105,19 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         match &packet.transport {
             Transport::Tcp(segment) if packet.flow.part == Part::Whole => {
                 self.follow_segment(turn, id, place, side, segment, output)
+            }
+            #[cfg(feature = "dns")]
+            Transport::Udp(datagram) if packet.flow.part == Part::Whole => {
+                let said = self.hear(turn, id, |hearing, _| {
+                    hearing.packet();
+                    if hearing.goes_on() {
+                        hearing.datagram(side, datagram.payload());
+                    }
+                });
+                if said.wants.is_some_and(|wants| !wants.contains(Interest::DNS)) {
+                    self.give_up(id);
+                }
+                self.say(turn, id, &said, output)
             }
             _ => {
                 let wants = self.entry(place).map_or(Interest::DNS, |(entry, ..)| entry.wants);

@@ -109,6 +109,23 @@ impl<I: Inspector> Hearing<'_, I> {
         }
     }
 
+    /// A datagram of DNS.
+    #[cfg(feature = "dns")]
+    pub(super) fn datagram(&mut self, side: Side, payload: &[u8]) {
+        let message = match protocol::dns::Message::parse(payload) {
+            Ok(message) => protocol::Message::Dns(message),
+            Err(error) => protocol::Message::Opaque(Opaque {
+                protocol: protocol::Protocol::Dns,
+                why: Why::Unparsable,
+                reason: error.reason(),
+                offset: u64::try_from(error.offset()).unwrap_or(u64::MAX),
+                bytes: payload,
+                is_whole_flow: false,
+            }),
+        };
+        let _ = self.message(side, &message, Interest::DNS, &mut true);
+    }
+
     fn message(
         &mut self,
         side: Side,
@@ -153,14 +170,28 @@ impl<I: Inspector> Hearing<'_, I> {
     }
 }
 
-/// What cannot be judged in the ordinary way about a message. Bytes of no protocol that is known are no exception: there are many
-/// such protocols.
+/// What cannot be judged in the ordinary way about a message: also one of which two receivers may disagree where it ends. Bytes of
+/// no protocol that is known are no exception: there are many such protocols.
 fn class_of(message: &protocol::Message<'_>) -> Option<Exception> {
-    let protocol::Message::Opaque(opaque) = message else { return None };
-    match opaque.why {
-        Why::Unparsable | Why::Switched | Why::TooLarge => Some(Exception::ProtocolUnparsable),
-        Why::NoRoom => Some(Exception::StreamMemoryFull),
-        // A gap was told of when it was found.
-        _ => None,
-    }
+    let is_ambiguous = match message {
+        protocol::Message::Opaque(opaque) => {
+            return match opaque.why {
+                Why::Unparsable | Why::Switched | Why::TooLarge => {
+                    Some(Exception::ProtocolUnparsable)
+                }
+                Why::NoRoom => Some(Exception::StreamMemoryFull),
+                // A gap was told of when it was found.
+                _ => None,
+            };
+        }
+        #[cfg(feature = "http")]
+        protocol::Message::HttpRequest(request) => request.anomalies().is_ambiguous(),
+        #[cfg(feature = "http")]
+        protocol::Message::HttpResponse(response) => response.anomalies().is_ambiguous(),
+        #[cfg(feature = "http")]
+        protocol::Message::HttpBody(body) => body.anomalies().is_ambiguous(),
+        #[cfg(any(feature = "dns", feature = "tls"))]
+        _ => false,
+    };
+    is_ambiguous.then_some(Exception::ProtocolUnparsable)
 }

@@ -81,3 +81,51 @@ message_fn! {
     struct HttpFn;
     HttpRequest(protocol::http::Request<'_>), HTTP, over [IpProtocol::TCP]
 }
+
+#[cfg(feature = "tls")]
+message_fn! {
+    /// Makes an inspector of a closure that sees every TLS ClientHello, also the second one after a HelloRetryRequest, and
+    /// remembers nothing of them.
+    ///
+    /// ```
+    /// use gwlb_geneve::inspect::{Reason, Verdict, tls_fn};
+    ///
+    /// const NAME: Reason = Reason::new("server-name");
+    /// let known_servers = tls_fn("known-servers", |hello, _cx| {
+    ///     let name = hello.server_name().and_then(|name| name.dns_name());
+    ///     match name {
+    ///         Some(name) if name.eq_ignore_ascii_case("example.com") && !hello.has_ech() => Verdict::PASS,
+    ///         _ => Verdict::reject(NAME),
+    ///     }
+    /// });
+    /// # let _ = known_servers;
+    /// ```
+    fn tls_fn;
+    /// An inspector made of a closure that sees TLS ClientHellos; see [`tls_fn`].
+    struct TlsFn;
+    TlsClientHello(protocol::tls::ClientHello<'_>), TLS, over [IpProtocol::TCP]
+}
+
+#[cfg(feature = "dns")]
+message_fn! {
+    /// Makes an inspector of a closure that sees every DNS message, queries and answers, and remembers nothing of them: over
+    /// TCP to port 53, and over UDP from or to ports 53 and 5353.
+    ///
+    /// ```
+    /// use gwlb_geneve::inspect::{Reason, Verdict, dns_fn};
+    ///
+    /// const NAME: Reason = Reason::new("blocked-name");
+    /// let blocked = dns_fn("blocked-names", |message, _cx| {
+    ///     let is_bad = |name: String| name == "evil.example" || name.ends_with(".evil.example");
+    ///     if message.questions().any(|question| is_bad(question.name.to_string())) {
+    ///         return Verdict::drop(NAME);
+    ///     }
+    ///     Verdict::PASS
+    /// });
+    /// # let _ = blocked;
+    /// ```
+    fn dns_fn;
+    /// An inspector made of a closure that sees DNS messages; see [`dns_fn`].
+    struct DnsFn;
+    Dns(protocol::dns::Message<'_>), DNS, over [IpProtocol::TCP, IpProtocol::UDP]
+}

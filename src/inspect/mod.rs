@@ -33,7 +33,7 @@ mod context;
 mod exception;
 mod inspector;
 mod interest;
-#[cfg(feature = "http")]
+#[cfg(any(feature = "dns", feature = "http", feature = "tls"))]
 mod message_fn;
 mod packet;
 mod rewriter;
@@ -46,8 +46,12 @@ pub use context::{Alert, Context, Effects, Injection, Severity};
 pub use exception::{Exception, ExceptionPolicy, PolicyError, Treatment};
 pub use inspector::{BuildError, CloseReason, Inspector, Member, Vote, check};
 pub use interest::Interest;
+#[cfg(feature = "dns")]
+pub use message_fn::{DnsFn, dns_fn};
 #[cfg(feature = "http")]
 pub use message_fn::{HttpFn, http_fn};
+#[cfg(feature = "tls")]
+pub use message_fn::{TlsFn, tls_fn};
 pub use packet::{Beginning, Packet, ParsedPacket};
 pub use rewriter::{MssClamp, Rewriter};
 pub use seen::{Message, Seen, StreamChunk};
