@@ -23,12 +23,26 @@ pub enum Arrival {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Accepted {
     pub(super) side: Side,
+    /// The shift of the windows that a SYN asks for.
+    pub(super) scale: u8,
     pub(super) marks: Marks,
-    /// Where the first byte of the payload stands; below zero for what came before the stream.
+    pub(super) urgent_pointer: u16,
+    /// The connection's, when it was considered.
+    pub(super) moment: u32,
+    pub(super) sequence_number: u32,
+    pub(super) acknowledgment_number: u32,
+    /// The time stamp, and when it came, in seconds.
+    pub(super) stamp: u32,
+    pub(super) seconds: u32,
+    /// Where the first byte of the payload stands, and the one after the last; below zero for what came before the
+    /// stream.
     pub(super) start: i64,
+    pub(super) end: i64,
     /// The bytes that become contiguous.
-    pub(super) fresh: (u64, u64),
-    pub(super) urgent: u64,
+    pub(super) fresh: (i64, i64),
+    /// What of the other side's bytes it acknowledges, and where the window ends that it offers.
+    pub(super) ack: i64,
+    pub(super) edge: i64,
 }
 
 /// What is true of an [`Accepted`].
@@ -43,9 +57,38 @@ impl Marks {
     pub(super) const RESETS: Self = Self(1 << 4);
     pub(super) const URGENT: Self = Self(1 << 5);
     pub(super) const REOPENS: Self = Self(1 << 6);
+    /// It has bytes that are to be remembered.
+    pub(super) const STORES: Self = Self(1 << 7);
+    /// What it acknowledges and offers is believed.
+    pub(super) const ACKS: Self = Self(1 << 8);
+    /// It has a FIN.
+    pub(super) const FIN: Self = Self(1 << 9);
+    /// Its time stamp is the recent one.
+    pub(super) const STAMPS: Self = Self(1 << 10);
+    /// It tells where its side's stream starts: a SYN, or the first segment seen.
+    pub(super) const STARTS: Self = Self(1 << 11);
+    /// It is a SYN.
+    pub(super) const SYN: Self = Self(1 << 12);
+    /// It is a SYN with time stamps.
+    pub(super) const HAS_STAMP: Self = Self(1 << 13);
+    /// Its SYN is no part of the connection yet.
+    pub(super) const OFFERS: Self = Self(1 << 14);
+    /// What it acknowledges is where the other side's stream starts.
+    pub(super) const MOVES: Self = Self(1 << 15);
 
+    #[inline]
     pub(super) const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
+    }
+
+    #[inline]
+    pub(super) const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    #[inline]
+    pub(super) const fn if_so(self, condition: bool) -> Self {
+        if condition { self } else { Self(0) }
     }
 }
 
@@ -58,7 +101,7 @@ impl Accepted {
     /// The offsets in the sender's stream that become contiguous by it: its own new bytes, and those behind them that
     /// had come before. Empty where it brings nothing new in order.
     pub const fn fresh(&self) -> Range<u64> {
-        self.fresh.0..self.fresh.1
+        self.fresh.0 as u64..self.fresh.1 as u64
     }
 
     /// Whether it has other bytes than those that were forwarded before for the same place. It must not be forwarded
@@ -96,7 +139,9 @@ impl Accepted {
     /// The byte is handed on in line. A receiver may take it out of the stream: the default of BSD sockets, and which
     /// byte it takes depends on the system. Who cannot have that drops the segment.
     pub fn urgent(&self) -> Option<u64> {
-        self.marks.contains(Marks::URGENT).then_some(self.urgent)
+        let pointed = self.start.saturating_add(i64::from(self.urgent_pointer));
+        let offset = u64::try_from(pointed.saturating_sub(1)).ok()?;
+        self.marks.contains(Marks::URGENT).then_some(offset)
     }
 
     /// Whether it accepts a new connection between the same ends, in place of the one that was followed: the SYN-ACK
@@ -171,6 +216,8 @@ pub struct Gap {
     pub side: Side,
     /// The offset of the first of them in their sender's stream: where it ends here.
     pub offset: u64,
-    /// How many they are.
+    /// How many they are, those included that came past out of order and are contiguous now.
     pub len: u64,
+    /// Up to where the receiver has them.
+    pub(super) acked: i64,
 }

@@ -55,10 +55,16 @@
 //! [RFC 7323 §5]: https://www.rfc-editor.org/rfc/rfc7323#section-5
 
 mod arrival;
+mod commit;
 mod connection;
+mod consider;
 mod error;
+mod half;
+mod handshake;
 mod limits;
+mod options;
 mod pool;
+mod store;
 mod walk;
 
 pub use arrival::{Accepted, Arrival, Discard, Gap, NoRoom};
