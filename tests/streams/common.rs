@@ -7,12 +7,12 @@ use gwlb_geneve::inspect::*;
 use crate::support::traffic::*;
 
 /// What inspectors have seen, in order.
-pub type Seen = Arc<Mutex<Vec<u8>>>;
+pub(crate) type Seen = Arc<Mutex<Vec<u8>>>;
 
-pub const FORBIDDEN: Reason = Reason::new("forbidden-path");
+pub(crate) const FORBIDDEN: Reason = Reason::new("forbidden-path");
 
 /// Rejects requests for what is under `/admin`.
-pub fn no_admin() -> impl Inspector {
+pub(crate) fn no_admin() -> impl Inspector {
     http_fn("no-admin", |request, _| {
         if request.path().starts_with(b"/admin") {
             return Verdict::reject(FORBIDDEN);
@@ -21,12 +21,12 @@ pub fn no_admin() -> impl Inspector {
     })
 }
 
-pub fn guarded() -> Engine<impl Inspector> {
+pub(crate) fn guarded() -> Engine<impl Inspector> {
     Engine::new(settings(), no_admin).unwrap()
 }
 
 /// Writes down what each side says.
-pub fn recorder(client: &Seen, server: &Seen) -> impl Inspector + use<> {
+pub(crate) fn recorder(client: &Seen, server: &Seen) -> impl Inspector + use<> {
     let (client, server) = (client.clone(), server.clone());
     stream_fn("recorder", move |chunk, _| {
         let seen = match chunk.side {
@@ -40,7 +40,7 @@ pub fn recorder(client: &Seen, server: &Seen) -> impl Inspector + use<> {
     })
 }
 
-pub fn recording(settings: Settings) -> (Engine<impl Inspector>, Seen, Seen) {
+pub(crate) fn recording(settings: Settings) -> (Engine<impl Inspector>, Seen, Seen) {
     let (client, server) = (Seen::default(), Seen::default());
     let make = {
         let (client, server) = (client.clone(), server.clone());
@@ -50,27 +50,27 @@ pub fn recording(settings: Settings) -> (Engine<impl Inspector>, Seen, Seen) {
 }
 
 /// A conversation through an engine whose handshake is over, and where its two sides are.
-pub struct Talk<I: Inspector> {
-    pub engine: Engine<I>,
-    pub client: Side,
-    pub server: Side,
+pub(crate) struct Talk<I: Inspector> {
+    pub(crate) engine: Engine<I>,
+    pub(crate) client: Side,
+    pub(crate) server: Side,
     /// The next numbers of client and server.
-    pub next: [u32; 2],
-    pub millis: u64,
+    pub(crate) next: [u32; 2],
+    pub(crate) millis: u64,
 }
 
 impl<I: Inspector> Talk<I> {
-    pub fn new(engine: Engine<I>) -> Self {
+    pub(crate) fn new(engine: Engine<I>) -> Self {
         Self::between(engine, pair())
     }
 
-    pub fn between(mut engine: Engine<I>, (client, server): (Side, Side)) -> Self {
+    pub(crate) fn between(mut engine: Engine<I>, (client, server): (Side, Side)) -> Self {
         handshake(&mut engine, at(0), &(client, server));
         Self { engine, client, server, next: [1_000, 5_000], millis: 1 }
     }
 
     /// The client says something next.
-    pub fn ask(&mut self, data: &[u8]) -> Sent {
+    pub(crate) fn ask(&mut self, data: &[u8]) -> Sent {
         let sent = self.ask_at(self.next[0], data);
         if sent.is_forwarded() {
             self.next[0] += data.len() as u32;
@@ -79,13 +79,13 @@ impl<I: Inspector> Talk<I> {
     }
 
     /// The client says something at a place.
-    pub fn ask_at(&mut self, number: u32, data: &[u8]) -> Sent {
+    pub(crate) fn ask_at(&mut self, number: u32, data: &[u8]) -> Sent {
         let segment = self.client.tcp(ACK, number, self.next[1], data);
         self.send(true, &segment)
     }
 
     /// The server says something next, and acknowledges all that was asked.
-    pub fn answer(&mut self, data: &[u8]) -> Sent {
+    pub(crate) fn answer(&mut self, data: &[u8]) -> Sent {
         let segment = self.server.tcp(ACK, self.next[1], self.next[0], data);
         let sent = self.send(false, &segment);
         if sent.is_forwarded() {
@@ -94,7 +94,7 @@ impl<I: Inspector> Talk<I> {
         sent
     }
 
-    pub fn send(&mut self, is_client: bool, segment: &[u8]) -> Sent {
+    pub(crate) fn send(&mut self, is_client: bool, segment: &[u8]) -> Sent {
         self.millis += 1;
         let side = if is_client { self.client } else { self.server };
         send(&mut self.engine, at_millis(self.millis), &side, segment)
