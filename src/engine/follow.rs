@@ -67,7 +67,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
                 let streams = self.panel.streams.as_mut()?;
                 match streams.begin(connection, wants, server) {
                     Some(place) => place,
-                    None => return self.lose(turn, id, wants, Why::NoRoom, output),
+                    None => return Some(self.lose(turn, id, wants, Why::NoRoom, output)),
                 }
             }
             _ => return None,
@@ -121,10 +121,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             }
             _ => {
                 let wants = self.entry(place).map_or(Interest::DNS, |(entry, ..)| entry.wants);
-                match self.lose(turn, id, wants, Why::Gap, output) {
-                    Some(outcome) => outcome,
-                    None => self.known_again(turn, id, output),
-                }
+                self.lose(turn, id, wants, Why::Gap, output)
             }
         }
     }
@@ -138,12 +135,15 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         segment: &TcpSegment<'_>,
         output: &mut Output,
     ) -> Outcome {
+        let mut had_gap = false;
         // A gap in each direction at most.
         for _ in 0..3 {
             let Some((entry, pool, _)) = self.entry(place) else { return Outcome::FORWARD };
             match entry.connection.consider(pool, side, segment, turn.now) {
                 Arrival::Accept(accepted) => {
-                    return self.accept(turn, id, place, &accepted, segment.payload(), output);
+                    let payload = segment.payload();
+                    let outcome = self.accept(turn, id, place, &accepted, payload, output);
+                    return if had_gap { unless_other(outcome) } else { outcome };
                 }
                 Arrival::Discard(why) => {
                     let (class, endpoint) = (Exception::SegmentDiscarded, Some(turn.endpoint()));
@@ -153,12 +153,12 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
                 Arrival::NoRoom(NoRoom::OutOfOrder) => break,
                 Arrival::NoRoom(NoRoom::InOrder) => {
                     let wants = entry.wants;
-                    let lost = self.lose(turn, id, wants, Why::NoRoom, output);
-                    return lost.unwrap_or_else(|| self.known_again(turn, id, output));
+                    return self.lose(turn, id, wants, Why::NoRoom, output);
                 }
                 Arrival::Gap(gap) => {
+                    had_gap = true;
                     if let Some(outcome) = self.gap(turn, id, place, &gap, output) {
-                        return outcome;
+                        return unless_other(outcome);
                     }
                 }
             }
@@ -269,7 +269,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         Some(self.known_again(turn, id, output))
     }
 
-    /// A flow cannot be followed, or no longer. `Some` is the outcome of the packet at hand, if it is refused for that.
+    /// A flow cannot be followed, or no longer. Gives the outcome of the packet at hand.
     #[cold]
     fn lose(
         &mut self,
@@ -278,13 +278,13 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         wants: Interest,
         why: Why,
         output: &mut Output,
-    ) -> Option<Outcome> {
+    ) -> Outcome {
         const CLASS: Exception = Exception::StreamMemoryFull;
 
         let treatment = self.exception(CLASS, Some(turn.endpoint()));
         self.tell(turn, CLASS, treatment, output);
         if treatment == Treatment::Drop {
-            return Some(self.fail(turn, id, CLASS, treatment, output));
+            return self.fail(turn, id, CLASS, treatment, output);
         }
         let reason = match why {
             Why::NoRoom => "no memory for the stream",
@@ -292,11 +292,13 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         };
         let side = Side::Client;
         let said = self.hear(turn, id, |hearing, _| hearing.lost(side, wants, why, reason));
-        if !said.goes_on {
-            return Some(self.say(turn, id, &said, output));
-        }
-        self.give_up(id);
-        None
+        let outcome = if said.goes_on {
+            self.give_up(id);
+            self.known_again(turn, id, output)
+        } else {
+            self.say(turn, id, &said, output)
+        };
+        unless_other(outcome)
     }
 
     /// A flow's bytes are no longer put in order. Its packets are inspected on.
@@ -412,6 +414,11 @@ impl Said {
         wants: None,
         goes_on: true,
     };
+}
+
+/// The outcome of a packet that showed that bytes are missing, if it is no other exception.
+fn unless_other(outcome: Outcome) -> Outcome {
+    Outcome { exception: outcome.exception.or(Some(Exception::StreamMemoryFull)), ..outcome }
 }
 
 /// Of DNS (RFC 1035 §4.2) and multicast DNS (RFC 6762 §3). On others a datagram may be anything, and much of that looks like DNS.

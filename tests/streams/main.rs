@@ -6,6 +6,8 @@
 mod support;
 
 mod common;
+#[cfg(feature = "dns")]
+mod dns;
 mod evasion;
 mod http;
 mod memory;
