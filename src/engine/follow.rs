@@ -2,14 +2,14 @@
 
 use super::edit::is_rewritable;
 use super::hearing::Hearing;
-use super::judge::Stage;
+use super::judge::{Facts, Stage};
 use super::panel::Panel;
 use super::state::{Inspection, State};
 use super::streams::{Entry, Place};
 use super::turn::Turn;
 use super::{Checksums, Engine, Outcome, Output};
 use crate::Side;
-use crate::flow::{FlowId, Part, Relation};
+use crate::flow::{Direction, FlowId, Part, Relation};
 use crate::inspect::{
     Beginning, Context, Exception, Inspector, Interest, Packet, Reason, Rewriter, Scope, Treatment,
     Verdict,
@@ -62,10 +62,20 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             }
             IpProtocol::TCP => {
                 let is_seen = state.bits.beginning() == Beginning::Seen && is_syn(turn);
-                let connection = if is_seen { Connection::new() } else { Connection::midstream() };
+                let side = side_of(turn, state.bits.opener());
                 let server = ports.map(|ports| ports.destination);
                 let streams = self.panel.streams.as_mut()?;
-                match streams.begin(connection, wants, server) {
+                let heir = match &turn.packet.transport {
+                    Transport::Tcp(segment) => streams.inherit(side, segment, turn.now),
+                    _ => None,
+                };
+                let is_heir = heir.is_some();
+                let connection = match heir {
+                    Some(heir) => heir,
+                    None if is_seen => Connection::new(),
+                    None => Connection::midstream(),
+                };
+                match streams.begin(connection, is_heir, wants, server) {
                     Some(place) => place,
                     None => return Some(self.lose(turn, id, wants, Why::NoRoom, output)),
                 }
@@ -96,8 +106,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let Some(state) = self.table.state_mut(id) else { return Outcome::FORWARD };
         let Inspection::Followed(_, place) = &state.inspection else { return Outcome::FORWARD };
         let place = *place;
-        let is_opener = packet.flow.direction == state.bits.opener();
-        let side = if is_opener { Side::Client } else { Side::Server };
+        let side = side_of(turn, state.bits.opener());
         if packet.flow.relation != Relation::Own {
             let said = self.hear(turn, id, |hearing, _| hearing.packet());
             return self.say(turn, id, &said, output);
@@ -140,7 +149,11 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         for _ in 0..3 {
             let Some((entry, pool, _)) = self.entry(place) else { return Outcome::FORWARD };
             match entry.connection.consider(pool, side, segment, turn.now) {
+                Arrival::Accept(accepted) if accepted.reopens() && !entry.is_heir => {
+                    return self.begin_anew(turn, id, output);
+                }
                 Arrival::Accept(accepted) => {
+                    entry.is_heir = false;
                     let payload = segment.payload();
                     let outcome = self.accept(turn, id, place, &accepted, payload, output);
                     return if had_gap { unless_other(outcome) } else { outcome };
@@ -164,6 +177,40 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             }
         }
         self.exceptional(Exception::OutOfOrderNotStored, turn.packet)
+    }
+
+    /// Another connection begins in place of the one that was followed, before that was over.
+    #[cold]
+    fn begin_anew(&mut self, turn: &Turn<'_>, id: FlowId, output: &mut Output) -> Outcome {
+        self.replace(turn, id, output);
+        let probe = self.table.probe(&turn.packet.flow.key);
+        let facts = Facts { is_checked: true, is_replacement: true, ..Facts::of(turn.flags()) };
+        let outcome = self.unknown(turn, &probe, &facts, output);
+        self.forget_heir();
+        outcome
+    }
+
+    /// Ends a flow in whose place another one begins with the packet at hand, which goes on with its connection.
+    pub(super) fn replace(&mut self, turn: &Turn<'_>, id: FlowId, output: &mut Output) {
+        self.counters.replaced = self.counters.replaced.wrapping_add(1);
+        if let Some(State { inspection: Inspection::Followed(_, place), .. }) =
+            self.table.state_mut(id)
+        {
+            if let Some(streams) = &mut self.panel.streams {
+                streams.bequeath(*place);
+            }
+        }
+        if let Some(flow) = self.table.remove(id) {
+            self.panel.ended(flow, turn.now, &mut output.events);
+        }
+    }
+
+    /// Forgets the connection of a flow that was [replaced](Self::replace), if none has gone on with it.
+    #[inline]
+    pub(super) fn forget_heir(&mut self) {
+        if let Some(streams) = &mut self.panel.streams {
+            streams.forget_heir();
+        }
     }
 
     /// Asks about a segment that is part of the conversation, and takes it in if it is forwarded.
@@ -252,6 +299,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             if let Some((entry, pool, room)) = followed {
                 hearing.gap(gap, entry, room);
                 entry.connection.skip(pool, *gap);
+                entry.had_gap = true;
             }
         });
         if !said.goes_on {
@@ -414,6 +462,10 @@ impl Said {
         wants: None,
         goes_on: true,
     };
+}
+
+fn side_of(turn: &Turn<'_>, opener: Direction) -> Side {
+    if turn.packet.flow.direction == opener { Side::Client } else { Side::Server }
 }
 
 /// The outcome of a packet that showed that bytes are missing, if it is no other exception.

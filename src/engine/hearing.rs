@@ -59,7 +59,7 @@ impl<I: Inspector> Hearing<'_, I> {
         payload: &[u8],
         (entry, pool, room): (&mut Entry, &Pool, &mut Room),
     ) {
-        let Entry { connection, session, wants, had_message } = entry;
+        let Entry { connection, session, wants, had_message, had_gap, .. } = entry;
         let side = accepted.side();
         if accepted.fresh().is_empty() && !accepted.ends() {
             return;
@@ -69,7 +69,8 @@ impl<I: Inspector> Hearing<'_, I> {
                 if !self.goes_on() {
                     return;
                 }
-                let chunk = StreamChunk::new(self.packet, side, chunk.offset, chunk.data);
+                let chunk = StreamChunk::new(self.packet, side, chunk.offset, chunk.data)
+                    .behind_gap(*had_gap);
                 self.add(&Seen::Stream(&chunk));
             }
         }
@@ -173,24 +174,21 @@ impl<I: Inspector> Hearing<'_, I> {
 /// What cannot be judged in the ordinary way about a message: also one of which two receivers may disagree where it ends. Bytes of
 /// no protocol that is known are no exception: there are many such protocols.
 fn class_of(message: &protocol::Message<'_>) -> Option<Exception> {
+    if let protocol::Message::Opaque(opaque) = message {
+        return match opaque.why {
+            Why::Unparsable | Why::Switched | Why::TooLarge => Some(Exception::ProtocolUnparsable),
+            Why::NoRoom => Some(Exception::StreamMemoryFull),
+            // A gap was told of when it was found.
+            _ => None,
+        };
+    }
     let is_ambiguous = match message {
-        protocol::Message::Opaque(opaque) => {
-            return match opaque.why {
-                Why::Unparsable | Why::Switched | Why::TooLarge => {
-                    Some(Exception::ProtocolUnparsable)
-                }
-                Why::NoRoom => Some(Exception::StreamMemoryFull),
-                // A gap was told of when it was found.
-                _ => None,
-            };
-        }
         #[cfg(feature = "http")]
         protocol::Message::HttpRequest(request) => request.anomalies().is_ambiguous(),
         #[cfg(feature = "http")]
         protocol::Message::HttpResponse(response) => response.anomalies().is_ambiguous(),
         #[cfg(feature = "http")]
         protocol::Message::HttpBody(body) => body.anomalies().is_ambiguous(),
-        #[cfg(any(feature = "dns", feature = "tls"))]
         _ => false,
     };
     is_ambiguous.then_some(Exception::ProtocolUnparsable)

@@ -137,6 +137,11 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     #[inline(always)]
     fn first(&mut self, turn: &Turn<'_>, id: FlowId, output: &mut Output) -> Outcome {
         if I::INTEREST.intersects(Interest::IN_ORDER) {
+            let is_open = |state: &mut State<_>| matches!(state.inspection, Inspection::Open(_));
+            // The packet may be discarded before anybody is asked about it.
+            if !self.panel.effects.is_quiet() && self.table.state_mut(id).is_some_and(is_open) {
+                self.keep_effects(turn, id, output);
+            }
             if let Some(refused) = self.begin_stream(turn, id, output) {
                 return refused;
             }

@@ -4,9 +4,10 @@ use core::mem::size_of;
 use super::EngineError;
 use super::settings::Settings;
 use crate::inspect::Interest;
+use crate::packet::TcpSegment;
 use crate::protocol::{Progress, Room, Session};
-use crate::stream::{Connection, Pool};
-use crate::{Side, protocol};
+use crate::stream::{Arrival, Connection, Pool};
+use crate::{Side, Timestamp, protocol};
 
 /// The flows whose bytes are put in order, and the memory for that.
 ///
@@ -19,6 +20,8 @@ pub(super) struct Streams {
     messages: protocol::Limits,
     pub(super) pool: Pool,
     pub(super) room: Room,
+    /// A connection whose flow has begun anew.
+    heir: Option<Connection>,
     room_bytes: usize,
 }
 
@@ -58,6 +61,10 @@ pub(super) struct Entry {
     pub(super) wants: Interest,
     /// Whether somebody was told of a message.
     pub(super) had_message: bool,
+    /// Whether some of its bytes were never seen.
+    pub(super) had_gap: bool,
+    /// Whether the connection was taken over from the flow before, with the packet at hand.
+    pub(super) is_heir: bool,
 }
 
 impl Streams {
@@ -74,6 +81,7 @@ impl Streams {
             messages: settings.messages,
             pool: Pool::new(settings.streams)?,
             room: Room::new(settings.message_bytes),
+            heir: None,
             room_bytes: settings.message_bytes,
         })
     }
@@ -94,12 +102,14 @@ impl Streams {
     pub(super) fn begin(
         &mut self,
         connection: Connection,
+        is_heir: bool,
         wants: Interest,
         server_port: Option<u16>,
     ) -> Option<Place> {
         let session =
             wants.intersects(Interest::MESSAGES).then(|| Session::tcp(server_port, self.messages));
-        let entry = Entry { connection, session, wants, had_message: false };
+        let entry =
+            Entry { connection, session, wants, had_message: false, had_gap: false, is_heir };
         if let Some(place) = self.free.pop() {
             *self.entries.get_mut(place.index())? = entry;
             return Some(place);
@@ -110,6 +120,37 @@ impl Streams {
         let place = Place(u32::try_from(self.entries.len()).ok()?);
         self.entries.push(entry);
         Some(place)
+    }
+
+    /// Lets the flow that is to begin have the connection of one that ends.
+    pub(super) fn bequeath(&mut self, place: Place) {
+        if let Some(entry) = self.entries.get_mut(place.index()) {
+            self.heir = Some(core::mem::take(&mut entry.connection));
+        }
+    }
+
+    /// The connection of the flow before, if it is one that goes on with a segment.
+    pub(super) fn inherit(
+        &mut self,
+        side: Side,
+        segment: &TcpSegment<'_>,
+        now: Timestamp,
+    ) -> Option<Connection> {
+        let mut heir = self.heir.take()?;
+        match heir.consider(&self.pool, side, segment, now) {
+            Arrival::Accept(accepted) if accepted.reopens() => Some(heir),
+            _ => {
+                heir.close(&mut self.pool);
+                None
+            }
+        }
+    }
+
+    /// Forgets the connection of the flow before, where no flow has begun.
+    pub(super) fn forget_heir(&mut self) {
+        if let Some(mut heir) = self.heir.take() {
+            heir.close(&mut self.pool);
+        }
     }
 
     /// Forgets a connection, and gives back all that it had.
@@ -175,7 +216,7 @@ mod tests {
     fn places_are_used_again_and_there_are_no_more_than_said() {
         let mut streams = streams(3);
         let begin =
-            |streams: &mut Streams| streams.begin(Connection::new(), Interest::STREAM, None);
+            |streams: &mut Streams| streams.begin(Connection::new(), false, Interest::STREAM, None);
         let places: Vec<_> = (0..3).map(|_| begin(&mut streams).unwrap()).collect();
         assert_eq!((begin(&mut streams), streams.len()), (None, 3));
         streams.end(places[1]);

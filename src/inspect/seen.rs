@@ -20,12 +20,20 @@ pub struct StreamChunk<'a> {
     pub offset: u64,
     /// The bytes; at least one.
     pub data: &'a [u8],
+    /// Whether there was a [gap](Interest::GAPS) before, in the bytes of either side.
+    pub is_behind_gap: bool,
 }
 
 impl<'a> StreamChunk<'a> {
     /// A chunk of a side's bytes.
     pub const fn new(packet: &'a Packet<'a>, side: Side, offset: u64, data: &'a [u8]) -> Self {
-        Self { packet, side, offset, data }
+        Self { packet, side, offset, data, is_behind_gap: false }
+    }
+
+    /// The same, but behind a gap or not.
+    #[must_use]
+    pub const fn behind_gap(self, is_behind_gap: bool) -> Self {
+        Self { is_behind_gap, ..self }
     }
 }
 
@@ -125,9 +133,12 @@ impl<'a> Seen<'a> {
                 I::INTEREST.contains(Interest::PACKETS)
                     && inspector.interest().contains(Interest::PACKETS)
             }
-            Self::Stream(_) => {
-                I::INTEREST.contains(Interest::STREAM)
-                    && inspector.wants(flow).contains(Interest::STREAM)
+            Self::Stream(chunk) => {
+                let needed = match chunk.is_behind_gap {
+                    true => Interest::STREAM.and(Interest::GAPS),
+                    false => Interest::STREAM,
+                };
+                I::INTEREST.contains(Interest::STREAM) && inspector.wants(flow).contains(needed)
             }
             Self::Message(message) => {
                 I::INTEREST.intersects(Interest::MESSAGES) && message.is_for(inspector.wants(flow))
