@@ -30,8 +30,21 @@ pub(super) struct Consideration<'a> {
 type Refused = Arrival;
 
 impl Connection {
-    #[inline]
+    #[inline(never)]
     pub(super) fn look_at(
+        &self,
+        pool: &Pool,
+        side: Side,
+        segment: &TcpSegment<'_>,
+        now: Timestamp,
+    ) -> Arrival {
+        match self.consider_all(pool, side, segment, now) {
+            Ok(accepted) => Arrival::Accept(accepted),
+            Err(refused) => refused,
+        }
+    }
+
+    fn consider_all(
         &self,
         pool: &Pool,
         side: Side,

@@ -73,6 +73,11 @@ impl Bits {
     }
 
     #[inline]
+    pub(super) const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    #[inline]
     pub(super) const fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
     }
@@ -105,6 +110,14 @@ impl Half {
     #[inline]
     pub(super) const fn is(&self, bits: Bits) -> bool {
         self.bits.contains(bits)
+    }
+
+    /// Whether it is in the middle of what it says, with nothing unusual.
+    pub(super) const fn is_steady(&self) -> bool {
+        const USUAL: Bits = Bits::KNOWN.with(Bits::CONFIRMED);
+        const UNUSUAL: u16 = Bits::RESET.0 | Bits::OFFERS.0 | Bits::IGNORED.0;
+
+        self.is(USUAL) && self.bits.0 & UNUSUAL == 0 && self.fin == ENDLESS
     }
 
     /// The offset of a sequence number: the one nearest to the next in order.

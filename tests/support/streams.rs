@@ -402,6 +402,8 @@ pub fn check(bytes: &[u8]) {
                     }
                     Ok(_) => {}
                     Err(Arrival::Discard(Discard::Closed)) => {}
+                    // Of all the SYNs with numbers of their own two are remembered.
+                    Err(Arrival::Discard(Discard::Acknowledgment)) if says_syn => {}
                     Err(refused) => panic!("{refused:?} of an honest {answer:?}"),
                 }
             }
