@@ -47,6 +47,7 @@
 //!              editing; crafted RST / ICMP
 //!   capture/   pcap and pcapng files, in and out
 //!   flow/      who talks to whom: key, hashes, bounded expiring table
+//!   stream/    bytes in order: TCP reassembly
 //!   inspect/   the Inspector trait, Verdict, Context, composition, exception policy
 //!   inspectors/
 //!              ready-made inspectors: access list
@@ -60,7 +61,7 @@
 //! ```
 //!
 //! [`geneve`] and [`packet`] stand on the ground, and so does `toml_text`, which is private; [`gwlb`] stands on the first
-//! two, `capture` on [`packet`], [`flow`] on [`packet`] and [`gwlb`], `inspect` on [`flow`], `inspectors` on `inspect` and
+//! two, `capture` and `stream` on [`packet`], [`flow`] on [`packet`] and [`gwlb`], `inspect` on [`flow`], `inspectors` on `inspect` and
 //! `toml_text`, `engine` on all of these but `capture`, `toml_text` and `inspectors`; `observe` knows nobody;
 //! `transport` knows packets, the outer header of [`gwlb`], and, to steer by it, which worker a flow belongs to, of [`flow`];
 //! `config` and `runtime` put them together. No import runs upward.
@@ -85,7 +86,7 @@
 //! | feature | what it adds | needs |
 //! |---|---|---|
 //! | `std` (default) | `engine`, and what else needs an operating system; `alloc` | |
-//! | `alloc` | building into [`bytes::BufMut`], packets that own their buffer, flow tables, inspectors | a global allocator |
+//! | `alloc` | building into [`bytes::BufMut`], packets that own their buffer, flow tables, streams, inspectors | a global allocator |
 //! | `capture` | `capture`: reading and writing pcap and pcapng files; `runtime`: replaying them | `std` |
 //! | `live` | `runtime`: live traffic, several workers, control | `std` |
 //! | `manage` | `runtime`: health checks, Prometheus metrics and statistics over HTTP | `live` |
