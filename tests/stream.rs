@@ -38,11 +38,23 @@ proptest! {
     }
 }
 
+/// Three SYNs with numbers of their own.
 #[test]
-fn found_by_fuzzing() {
+fn syns_are_told_apart() {
     check(&[
         34, 246, 0, 4, 1, 9, 36, 9, 40, 0, 102, 0, 0, 1, 1, 0, 246, 0, 4, 1, 9, 36, 9, 40, 0, 36,
         0, 0, 59, 34, 40, 17, 1, 2, 0, 96, 13, 35, 1, 0, 12, 5,
+    ]);
+}
+
+/// A SYN with data, and another SYN whose number is that of the first one behind its data: one answer serves both.
+#[test]
+fn a_second_syn_does_not_hide_the_data_of_the_first() {
+    check(&[
+        117, 212, 53, 40, 0, 19, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+        255, 255, 255, 33, 1, 1, 2, 0, 0, 160, 62, 220, 106, 0, 1, 2, 1, 0, 1, 251, 254, 7, 16, 64,
+        35, 255, 217, 5, 2, 255, 255, 255, 251, 71, 187, 187, 187, 187, 187, 187, 187, 187, 187,
+        64, 5, 7, 1, 251, 247, 255, 159, 12, 1, 0, 5,
     ]);
 }
 

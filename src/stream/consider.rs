@@ -156,6 +156,9 @@ impl Consideration<'_> {
             self.check_stamp()?;
         }
         if takes_room {
+            if self.mine.must_wait() {
+                return Err(Arrival::Discard(Discard::Syn));
+            }
             self.check_fin(end, has_fin)?;
         }
         if flags.contains(TcpFlags::ACK) {

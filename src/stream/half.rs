@@ -120,6 +120,19 @@ impl Half {
         self.is(USUAL) && self.bits.0 & UNUSUAL == 0 && self.fin == ENDLESS
     }
 
+    /// Whether the answer to another SYN of it could as well be one to what it has said behind its first SYN: then
+    /// nobody could tell where its stream starts.
+    pub(super) fn is_ambiguous_beside_offer(&self) -> bool {
+        let has_spoken = self.high() > 0 || self.fin != ENDLESS;
+        self.is(Bits::SYN) && !self.is(Bits::CONFIRMED) && has_spoken
+    }
+
+    /// Whether it must say nothing before one of its SYNs is answered, for the same reason.
+    #[inline]
+    pub(super) const fn must_wait(&self) -> bool {
+        self.is(Bits::OFFERS.with(Bits::SYN)) && !self.is(Bits::CONFIRMED)
+    }
+
     /// The offset of a sequence number: the one nearest to the next in order.
     #[inline]
     pub(super) const fn offset_of(&self, sequence_number: u32) -> i64 {
