@@ -156,7 +156,7 @@ impl Watched {
             .or(Some(segment.sequence_number.wrapping_add(u32::from(syn))))?;
         let near = self.told[side as usize].len() as u32;
         let start = segment.sequence_number.wrapping_add(u32::from(syn));
-        let ahead = start.wrapping_sub(first.wrapping_add(near)).cast_signed();
+        let ahead = start.wrapping_sub(first.wrapping_add(near)) as i32;
         Some(i64::from(ahead) + i64::from(near))
     }
 
@@ -300,7 +300,7 @@ impl Receiver {
         if !self.is_open {
             return;
         }
-        let ahead = segment.sequence_number.wrapping_sub(self.next_sequence_number()).cast_signed();
+        let ahead = segment.sequence_number.wrapping_sub(self.next_sequence_number()) as i32;
         let window = i32::from(self.window);
         if flags.contains(TcpFlags::RST) {
             let most = if self.kind.believes_resets { window } else { 0 };
@@ -316,7 +316,7 @@ impl Receiver {
         }
         if self.stamps && self.kind.checks_stamps {
             let Some(stamp) = segment.stamp else { return };
-            if stamp.wrapping_sub(self.recent).cast_signed() < 0 {
+            if (stamp.wrapping_sub(self.recent) as i32) < 0 {
                 return;
             }
             if ahead <= 0 {
@@ -408,7 +408,7 @@ pub fn check(bytes: &[u8]) {
                 }
             }
             4 => {
-                let near = if b & 1 == 0 { 0 } else { i32::from(a.cast_signed()) };
+                let near = if b & 1 == 0 { 0 } else { i32::from(a as i8) };
                 let reset = Segment {
                     flags: TcpFlags::RST | TcpFlags(u16::from(b & 0x10)),
                     sequence_number: receiver.next_sequence_number().wrapping_add_signed(near),
@@ -427,7 +427,7 @@ pub fn check(bytes: &[u8]) {
                     2 => receiver.next_sequence_number().wrapping_add(u32::from(window)),
                     _ => isn.wrapping_add(1),
                 };
-                let near = i32::from((b ^ a).cast_signed()) >> (a >> 2 & 7);
+                let near = i32::from((b ^ a) as i8) >> (a >> 2 & 7);
                 let sequence_number = from.wrapping_add_signed(near);
                 let len = usize::from(c) << (d >> 2 & 3);
                 let offset = sequence_number.wrapping_sub(isn.wrapping_add(1));
