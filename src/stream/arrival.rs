@@ -168,7 +168,8 @@ pub enum Discard {
     OldTimestamp,
     /// It has no time stamp, while both ends agreed upon them (RFC 7323 §3.2).
     NoTimestamp,
-    /// Data on a SYN that is not the one that opens the connection, or in the middle of one.
+    /// A SYN with data in the middle of a connection, or one that would leave open where the stream starts: another SYN
+    /// behind one with data, or data while two SYNs wait for an answer.
     Syn,
     /// A RST out of the window.
     Reset,

@@ -4,7 +4,7 @@ use super::arrival::{Accepted, Marks};
 use super::connection::Connection;
 use super::half::{Bits, ENDLESS, Half};
 use super::pool::Pool;
-use super::store::Store;
+use super::store::{Store, length};
 
 impl Connection {
     #[inline]
@@ -14,6 +14,7 @@ impl Connection {
             | Marks::MOVES.0
             | Marks::OFFERS.0
             | Marks::RESETS.0
+            | Marks::REOPENS.0
             | Marks::FIN.0;
 
         if accepted.moment != self.moment {
@@ -37,9 +38,13 @@ impl Connection {
             other.acknowledge(pool, accepted.ack);
             other.widen(accepted.edge);
         }
-        if marks.0 & RARE != 0 {
+        let is_rare = marks.0 & RARE != 0;
+        if is_rare {
             mine.take_control(accepted);
             other.hear_control(accepted);
+        }
+        if is_rare || !self.is_steady {
+            self.settle();
         }
         self.moment = self.moment.wrapping_add(1);
         true
@@ -64,6 +69,19 @@ impl Connection {
 impl Half {
     #[inline]
     fn take_bytes(&mut self, pool: &mut Pool, accepted: &Accepted, payload: &[u8]) -> bool {
+        let is_straight = accepted.start == self.next
+            && self.store.high() <= self.next
+            && length(payload) == accepted.end.wrapping_sub(accepted.start)
+            && !self.is(Bits::IGNORED);
+        if is_straight && self.store.append_quickly(pool, self.acked, self.next, payload) {
+            self.next = accepted.end;
+            return true;
+        }
+        self.take_any_bytes(pool, accepted, payload)
+    }
+
+    #[cold]
+    fn take_any_bytes(&mut self, pool: &mut Pool, accepted: &Accepted, payload: &[u8]) -> bool {
         if self.is(Bits::IGNORED) {
             self.next = self.next.max(accepted.end);
             return true;

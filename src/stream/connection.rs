@@ -14,12 +14,20 @@ pub struct Connection {
     /// Counts commits, so that what was considered before another one is not taken for news.
     pub(super) moment: u32,
     pub(super) is_midstream: bool,
+    /// Whether both sides are in the middle of what they say: neither SYN nor FIN nor RST of theirs is of consequence.
+    pub(super) is_steady: bool,
 }
 
 impl Connection {
     /// A connection that is yet to be opened: its first segment is a SYN.
     pub const fn new() -> Self {
-        Self { client: Half::new(), server: Half::new(), moment: 0, is_midstream: false }
+        Self {
+            client: Half::new(),
+            server: Half::new(),
+            moment: 0,
+            is_midstream: false,
+            is_steady: false,
+        }
     }
 
     /// A connection whose start was not seen. The stream of each side starts with the first segment that is seen of
@@ -31,6 +39,7 @@ impl Connection {
     /// What a segment of a side is to this connection; changes nothing.
     ///
     /// The segment's checksum has been verified: receivers discard it otherwise. `now` is the time when it came.
+    #[inline]
     pub fn consider(
         &self,
         pool: &Pool,
@@ -38,10 +47,12 @@ impl Connection {
         segment: &TcpSegment<'_>,
         now: Timestamp,
     ) -> Arrival {
-        match self.look_at(pool, side, segment, now) {
-            Ok(accepted) => Arrival::Accept(accepted),
-            Err(refused) => refused,
+        if let Some(accepted) = self.glance(pool, side, segment, now) {
+            let accepted = Arrival::Accept(accepted);
+            debug_assert_eq!(accepted, self.look_at(pool, side, segment, now));
+            return accepted;
         }
+        self.look_at(pool, side, segment, now)
     }
 
     /// The bytes that become contiguous with a segment, in order: those of its `payload`, without a copy, and those
@@ -49,6 +60,7 @@ impl Connection {
     ///
     /// Where the payload has other bytes than those remembered, these are the remembered ones, also while they are
     /// not written over the payload yet.
+    #[inline]
     pub fn chunks<'a>(
         &'a self,
         pool: &'a Pool,
@@ -76,6 +88,7 @@ impl Connection {
     /// `false` where it was considered in another state of the connection, or where other connections have taken the
     /// memory since: then nothing has changed, and it must not be forwarded.
     #[must_use]
+    #[inline]
     pub fn commit(&mut self, pool: &mut Pool, accepted: &Accepted, payload: &[u8]) -> bool {
         self.take_in(pool, accepted, payload)
     }
@@ -112,6 +125,7 @@ impl Connection {
         half.next = half.high();
         half.store.clear(pool);
         half.bits = half.bits.with(Bits::IGNORED);
+        self.is_steady = false;
     }
 
     /// Gives all memory back. To be called before a connection is dropped; afterwards it is as [new](Self::new).

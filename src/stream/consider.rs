@@ -30,8 +30,21 @@ pub(super) struct Consideration<'a> {
 type Refused = Arrival;
 
 impl Connection {
-    #[inline]
+    #[inline(never)]
     pub(super) fn look_at(
+        &self,
+        pool: &Pool,
+        side: Side,
+        segment: &TcpSegment<'_>,
+        now: Timestamp,
+    ) -> Arrival {
+        match self.consider_all(pool, side, segment, now) {
+            Ok(accepted) => Arrival::Accept(accepted),
+            Err(refused) => refused,
+        }
+    }
+
+    fn consider_all(
         &self,
         pool: &Pool,
         side: Side,
@@ -143,6 +156,9 @@ impl Consideration<'_> {
             self.check_stamp()?;
         }
         if takes_room {
+            if self.mine.must_wait() {
+                return Err(Arrival::Discard(Discard::Syn));
+            }
             self.check_fin(end, has_fin)?;
         }
         if flags.contains(TcpFlags::ACK) {

@@ -73,6 +73,11 @@ impl Bits {
     }
 
     #[inline]
+    pub(super) const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    #[inline]
     pub(super) const fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
     }
@@ -105,6 +110,27 @@ impl Half {
     #[inline]
     pub(super) const fn is(&self, bits: Bits) -> bool {
         self.bits.contains(bits)
+    }
+
+    /// Whether it is in the middle of what it says, with nothing unusual.
+    pub(super) const fn is_steady(&self) -> bool {
+        const USUAL: Bits = Bits::KNOWN.with(Bits::CONFIRMED);
+        const UNUSUAL: u16 = Bits::RESET.0 | Bits::OFFERS.0 | Bits::IGNORED.0;
+
+        self.is(USUAL) && self.bits.0 & UNUSUAL == 0 && self.fin == ENDLESS
+    }
+
+    /// Whether the answer to another SYN of it could as well be one to what it has said behind its first SYN: then
+    /// nobody could tell where its stream starts.
+    pub(super) fn is_ambiguous_beside_offer(&self) -> bool {
+        let has_spoken = self.high() > 0 || self.fin != ENDLESS;
+        self.is(Bits::SYN) && !self.is(Bits::CONFIRMED) && has_spoken
+    }
+
+    /// Whether it must say nothing before one of its SYNs is answered, for the same reason.
+    #[inline]
+    pub(super) const fn must_wait(&self) -> bool {
+        self.is(Bits::OFFERS.with(Bits::SYN)) && !self.is(Bits::CONFIRMED)
     }
 
     /// The offset of a sequence number: the one nearest to the next in order.

@@ -37,7 +37,7 @@ impl Consideration<'_> {
     /// know, so it passes, and the answer tells.
     fn offer(&mut self, has_ack: bool) -> Result<(), Arrival> {
         let (mine, other) = (self.mine, self.other);
-        if !self.segment.payload().is_empty() {
+        if !self.segment.payload().is_empty() || mine.is_ambiguous_beside_offer() {
             return Err(Arrival::Discard(Discard::Syn));
         }
         if has_ack {

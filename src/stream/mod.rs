@@ -59,6 +59,7 @@ mod commit;
 mod connection;
 mod consider;
 mod error;
+mod glance;
 mod half;
 mod handshake;
 mod limits;

@@ -9,16 +9,30 @@ pub(super) struct Options {
     pub(super) scale: Option<u8>,
 }
 
+/// The time stamp of a segment with no other option, if it has one; `None` where there is more to read.
+#[inline]
+pub(super) fn usual(segment: &TcpSegment<'_>) -> Option<Option<u32>> {
+    // Two no-operations and the option's head: what most segments have (RFC 7323, appendix A).
+    const STAMPS: [u8; 4] = [1, 1, 8, 10];
+
+    match segment.header_len() {
+        TcpSegment::MIN_HEADER_LEN => Some(None),
+        32 => {
+            let bytes: &[u8; 28] = segment.bytes().first_chunk()?;
+            let [.., first, second, kind, length, a, b, c, d] = *bytes;
+            ([first, second, kind, length] == STAMPS)
+                .then_some(Some(u32::from_be_bytes([a, b, c, d])))
+        }
+        _ => None,
+    }
+}
+
 /// `None` where they cannot be read: some receivers ignore them then, others the segment.
 #[inline]
 pub(super) fn read(segment: &TcpSegment<'_>) -> Option<Options> {
-    match segment.option_bytes() {
-        [] => Some(Options::default()),
-        // Two no-operations and time stamps: what most segments have (RFC 7323, appendix A).
-        [1, 1, 8, 10, a, b, c, d, _, _, _, _] => {
-            Some(Options { stamp: Some(u32::from_be_bytes([*a, *b, *c, *d])), scale: None })
-        }
-        _ => read_all(segment),
+    match usual(segment) {
+        Some(stamp) => Some(Options { stamp, scale: None }),
+        None => read_all(segment),
     }
 }
 

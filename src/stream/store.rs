@@ -87,6 +87,74 @@ impl Store {
         }
     }
 
+    /// As [`append`](Self::append), of at most a block's length, where it is known at once which blocks take the bytes;
+    /// else `false`, and nothing has changed that matters.
+    #[inline]
+    pub(super) fn append_quickly(
+        &mut self,
+        pool: &mut Pool,
+        floor: i64,
+        offset: i64,
+        bytes: &[u8],
+    ) -> bool {
+        if self.shape == Shape::Empty {
+            if floor != offset || bytes.len() <= CELL {
+                return false;
+            }
+            (self.base, self.first, self.shape) = (floor, 0, Shape::Few);
+        }
+        let number = self.number(offset);
+        let at = Self::at(self.base, offset);
+        let left = BLOCK.wrapping_sub(at);
+        let (now, later) = bytes.split_at_checked(left).unwrap_or((bytes, &[]));
+        let done = self.put(pool, number, at, now)
+            && (later.is_empty() || self.put(pool, number.wrapping_add(1), 0, later));
+        if done {
+            self.high = offset.wrapping_add(length(bytes));
+        }
+        done
+    }
+
+    /// Puts bytes in a block, a new one where there was none.
+    #[inline]
+    fn put(&mut self, pool: &mut Pool, number: u64, at: usize, bytes: &[u8]) -> bool {
+        let Some(block) = self.block_near_the_end(pool, number) else { return false };
+        let there = pool.bytes_mut(Place { block, at, end: at.wrapping_add(bytes.len()) });
+        if there.len() != bytes.len() {
+            return false;
+        }
+        there.copy_from_slice(bytes);
+        true
+    }
+
+    #[inline]
+    fn block_near_the_end(&mut self, pool: &mut Pool, number: u64) -> Option<u32> {
+        match self.shape {
+            Shape::Few if number.wrapping_sub(self.first) < SLOTS => {
+                let slot = self.slot_mut(number)?;
+                if *slot == NONE {
+                    *slot = pool.take()?;
+                }
+                Some(*slot)
+            }
+            Shape::Many => {
+                let [_, last, count, _] = self.slots;
+                let steps = (number / REFERENCES).wrapping_sub(self.first / REFERENCES);
+                if steps.wrapping_add(1) != u64::from(count) {
+                    return None;
+                }
+                let known = pool.reference(last, number);
+                if known != NONE {
+                    return Some(known);
+                }
+                let block = pool.take()?;
+                pool.set_reference(last, number, block);
+                Some(block)
+            }
+            _ => None,
+        }
+    }
+
     /// Remembers bytes that are next in order, where nothing is remembered behind them. `floor` is the first offset
     /// that can still come. Nothing happens, and `false` comes back, where there is no room.
     #[inline]

@@ -14,6 +14,8 @@ pub mod fixtures;
 pub mod generate;
 pub mod oracle;
 pub mod sample;
+#[cfg(feature = "alloc")]
+pub mod streams;
 #[cfg(feature = "std")]
 pub mod traffic;
 pub mod tunnels;
