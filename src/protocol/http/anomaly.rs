@@ -44,6 +44,8 @@ pub enum Anomaly {
     Http09,
     /// The size of a chunk overflows, or is not a hexadecimal number.
     ChunkSizeInvalid,
+    /// An Expect header that is not `100-continue` once: some wait for a body that others do not send (RFC 9110 §10.1.1).
+    ExpectOdd,
 
     /// More than one Host header.
     HostRepeated,
@@ -94,7 +96,7 @@ pub enum Anomaly {
 
 impl Anomaly {
     /// All of them.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 41] = [
         Self::ContentLengthConflict,
         Self::ContentLengthInvalid,
         Self::ContentLengthRepeated,
@@ -113,6 +115,7 @@ impl Anomaly {
         Self::VersionUnknown,
         Self::Http09,
         Self::ChunkSizeInvalid,
+        Self::ExpectOdd,
         Self::HostRepeated,
         Self::HostMismatch,
         Self::HostInvalid,
@@ -158,6 +161,7 @@ impl Anomaly {
             Self::VersionUnknown => "version-unknown",
             Self::Http09 => "http09",
             Self::ChunkSizeInvalid => "chunk-size-invalid",
+            Self::ExpectOdd => "expect-odd",
             Self::HostRepeated => "host-repeated",
             Self::HostMismatch => "host-mismatch",
             Self::HostInvalid => "host-invalid",
@@ -204,6 +208,7 @@ impl Anomaly {
                 | Self::VersionUnknown
                 | Self::Http09
                 | Self::ChunkSizeInvalid
+                | Self::ExpectOdd
         )
     }
 
