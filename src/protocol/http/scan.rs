@@ -1,5 +1,6 @@
 use super::super::Limits;
-use super::anomaly::{Anomalies, Anomaly};
+use super::anomalies::Anomalies;
+use super::anomaly::Anomaly;
 use super::framing::BodyHeaders;
 use super::headers::{Headers, is_bare};
 use super::request::Version;

@@ -3,7 +3,8 @@ use alloc::vec::Vec;
 use memchr::{memchr, memchr2};
 
 use super::super::Text;
-use super::anomaly::{Anomalies, Anomaly};
+use super::anomalies::Anomalies;
+use super::anomaly::Anomaly;
 
 /// The target of a request in its parts (RFC 9112 §3.2).
 #[derive(Clone, Copy, Debug, Default)]
