@@ -1,6 +1,6 @@
 //! Writes the corpora to start from, out of `tests/captures`: outer packets for `outer`, UDP payloads for
 //! `header` and `envelope`, inner packets for `inner`, the same in tunnels for `tunnel` and `craft` and behind some
-//! edits for `edit`, whole files for `capture`; and conversations of a script for `stream`.
+//! edits for `edit`, whole files for `capture`; conversations of a script for `stream`; and odd requests, answered, for `http`.
 
 use std::fs;
 use std::io;
@@ -9,7 +9,7 @@ use std::path::Path;
 use gwlb_geneve::capture::Reader;
 use gwlb_geneve::geneve;
 use gwlb_geneve::gwlb::Outer;
-use gwlb_geneve_fuzz::tunnels;
+use gwlb_geneve_fuzz::{http_check, tunnels};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -35,6 +35,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             *b"\x0c\x01\0\x08\x05",
         ];
         seed("stream", &[&[kind, kind << 2, kind, 40][..], &script.concat()].concat())?;
+    }
+    for (request, _) in http_check::odd::REQUESTS {
+        seed("http", &[&[0, 0], *request].concat())?;
+        let response = b"\xff\x01HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok\xff\x03";
+        seed("http", &[&[5, 1], *request, response].concat())?;
     }
     for entry in fs::read_dir(here.join("../tests/captures"))? {
         let path = entry?.path();

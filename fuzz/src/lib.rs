@@ -7,6 +7,12 @@ pub mod check;
 pub mod crafted;
 #[path = "../../tests/support/edits.rs"]
 pub mod edits;
+#[path = "../../tests/support/http_check/mod.rs"]
+pub mod http_check;
+#[path = "../../tests/support/oracle.rs"]
+pub mod oracle;
+#[path = "../../tests/support/tunnels.rs"]
+pub mod tunnels;
 #[path = "../../tests/support/engine_check/mod.rs"]
 pub mod engine_check;
 #[path = "../../tests/support/envelopes.rs"]
