@@ -14,6 +14,8 @@ pub mod fixtures;
 pub mod generate;
 pub mod oracle;
 pub mod sample;
+#[cfg(all(feature = "tls", feature = "dns", feature = "http"))]
+pub mod tls;
 #[cfg(feature = "std")]
 pub mod traffic;
 pub mod tunnels;
