@@ -5,6 +5,8 @@
 
 pub mod check;
 pub mod crafted;
+#[cfg(all(feature = "tls", feature = "dns", feature = "http"))]
+pub mod dns;
 pub mod edits;
 #[cfg(feature = "std")]
 pub mod engine_check;
