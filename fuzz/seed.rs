@@ -1,6 +1,6 @@
 //! Writes the corpora to start from, out of `tests/captures`: outer packets for `outer`, UDP payloads for
 //! `header` and `envelope`, inner packets for `inner`, the same in tunnels for `tunnel` and `craft` and behind some
-//! edits for `edit`, whole files for `capture`.
+//! edits for `edit`, whole files for `capture`; and what is made to order for `tls` and `dns`.
 
 use std::fs;
 use std::io;
@@ -9,7 +9,7 @@ use std::path::Path;
 use gwlb_geneve::capture::Reader;
 use gwlb_geneve::geneve;
 use gwlb_geneve::gwlb::Outer;
-use gwlb_geneve_fuzz::tunnels;
+use gwlb_geneve_fuzz::{dns, tls, tunnels};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -22,6 +22,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         });
         fs::write(folder.join(format!("seed-{hash:016x}")), bytes)
     };
+    for bytes in tls::seeds() {
+        seed("tls", &bytes)?;
+    }
+    seed("dns", &dns::answer())?;
     for entry in fs::read_dir(here.join("../tests/captures"))? {
         let path = entry?.path();
         if path.extension().is_none_or(|extension| extension == "md") {

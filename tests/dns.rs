@@ -1,5 +1,5 @@
 //! DNS messages, held against a slow reader of their own, over UDP and TCP.
-#![cfg(all(feature = "tls", feature = "dns", feature = "http"))]
+#![cfg(all(feature = "tls", feature = "dns"))]
 
 mod support;
 

@@ -5,10 +5,14 @@
 pub mod check;
 #[path = "../../tests/support/crafted.rs"]
 pub mod crafted;
+#[path = "../../tests/support/dns.rs"]
+pub mod dns;
 #[path = "../../tests/support/edits.rs"]
 pub mod edits;
 #[path = "../../tests/support/oracle.rs"]
 pub mod oracle;
+#[path = "../../tests/support/tls.rs"]
+pub mod tls;
 #[path = "../../tests/support/tunnels.rs"]
 pub mod tunnels;
 #[path = "../../tests/support/engine_check/mod.rs"]

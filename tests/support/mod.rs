@@ -5,7 +5,7 @@
 
 pub mod check;
 pub mod crafted;
-#[cfg(all(feature = "tls", feature = "dns", feature = "http"))]
+#[cfg(all(feature = "tls", feature = "dns"))]
 pub mod dns;
 pub mod edits;
 #[cfg(feature = "std")]
@@ -16,7 +16,7 @@ pub mod fixtures;
 pub mod generate;
 pub mod oracle;
 pub mod sample;
-#[cfg(all(feature = "tls", feature = "dns", feature = "http"))]
+#[cfg(all(feature = "tls", feature = "dns"))]
 pub mod tls;
 #[cfg(feature = "std")]
 pub mod traffic;

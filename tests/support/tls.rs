@@ -361,6 +361,42 @@ fn bodies(bytes: &[u8]) {
     }
 }
 
+/// A handshake of each kind as [`check`] wants it, and what is read alone: bodies and a certificate.
+pub fn seeds() -> Vec<Vec<u8>> {
+    let hello = Hello {
+        extensions: Hello::browser("a.example").extensions.split_off(4),
+        ..Hello::browser("")
+    };
+    let one = records(&hello.message(), &[100]);
+    let retry = records(&server_hello(0x0304, 0x1301, RETRY), &[]);
+    let flight = [server_hello(0x0303, 0xc02f, [1; 32]), certificates(&[certificate()])];
+    let flight = records(&flight.concat(), &[300]);
+    vec![
+        pieces(&[(0, &one)]),
+        pieces(&[(0, &one), (0x80, &retry), (0, &one)]),
+        pieces(&[(0, &one), (0x80, &flight)]),
+        hello.body(),
+        server_hello(0x0304, 0x1301, [1; 32])[4..].to_vec(),
+        certificates(&[certificate()])[4..].to_vec(),
+        certificate(),
+    ]
+}
+
+/// What sides say (0 the client, 0x80 the server), in the form that [`check`] wants.
+pub fn pieces(said: &[(u8, &[u8])]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (side, mut rest) in said.iter().copied() {
+        while !rest.is_empty() {
+            let root = rest.len().isqrt().min(127);
+            let (piece, after) = rest.split_at(root * root);
+            bytes.push(side | root as u8);
+            bytes.extend(piece);
+            rest = after;
+        }
+    }
+    bytes
+}
+
 /// Pieces with a byte before each that says whose it is and how long.
 fn sessions(bytes: &[u8]) {
     let mut pieces = Vec::new();
