@@ -1,6 +1,7 @@
 //! Writes the corpora to start from, out of `tests/captures`: outer packets for `outer`, UDP payloads for
 //! `header` and `envelope`, inner packets for `inner`, the same in tunnels for `tunnel` and `craft` and behind some
-//! edits for `edit`, whole files for `capture`; and what is made to order for `tls` and `dns`.
+//! edits for `edit`, whole files for `capture`; odd requests, answered, for `http`, and what is made to order for `tls` and
+//! `dns`.
 
 use std::fs;
 use std::io;
@@ -9,7 +10,7 @@ use std::path::Path;
 use gwlb_geneve::capture::Reader;
 use gwlb_geneve::geneve;
 use gwlb_geneve::gwlb::Outer;
-use gwlb_geneve_fuzz::{dns, tls, tunnels};
+use gwlb_geneve_fuzz::{dns, http_check, tls, tunnels};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -22,6 +23,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         });
         fs::write(folder.join(format!("seed-{hash:016x}")), bytes)
     };
+    for (request, _) in http_check::odd::REQUESTS {
+        seed("http", &[&[0, 0], *request].concat())?;
+        let response = b"\xff\x01HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok\xff\x03";
+        seed("http", &[&[5, 1], *request, response].concat())?;
+    }
     for bytes in tls::seeds() {
         seed("tls", &bytes)?;
     }

@@ -9,6 +9,8 @@ pub mod crafted;
 pub mod dns;
 #[path = "../../tests/support/edits.rs"]
 pub mod edits;
+#[path = "../../tests/support/http_check/mod.rs"]
+pub mod http_check;
 #[path = "../../tests/support/oracle.rs"]
 pub mod oracle;
 #[path = "../../tests/support/tls.rs"]

@@ -14,6 +14,8 @@ pub mod envelopes;
 #[cfg(feature = "capture")]
 pub mod fixtures;
 pub mod generate;
+#[cfg(feature = "http")]
+pub mod http_check;
 pub mod oracle;
 pub mod sample;
 #[cfg(all(feature = "tls", feature = "dns"))]
