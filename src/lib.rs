@@ -92,6 +92,8 @@
 //! | `manage` | `runtime`: health checks, Prometheus metrics and statistics over HTTP | `live` |
 //! | `community-id` | the Community ID of flows | |
 //! | `config` | `config`: configurations and access lists from TOML, with errors that say line and column | `std` |
+//! | `dns` | `protocol::dns`: DNS messages, in datagrams and in flows | `alloc` |
+//! | `tls` | `protocol::tls`: hellos, fingerprints (JA3, JA4) and certificates in clear | `alloc` |
 //! | `udp` | `transport::udp`: receiving and sending on Linux (64 bits) | `std` |
 //! | `full` | all of it | |
 //! | `faults` | faults on request in the engine, for tests; not part of `full` | `std` |
