@@ -26,7 +26,7 @@ const CASES: &[Case] = &[
     ("empty loop", None, |bytes| bytes.is_empty(), hello),
     (
         "ClientHello, 1.9 KB",
-        Some(2_000),
+        Some(3_000),
         |bytes| black_box(ClientHello::parse(bytes)).is_ok(),
         hello,
     ),
@@ -52,7 +52,7 @@ const CASES: &[Case] = &[
         |bytes| black_box(Certificate::parse(bytes)).is_ok(),
         tls::certificate,
     ),
-    ("DNS query", Some(600), |bytes| black_box(dns::Message::parse(bytes)).is_ok(), query),
+    ("DNS query", Some(800), |bytes| black_box(dns::Message::parse(bytes)).is_ok(), query),
     ("DNS query and name in text", None, dns_name, query),
     (
         "DNS answer of 12 records",
