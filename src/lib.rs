@@ -61,10 +61,10 @@
 //! ```
 //!
 //! [`geneve`] and [`packet`] stand on the ground, and so does `toml_text`, which is private; [`gwlb`] stands on the first
-//! two, `capture` on [`packet`], [`flow`] on [`packet`] and [`gwlb`], `inspect` on [`flow`], `inspectors` on `inspect` and
-//! `toml_text`, `engine` on all of these but `capture`, `toml_text` and `inspectors`; `observe` knows nobody;
-//! `transport` knows packets, the outer header of [`gwlb`], and, to steer by it, which worker a flow belongs to, of [`flow`];
-//! `config` and `runtime` put them together. No import runs upward.
+//! two, `capture` on [`packet`], `protocol` on nothing but [`Side`], [`flow`] on [`packet`] and [`gwlb`], `inspect` on
+//! [`flow`], `inspectors` on `inspect` and `toml_text`, `engine` on all of these but `capture`, `toml_text` and
+//! `inspectors`; `observe` knows nobody; `transport` knows packets, the outer header of [`gwlb`], and, to steer by it,
+//! which worker a flow belongs to, of [`flow`]; `config` and `runtime` put them together. No import runs upward.
 //!
 //! # What holds everywhere
 //!
@@ -92,8 +92,7 @@
 //! | `manage` | `runtime`: health checks, Prometheus metrics and statistics over HTTP | `live` |
 //! | `community-id` | the Community ID of flows | |
 //! | `config` | `config`: configurations and access lists from TOML, with errors that say line and column | `std` |
-//! | `dns` | `protocol::dns`: DNS messages, in datagrams and in flows | `alloc` |
-//! | `tls` | `protocol::tls`: hellos, fingerprints (JA3, JA4) and certificates in clear | `alloc` |
+//! | `http`, `tls`, `dns` | `protocol`: messages in the bytes of flows; `protocols` is all of them | `alloc` |
 //! | `udp` | `transport::udp`: receiving and sending on Linux (64 bits) | `std` |
 //! | `full` | all of it | |
 //! | `faults` | faults on request in the engine, for tests; not part of `full` | `std` |

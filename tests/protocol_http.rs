@@ -102,7 +102,7 @@ fn responses_and_what_their_requests_have_to_say() {
     ];
     for (name, inputs, expected) in table {
         for piece in [usize::MAX, 1, 2, 3, 7] {
-            let given = lines(&run(None, &inputs, |_| piece));
+            let given = lines(&run(None, inputs, |_| piece));
             assert_eq!(given, *expected, "{piece}: {name}");
         }
     }
@@ -146,6 +146,24 @@ fn heads_have_a_limit() {
     let more =
         client(&[b"GET / HTTP/1.1\r\nHost: a\r\n", &b"a: b\r\n".repeat(128)[..], b"\r\n"].concat());
     assert_eq!(lines(&run(None, &[more], |_| 1_000)), ["GET a / [too-many-headers]"]);
+}
+
+/// What lies whole in a segment is read where it lies, and bodies are never gathered.
+#[test]
+fn whole_heads_and_bodies_need_no_memory() {
+    let (mut room, mut told) = (Room::new(0), 0);
+    let bytes = b"POST /%61 HTTP/1.1\r\nHost: A\r\nContent-Length: 5\r\n\r\nhello\
+        POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+    let used = allocation_counter::measure(|| {
+        let mut session = Session::tcp(None, Limits::default());
+        let progress = session.feed(Side::Client, bytes, &mut room, &mut |_, message| {
+            assert!(!matches!(message, Message::Opaque(_)));
+            told += 1;
+            ControlFlow::Continue(())
+        });
+        assert_eq!(progress, Progress::More);
+    });
+    assert_eq!((told, used.count_total), (5, 0));
 }
 
 /// Who is told may panic: the flow is dead then, and holds nothing.

@@ -24,6 +24,10 @@ pub struct Session {
 }
 
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a flow whose protocol is not known yet mostly gets to know it with the next packet"
+)]
 enum State {
     Recognising(Sides<Prefix>),
     #[cfg(feature = "http")]

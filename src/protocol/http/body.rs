@@ -1,6 +1,6 @@
 use core::fmt;
 
-use super::anomaly::Anomalies;
+use super::anomalies::Anomalies;
 use super::headers::Headers;
 
 /// A piece of the body of an HTTP message, as it came: how a body is cut into pieces means nothing.

@@ -1,4 +1,5 @@
-use super::anomaly::{Anomalies, Anomaly};
+use super::anomalies::Anomalies;
+use super::anomaly::Anomaly;
 
 /// Where in a body in chunks the next byte is (RFC 9112 §7.1).
 #[derive(Clone, Copy, Debug, Default)]

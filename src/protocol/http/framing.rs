@@ -1,4 +1,5 @@
-use super::anomaly::{Anomalies, Anomaly};
+use super::anomalies::Anomalies;
+use super::anomaly::Anomaly;
 use super::chunks::LARGEST;
 use super::headers::trim;
 use super::request::Version;

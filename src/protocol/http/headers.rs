@@ -4,7 +4,8 @@ use core::fmt;
 use memchr::memchr;
 
 use super::super::Text;
-use super::anomaly::{Anomalies, Anomaly};
+use super::anomalies::Anomalies;
+use super::anomaly::Anomaly;
 
 /// The headers of a message, or its trailers, in the order in which they came.
 ///

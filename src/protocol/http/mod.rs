@@ -11,12 +11,14 @@
 //! Connections that go on in another protocol (HTTP/2, with prior knowledge or by Upgrade, a tunnel by CONNECT, a WebSocket)
 //! are opaque from there on, as [`Why::Switched`](super::Why::Switched).
 
+mod anomalies;
 mod anomaly;
 mod body;
 mod chunks;
 mod framing;
 mod gather;
 mod guess;
+mod half;
 mod headers;
 mod outstanding;
 mod parser;
@@ -25,7 +27,8 @@ mod response;
 mod scan;
 mod target;
 
-pub use anomaly::{Anomalies, Anomaly};
+pub use anomalies::Anomalies;
+pub use anomaly::Anomaly;
 pub use body::Body;
 pub use framing::Framing;
 pub use headers::{Header, Headers};

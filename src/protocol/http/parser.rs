@@ -1,19 +1,15 @@
-use core::ops::ControlFlow;
-
-use super::super::parser::{Context, End, Guess, Outcome, Parser as Contract, Stop};
+use super::super::parser::{Context, End, Guess, Outcome, Parser as Contract};
 use super::super::sides::Sides;
 use super::super::{Message, Room, Why};
-use super::anomaly::{Anomalies, Anomaly};
-use super::body::Body;
-use super::chunks::{Chunks, Next};
+use super::anomaly::Anomaly;
 use super::framing::Framing;
-use super::gather::{Found, Gather, Kind};
+use super::gather::{Found, Kind};
 use super::guess::prefix;
-use super::headers::{Headers, is_token_byte};
+use super::half::{Half, Phase, Step, empty_lines, end_of, length, stop, switched, unparsable};
+use super::headers::is_token_byte;
 use super::outstanding::{Asked, Outstanding};
 use super::request::{Request, Version, is_http2_preface};
 use super::response::Response;
-use super::scan::Scan;
 use crate::Side;
 
 /// HTTP/1 in both directions of a connection.
@@ -27,37 +23,6 @@ pub(in super::super) struct Parser {
     is_unmatched: bool,
 }
 
-/// One direction.
-#[derive(Debug, Default)]
-struct Half {
-    phase: Phase,
-    gather: Gather,
-    /// Empty lines came before the head that is gathered.
-    has_empty_lines: bool,
-    /// Of the message whose body goes by.
-    number: Option<u64>,
-    /// In that body.
-    offset: u64,
-    /// Among chunks, not told yet.
-    anomalies: Anomalies,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-enum Phase {
-    #[default]
-    Head,
-    Length(u64),
-    UntilClose,
-    Chunks(Chunks),
-    ChunkData(u64),
-    Trailers,
-    /// A request of HTTP/0.9 is the last one.
-    AfterHttp09,
-}
-
-/// How many bytes a step has used.
-type Step = ControlFlow<Stop, usize>;
-
 impl Contract for Parser {
     fn feed(&mut self, side: Side, at: u64, bytes: &[u8], cx: &mut Context<'_>) -> Outcome {
         let (mut at, mut rest) = (at, bytes);
@@ -70,32 +35,7 @@ impl Contract for Parser {
     }
 
     fn gap(&mut self, side: Side, at: u64, len: u64, cx: &mut Context<'_>) -> Outcome {
-        let half = self.halves.of_mut(side);
-        let left = match half.phase {
-            Phase::UntilClose => Some(len),
-            Phase::Length(left) | Phase::ChunkData(left) => left.checked_sub(len),
-            _ => None,
-        };
-        let Some(left) = left else {
-            return stop(end_of(side, Why::Gap, "bytes missing where a body is not", at));
-        };
-        half.offset = half.offset.saturating_add(len);
-        match (half.phase, left) {
-            (Phase::Length(_), 0) => half.give(side, &[], true, cx),
-            (Phase::Length(_), _) => {
-                half.phase = Phase::Length(left);
-                Outcome::Continue(())
-            }
-            (Phase::ChunkData(_), 0) => {
-                half.phase = Phase::Chunks(Chunks::after_data());
-                Outcome::Continue(())
-            }
-            (Phase::ChunkData(_), _) => {
-                half.phase = Phase::ChunkData(left);
-                Outcome::Continue(())
-            }
-            _ => Outcome::Continue(()),
-        }
+        self.halves.of_mut(side).gap(side, at, len, cx)
     }
 
     fn end(&mut self, side: Side, at: u64, cx: &mut Context<'_>) -> Outcome {
@@ -249,141 +189,6 @@ impl Parser {
     }
 }
 
-impl Half {
-    /// Where what is gathered has begun.
-    fn start(&self, at: u64) -> u64 {
-        at.saturating_sub(length(self.gather.kept().len()))
-    }
-
-    /// Whether empty lines come before a head; what answers HTTP/0.9 has none, and any bytes are its body.
-    fn skips(&self, side: Side, bytes: &[u8], outstanding: &Outstanding) -> bool {
-        empty_lines(bytes) > 0 && !(side == Side::Server && is_http09(outstanding))
-    }
-
-    fn advance(
-        &mut self,
-        side: Side,
-        kind: Kind,
-        at: u64,
-        bytes: &[u8],
-        cx: &mut Context<'_>,
-    ) -> ControlFlow<Stop, Found> {
-        let start = self.start(at);
-        match self.gather.advance(bytes, kind, cx.limits.message, cx.room) {
-            Ok(found) => ControlFlow::Continue(found),
-            Err(why) => {
-                let reason = match why {
-                    Why::TooLarge => "a head that is larger than the limit",
-                    _ => "no room for a head that is cut",
-                };
-                stop(end_of(side, why, reason, start))
-            }
-        }
-    }
-
-    /// Behind a head.
-    fn begin(&mut self, framing: Framing) {
-        self.has_empty_lines = false;
-        self.offset = 0;
-        self.anomalies = Anomalies::NONE;
-        self.phase = match framing {
-            Framing::None | Framing::Unknown(_) => Phase::Head,
-            Framing::Length(length) => Phase::Length(length),
-            Framing::Chunked => Phase::Chunks(Chunks::default()),
-            Framing::UntilClose => Phase::UntilClose,
-        };
-    }
-
-    fn begin_http09(&mut self, outstanding: &Outstanding) {
-        self.number = outstanding.front().map(|(_, number)| number);
-        self.begin(Framing::UntilClose);
-    }
-
-    /// Up to `left` bytes of a body.
-    fn data(&mut self, side: Side, left: u64, bytes: &[u8], cx: &mut Context<'_>) -> Step {
-        let used = usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len()));
-        let left = left.saturating_sub(length(used));
-        let is_last = matches!(self.phase, Phase::Length(_)) && left == 0;
-        let data = bytes.get(..used).unwrap_or(bytes);
-        self.give(side, data, is_last, cx)?;
-        self.phase = match self.phase {
-            Phase::Length(_) if !is_last => Phase::Length(left),
-            Phase::ChunkData(_) if left == 0 => Phase::Chunks(Chunks::after_data()),
-            Phase::ChunkData(_) => Phase::ChunkData(left),
-            phase => phase,
-        };
-        Step::Continue(used)
-    }
-
-    fn chunks(
-        &mut self,
-        side: Side,
-        mut chunks: Chunks,
-        at: u64,
-        bytes: &[u8],
-        cx: &mut Context<'_>,
-    ) -> Step {
-        let (used, next) = chunks.advance(bytes, &mut self.anomalies);
-        self.phase = match next {
-            Ok(Next::Line) => Phase::Chunks(chunks),
-            Ok(Next::Data(size)) => Phase::ChunkData(size),
-            Ok(Next::Trailers) => Phase::Trailers,
-            Err(reason) => {
-                self.anomalies.add(Anomaly::ChunkSizeInvalid);
-                self.give(side, &[], false, cx)?;
-                return unparsable(side, reason, at.saturating_add(length(used)));
-            }
-        };
-        Step::Continue(used)
-    }
-
-    fn trailers(&mut self, side: Side, at: u64, bytes: &[u8], cx: &mut Context<'_>) -> Step {
-        let used = match self.advance(side, Kind::Trailers, at, bytes, cx)? {
-            Found::Part(used) => return Step::Continue(used),
-            Found::Whole(used) => used,
-        };
-        let lines = self.gather.whole(bytes, used);
-        let body = Body {
-            number: self.number,
-            offset: self.offset,
-            data: &[],
-            is_last: true,
-            trailers: Headers::new(lines),
-            anomalies: self.anomalies.union(Scan::of(&[], lines, cx.limits).anomalies),
-        };
-        cx.give(side, Message::HttpBody(body))?;
-        self.gather.reset(cx.room);
-        self.begin(Framing::None);
-        Step::Continue(used)
-    }
-
-    fn give(&mut self, side: Side, data: &[u8], is_last: bool, cx: &mut Context<'_>) -> Outcome {
-        let body = self.body(data, is_last);
-        self.offset = self.offset.saturating_add(length(data.len()));
-        self.anomalies = Anomalies::NONE;
-        if is_last {
-            self.begin(Framing::None);
-        }
-        cx.give(side, Message::HttpBody(body))
-    }
-
-    /// Bytes that were kept for the head of a response, and are a body without one.
-    fn give_kept(&self, side: Side, is_last: bool, cx: &mut Context<'_>) -> Outcome {
-        cx.give(side, Message::HttpBody(self.body(self.gather.kept(), is_last)))
-    }
-
-    fn body<'a>(&self, data: &'a [u8], is_last: bool) -> Body<'a> {
-        Body {
-            number: self.number,
-            offset: self.offset,
-            data,
-            is_last,
-            trailers: Headers::default(),
-            anomalies: self.anomalies,
-        }
-    }
-}
-
 fn asked(request: &Request<'_>) -> Asked {
     match request.method().as_bytes() {
         _ if request.version() == Version::Http09 => Asked::Http09,
@@ -393,7 +198,7 @@ fn asked(request: &Request<'_>) -> Asked {
     }
 }
 
-fn is_http09(outstanding: &Outstanding) -> bool {
+pub(super) fn is_http09(outstanding: &Outstanding) -> bool {
     matches!(outstanding.front(), Some((Asked::Http09, _)))
 }
 
@@ -404,37 +209,10 @@ fn is_no_response(kept: &[u8], bytes: &[u8]) -> bool {
     prefix(bytes, rest) == Guess::No
 }
 
-/// How many bytes of line ends there are before anything else.
-fn empty_lines(bytes: &[u8]) -> usize {
-    bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count()
-}
-
 fn upgraded_to(protocol: &[u8]) -> &'static str {
     match protocol.to_ascii_lowercase().as_slice() {
         b"h2c" => "an upgrade to HTTP/2",
         b"websocket" => "an upgrade to WebSocket",
         _ => "an upgrade to another protocol",
     }
-}
-
-/// What the client says is what is asked for, so nothing is left without; a response may be odd and the requests clear.
-const fn end_of(side: Side, why: Why, reason: &'static str, at: u64) -> End {
-    End { side, why, reason, at, is_whole_flow: matches!(side, Side::Client) }
-}
-
-const fn stop<T>(end: End) -> ControlFlow<Stop, T> {
-    ControlFlow::Break(Stop::Opaque(end))
-}
-
-const fn unparsable<T>(side: Side, reason: &'static str, at: u64) -> ControlFlow<Stop, T> {
-    stop(end_of(side, Why::Unparsable, reason, at))
-}
-
-/// Both sides go on in another protocol.
-const fn switched<T>(side: Side, reason: &'static str, at: u64) -> ControlFlow<Stop, T> {
-    stop(End { side, why: Why::Switched, reason, at, is_whole_flow: true })
-}
-
-fn length(bytes: usize) -> u64 {
-    u64::try_from(bytes).unwrap_or(u64::MAX)
 }

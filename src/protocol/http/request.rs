@@ -1,7 +1,8 @@
 use core::fmt;
 
 use super::super::{Limits, Text};
-use super::anomaly::{Anomalies, Anomaly};
+use super::anomalies::Anomalies;
+use super::anomaly::Anomaly;
 use super::framing::Framing;
 use super::headers::{Headers, is_space, is_token, line, trim_of, without_end};
 use super::scan::Scan;

@@ -1,5 +1,6 @@
 use super::super::Limits;
-use super::anomaly::{Anomalies, Anomaly};
+use super::anomalies::Anomalies;
+use super::anomaly::Anomaly;
 use super::framing::BodyHeaders;
 use super::headers::{Headers, is_bare};
 use super::request::Version;
@@ -28,7 +29,7 @@ impl<'a> Scan<'a> {
         let mut bare = ends.into_iter().fold(0_usize, usize::saturating_add);
         anomalies.add_if(bare > 0, Anomaly::BareLineFeed);
         let mut all = usize::from(!first.is_empty()).saturating_add(usize::from(!lines.is_empty()));
-        let mut headers = 0_u32;
+        let (mut headers, mut has_expect) = (0_u32, false);
         for field in Headers::new(lines).fields() {
             headers = headers.saturating_add(1);
             all = all.saturating_add(field.lines);
@@ -40,6 +41,11 @@ impl<'a> Scan<'a> {
                 4 if field.is("host") => {
                     anomalies.add_if(scan.host.is_some(), Anomaly::HostRepeated);
                     scan.host = scan.host.or(Some(field.value));
+                }
+                6 if field.is("expect") => {
+                    let is_odd = has_expect || !field.value.eq_ignore_ascii_case(b"100-continue");
+                    anomalies.add_if(is_odd, Anomaly::ExpectOdd);
+                    has_expect = true;
                 }
                 7 if field.is("upgrade") => scan.upgrade = scan.upgrade.or(Some(field.value)),
                 14 if field.is("content-length") => {
@@ -70,9 +76,7 @@ impl<'a> Scan<'a> {
         anomalies: &mut Anomalies,
     ) -> Option<&'a [u8]> {
         let host = self.host.filter(|host| !host.is_empty());
-        let is_needed = version == Version::Http11 && target.authority.is_none();
-        // A CONNECT and an absolute target need one too, but nobody is misled without.
-        let is_missing = host.is_none() && (is_needed || version == Version::Http11);
+        let is_missing = host.is_none() && version == Version::Http11;
         anomalies.add_if(is_missing, Anomaly::HostMissing);
         let named = [target.authority, host].map(|authority| authority.map(host_name));
         let is_odd = named.iter().flatten().any(|(_, is_valid)| !is_valid);

@@ -3,7 +3,8 @@ use alloc::vec::Vec;
 use memchr::{memchr, memchr2};
 
 use super::super::Text;
-use super::anomaly::{Anomalies, Anomaly};
+use super::anomalies::Anomalies;
+use super::anomaly::Anomaly;
 
 /// The target of a request in its parts (RFC 9112 §3.2).
 #[derive(Clone, Copy, Debug, Default)]
@@ -83,14 +84,18 @@ fn check_path(path: &[u8], anomalies: &mut Anomalies) {
 
 /// Whether a segment is `.` or `..`, also encoded, also between encoded separators, also with a parameter behind it.
 fn is_dots(segment: &[u8]) -> bool {
-    if !matches!(segment.first(), Some(b'.' | b'%')) && memchr(b'%', segment).is_none() {
-        return false;
+    let (mut dots, mut is_other, mut is_parameter) = (0_u32, false, false);
+    for byte in decoded(segment).chain([b'/']) {
+        match byte {
+            b'/' | b'\\' if !is_other && matches!(dots, 1 | 2) => return true,
+            b'/' | b'\\' => (dots, is_other, is_parameter) = (0, false, false),
+            _ if is_parameter => {}
+            b';' => is_parameter = true,
+            b'.' => dots = dots.saturating_add(1),
+            _ => is_other = true,
+        }
     }
-    let decoded = decode(segment);
-    decoded.split(|byte| matches!(byte, b'/' | b'\\')).any(|part| {
-        let name = part.split(|byte| *byte == b';').next().unwrap_or(&[]);
-        matches!(name, b"." | b"..")
-    })
+    false
 }
 
 /// The byte that the two hexadecimal digits at the beginning are for.
@@ -101,15 +106,14 @@ fn escaped(digits: &[u8]) -> Option<u8> {
 }
 
 /// Percent-decoded once; what is no escape stays as it is.
-fn decode(path: &[u8]) -> Vec<u8> {
-    let mut decoded = Vec::with_capacity(path.len());
+fn decoded(path: &[u8]) -> impl Iterator<Item = u8> {
     let mut rest = path;
-    while let [first, after @ ..] = rest {
+    core::iter::from_fn(move || {
+        let (first, after) = rest.split_first()?;
         let escape = escaped(after).filter(|_| *first == b'%');
-        decoded.push(escape.unwrap_or(*first));
         rest = if escape.is_some() { after.get(2..).unwrap_or(&[]) } else { after };
-    }
-    decoded
+        Some(escape.unwrap_or(*first))
+    })
 }
 
 /// Percent-decoded once, then without `.` and `..` (RFC 3986 §5.2.4).
@@ -122,7 +126,7 @@ pub(super) fn normal_path(path: &[u8]) -> Text<'_> {
     if is_plain {
         return Text::borrowed(path);
     }
-    let decoded = decode(path);
+    let decoded: Vec<u8> = decoded(path).collect();
     let mut normal: Vec<u8> = Vec::with_capacity(decoded.len());
     let mut segments = decoded.split(|byte| *byte == b'/').peekable();
     // Before the first slash there is nothing in a path that is one.

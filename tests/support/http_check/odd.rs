@@ -50,6 +50,9 @@ pub const REQUESTS: &[(&[u8], &[&str])] = &[
     (b"GET /old\r\n\r\n", &["GET - /old [http09]"]),
     (b"GET /old\r\nHost: a\r\n\r\n", &["GET - /old [http09]", "Client unparsable from 10, flow: bytes behind a request of HTTP/0.9"]),
     (b"GET\r\n", &["GET - / [http09, target-invalid]"]),
+    (b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\nContent-Length: 1\r\n\r\nx", &["POST a /", "\"x\"."]),
+    (b"POST / HTTP/1.1\r\nHost: a\r\nExpect: y 100-continue\r\nContent-Length: 1\r\n\r\nx", &["POST a / [expect-odd]", "\"x\"."]),
+    (b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\nx", &["POST a / [expect-odd]", "\"x\"."]),
     // Who is asked for what?
     (b"GET / HTTP/1.1\r\n\r\n", &["GET - / [host-missing]"]),
     (b"GET / HTTP/1.1\r\nHost:\r\n\r\n", &["GET - / [host-missing]"]),
