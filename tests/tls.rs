@@ -545,7 +545,7 @@ fn compare(found: &ClientHello<'_>, hello: &Hello) {
             Extension::EarlyData => assert!(found.has_early_data()),
             Extension::Ech(_) => assert!(found.has_ech()),
             Extension::Other(code, data) => {
-                assert_eq!(found.extensions().find(*code), Some(&data[..]))
+                assert_eq!(found.extensions().find(*code), Some(&data[..]));
             }
         }
     }

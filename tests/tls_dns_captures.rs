@@ -226,7 +226,7 @@ fn tls(file: &Path) -> (Rows, Rows, Rows) {
                         append(&mut algorithms, ends(side), vec![codes]);
                     }
                     Message::TlsServerHello(hello) => {
-                        append(&mut hellos, ends(side), server(&hello))
+                        append(&mut hellos, ends(side), server(&hello));
                     }
                     Message::TlsCertificates(chain) => {
                         for der in chain.chain() {
