@@ -1,6 +1,7 @@
 //! Writes the corpora to start from, out of `tests/captures`: outer packets for `outer`, UDP payloads for
 //! `header` and `envelope`, inner packets for `inner`, the same in tunnels for `tunnel` and `craft` and behind some
-//! edits for `edit`, whole files for `capture`; conversations of a script for `stream`; and odd requests, answered, for `http`.
+//! edits for `edit`, whole files for `capture`; conversations of a script for `stream`; odd requests, answered, for `http`,
+//! and what is made to order for `tls` and `dns`.
 
 use std::fs;
 use std::io;
@@ -9,7 +10,7 @@ use std::path::Path;
 use gwlb_geneve::capture::Reader;
 use gwlb_geneve::geneve;
 use gwlb_geneve::gwlb::Outer;
-use gwlb_geneve_fuzz::{http_check, tunnels};
+use gwlb_geneve_fuzz::{dns, http_check, tls, tunnels};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -41,6 +42,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let response = b"\xff\x01HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok\xff\x03";
         seed("http", &[&[5, 1], *request, response].concat())?;
     }
+    for bytes in tls::seeds() {
+        seed("tls", &bytes)?;
+    }
+    seed("dns", &dns::answer())?;
     for entry in fs::read_dir(here.join("../tests/captures"))? {
         let path = entry?.path();
         if path.extension().is_none_or(|extension| extension == "md") {

@@ -76,5 +76,6 @@ pub(super) enum Guess {
     Yes,
     No,
     /// There are too few bytes to tell.
+    #[cfg_attr(not(any(feature = "http", feature = "tls")), allow(dead_code))]
     More,
 }

@@ -56,10 +56,12 @@ impl Buffer {
         &self.bytes
     }
 
+    #[cfg_attr(not(feature = "http"), allow(dead_code))]
     pub(super) fn len(&self) -> usize {
         self.bytes.len()
     }
 
+    #[cfg_attr(not(feature = "http"), allow(dead_code))]
     pub(super) fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }

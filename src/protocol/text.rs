@@ -24,6 +24,7 @@ impl<'a> Text<'a> {
         Self(Cow::Borrowed(bytes))
     }
 
+    #[cfg_attr(not(feature = "http"), allow(dead_code))]
     pub(super) const fn owned(bytes: Vec<u8>) -> Self {
         Self(Cow::Owned(bytes))
     }

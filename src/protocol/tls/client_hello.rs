@@ -4,6 +4,7 @@ use core::ops::RangeInclusive;
 use smallvec::SmallVec;
 
 use super::cursor::Cursor;
+use super::extension_list::{medium, pairs, short};
 use super::list::extension_type as kind;
 use super::{
     Alpn, Anomalies, Codes, Extensions, Ja3, Ja3Text, Ja4, ParseError, Part, ServerName,
@@ -335,30 +336,4 @@ fn list<'a>(
         minimum: *allowed.start(),
         maximum: *allowed.end(),
     })
-}
-
-/// A list with two bytes of length before it, as far as it goes, and whether it fills the extension.
-fn medium(data: &[u8]) -> (&[u8], bool) {
-    match data.split_first_chunk() {
-        Some((len, rest)) => cut(rest, usize::from(u16::from_be_bytes(*len))),
-        None => (&[], false),
-    }
-}
-
-/// The same with one byte of length.
-fn short(data: &[u8]) -> (&[u8], bool) {
-    match data.split_first() {
-        Some((len, rest)) => cut(rest, usize::from(*len)),
-        None => (&[], false),
-    }
-}
-
-fn cut(rest: &[u8], len: usize) -> (&[u8], bool) {
-    (rest.get(..len).unwrap_or(rest), rest.len() == len)
-}
-
-/// Keeps a list of two-byte codes and says whether it is whole.
-fn pairs<'a>((list, is_whole): (&'a [u8], bool), to: &mut &'a [u8]) -> (&'a [u8], bool) {
-    *to = list;
-    (list, is_whole && list.len() & 1 == 0)
 }

@@ -1,6 +1,7 @@
 use core::fmt::{self, Write};
 
 use md5::{Digest, Md5};
+use smallvec::SmallVec;
 
 use super::{ClientHello, Codes, ServerHello, is_grease};
 
@@ -98,26 +99,58 @@ impl<W: Write> Text<'_, W> {
         for code in codes {
             self.to.write_str(self.separator)?;
             self.separator = "-";
-            write!(self.to, "{code}")?;
+            decimal(code, self.to)?;
         }
         self.separator = ",";
         Ok(())
     }
 }
 
-/// Text on its way into a hash, a block at a time.
-#[derive(Default)]
-struct Hash(Md5);
+/// A number as `Display` would write it, without the machinery of formats.
+fn decimal(code: u16, to: &mut impl Write) -> fmt::Result {
+    let mut digits = [b'0'; 5];
+    let mut rest = code;
+    let mut len = 0_usize;
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0'.wrapping_add(u8::try_from(rest % 10).unwrap_or(0));
+        rest /= 10;
+        len = len.saturating_add(1);
+        if rest == 0 {
+            break;
+        }
+    }
+    let start = digits.len().saturating_sub(len);
+    to.write_str(
+        digits.get(start..).and_then(|digits| core::str::from_utf8(digits).ok()).unwrap_or(""),
+    )
+}
+
+/// Text on its way into a hash, which takes it in pieces of this size rather than of a few bytes.
+struct Hash {
+    hash: Md5,
+    held: SmallVec<[u8; 256]>,
+}
 
 impl Hash {
-    fn finish(self) -> Ja3 {
-        Ja3(self.0.finalize().into())
+    fn finish(mut self) -> Ja3 {
+        self.hash.update(&self.held);
+        Ja3(self.hash.finalize().into())
+    }
+}
+
+impl Default for Hash {
+    fn default() -> Self {
+        Self { hash: Md5::new(), held: SmallVec::new() }
     }
 }
 
 impl Write for Hash {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.update(text);
+        if self.held.len().saturating_add(text.len()) > self.held.inline_size() {
+            self.hash.update(&self.held);
+            self.held.clear();
+        }
+        self.held.extend_from_slice(text.as_bytes());
         Ok(())
     }
 }

@@ -99,20 +99,21 @@ fn hash(sorted: &[u16], unsorted: impl Iterator<Item = u16>) -> [u8; 12] {
     if sorted.is_empty() {
         return [b'0'; 12];
     }
-    let mut sha = Sha256::new();
-    let mut feed = |separator: &[u8], code: u16| {
-        sha.update(separator);
+    // Hashed at once rather than in pieces of five bytes.
+    let mut text = SmallVec::<[u8; 512]>::new();
+    let mut write = |separator: Option<u8>, code: u16| {
         let [high, low] = code.to_be_bytes();
-        sha.update([high >> 4, high, low >> 4, low].map(hex_digit));
+        text.extend(separator);
+        text.extend_from_slice(&[high >> 4, high, low >> 4, low].map(hex_digit));
     };
     for (position, code) in sorted.iter().enumerate() {
-        feed(if position == 0 { b"" } else { b"," }, *code);
+        write((position > 0).then_some(b','), *code);
     }
     for (position, code) in unsorted.enumerate() {
-        feed(if position == 0 { b"_" } else { b"," }, code);
+        write(Some(if position == 0 { b'_' } else { b',' }), code);
     }
     let mut digits = [0; 12];
-    for (pair, byte) in digits.chunks_exact_mut(2).zip(sha.finalize()) {
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(Sha256::digest(&text)) {
         pair.copy_from_slice(&[hex_digit(byte >> 4), hex_digit(byte)]);
     }
     digits

@@ -32,6 +32,7 @@ mod certificates;
 mod client_hello;
 mod cursor;
 mod error;
+mod extension_list;
 mod ja3;
 mod ja4;
 mod list;

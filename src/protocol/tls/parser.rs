@@ -45,10 +45,14 @@ struct Handshake {
 /// two names to look the same has to try 2^64 of them.
 type NameHash = [u8; 16];
 
+/// It lies in every session.
+const _: () = assert!(size_of::<Parser>() <= 256);
+
 /// Whether first bytes are of a record, or of a hello as SSL 2.0 had it (RFC 5246 §E.2).
 pub(in super::super) fn guess(side: Side, start: &[u8]) -> Guess {
     match *start {
-        [20..=24, 3, 0..=4, ..] => Guess::Yes,
+        // Servers take any lower half of the version.
+        [22, 3, ..] | [20..=24, 3, 0..=4, ..] => Guess::Yes,
         [] | [20..=24] | [20..=24, 3] => Guess::More,
         // Length, type, version, and the lengths of cipher suites, session and challenge.
         [high, _, 1, 0 | 3, minor, _, suites, _, session, _, challenge, ..]
@@ -248,4 +252,47 @@ fn hash(hello: &ClientHello<'_>) -> NameHash {
         *to = from;
     }
     short
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// More bytes may end the doubt, and never change what is certain.
+        #[test]
+        fn a_guess_is_kept(
+            first in prop_oneof![18_u8..26, 0x7e_u8..0x84],
+            start in [0_u8..5, 0..5, 0..5, 0..7],
+            lengths in [0_u8..2, 0..4, 0..2, 0..20, 0..2, 14..34],
+            is_client: bool,
+        ) {
+            let side = if is_client { Side::Client } else { Side::Server };
+            let bytes = [&[first][..], &start, &lengths, &[0; 13]].concat();
+            let guesses: Vec<_> = (0..=bytes.len()).map(|len| guess(side, &bytes[..len])).collect();
+            let certain = guesses.iter().position(|guess| *guess != Guess::More);
+            let Some(certain) = certain else { panic!("never certain: {bytes:?}") };
+            prop_assert!(certain <= 11, "{bytes:?}");
+            prop_assert!(guesses[certain..].iter().all(|guess| *guess == guesses[certain]), "{guesses:?}");
+        }
+    }
+
+    #[test]
+    fn records_and_old_hellos() {
+        for (start, expected) in [
+            (&[22, 3][..], Guess::Yes),
+            (&[23, 3, 3], Guess::Yes),
+            (&[23, 3, 5], Guess::No),
+            (&[22, 2], Guess::No),
+            (&[0x80, 46, 1, 3, 1, 0, 21, 0, 0, 0, 16], Guess::Yes),
+            (&[0x80, 46, 1, 0, 2, 0, 21, 0, 16, 0, 16], Guess::Yes),
+            (&[0x80, 46, 1, 3, 1, 0, 21, 0, 0, 0, 99], Guess::No),
+            (b"GET / HTTP/1.1", Guess::No),
+        ] {
+            assert_eq!(guess(Side::Client, start), expected, "{start:?}");
+        }
+        assert_eq!(guess(Side::Server, &[0x80, 46, 1, 3, 1, 0, 21, 0, 0, 0, 16]), Guess::No);
+    }
 }

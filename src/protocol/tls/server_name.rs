@@ -32,6 +32,10 @@ impl<'a> ServerName<'a> {
 
     /// Whether it is an IP address in text.
     pub fn is_address(&self) -> bool {
+        // Nearly all names end in a letter that no address has.
+        if self.name.last().is_none_or(|last| !last.is_ascii_hexdigit() && !b":]".contains(last)) {
+            return false;
+        }
         let name = self.name;
         let name = name.strip_prefix(b"[").and_then(|name| name.strip_suffix(b"]")).unwrap_or(name);
         core::str::from_utf8(name).is_ok_and(|text| text.parse::<IpAddr>().is_ok())
