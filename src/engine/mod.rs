@@ -38,7 +38,10 @@
 //!
 //! * **What passes is untouched.** A datagram that is [forwarded](Disposition::Forward) has not a byte changed.
 //! * **One outcome each.** See [`Counters`].
-//! * **Memory has a cap**, reserved by [`Engine::new`]: the flow table's and the fragment map's. In steady state
+//! * **What is judged is what arrives.** Where inspectors look at streams or messages, the bytes that a receiver accepts are those
+//!   that were judged: others for a place that was forwarded are written over, what a receiver may discard is dropped. See
+//!   [`stream`](crate::stream).
+//! * **Memory has a cap**, reserved by [`Engine::new`]: the flow table's, the fragment map's, and that of streams. In steady state
 //!   nothing is allocated for a packet. What an inspector's [`Flow`](crate::inspect::Inspector::Flow) owns on the heap
 //!   is its own affair.
 //! * **Nothing but packets counts.** The same datagrams with the same time stamps and the same

@@ -170,7 +170,7 @@ impl Streams {
     }
 
     /// Connections that are followed.
-    pub(super) const fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.entries.len().saturating_sub(self.free.len())
     }
 

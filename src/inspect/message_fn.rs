@@ -84,7 +84,7 @@ message_fn! {
 
 #[cfg(feature = "tls")]
 message_fn! {
-    /// Makes an inspector of a closure that sees every TLS ClientHello, also the second one after a HelloRetryRequest, and
+    /// Makes an inspector of a closure that sees every `ClientHello` of TLS, also the second one after a `HelloRetryRequest`, and
     /// remembers nothing of them.
     ///
     /// ```
@@ -101,7 +101,7 @@ message_fn! {
     /// # let _ = known_servers;
     /// ```
     fn tls_fn;
-    /// An inspector made of a closure that sees TLS ClientHellos; see [`tls_fn`].
+    /// An inspector made of a closure that sees what clients say first in TLS; see [`tls_fn`].
     struct TlsFn;
     TlsClientHello(protocol::tls::ClientHello<'_>), TLS, over [IpProtocol::TCP]
 }
