@@ -1,6 +1,7 @@
 //! Writes the corpora to start from, out of `tests/captures`: outer packets for `outer`, UDP payloads for
 //! `header` and `envelope`, inner packets for `inner`, the same in tunnels for `tunnel` and `craft` and behind some
-//! edits for `edit`, whole files for `capture`.
+//! edits for `edit`, whole files for `capture`; conversations of a script for `stream`; odd requests, answered, for `http`,
+//! and what is made to order for `tls` and `dns`.
 
 use std::fs;
 use std::io;
@@ -9,7 +10,7 @@ use std::path::Path;
 use gwlb_geneve::capture::Reader;
 use gwlb_geneve::geneve;
 use gwlb_geneve::gwlb::Outer;
-use gwlb_geneve_fuzz::tunnels;
+use gwlb_geneve_fuzz::{dns, http_check, tls, tunnels};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -22,6 +23,29 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         });
         fs::write(folder.join(format!("seed-{hash:016x}")), bytes)
     };
+    for kind in 0..64 {
+        // A SYN and its answer, data, an acknowledgment, overlapping data, one segment ahead of its turn, a FIN.
+        let script = [
+            *b"\x00\0\0\x01\x01",
+            *b"\x02\0\0\0\x01",
+            *b"\x05\x01\0\x20\x05",
+            *b"\x03\0\0\0\x01",
+            *b"\x05\x07\x10\x40\x05",
+            *b"\x06\x41\x30\x40\x05",
+            *b"\x07\x01\0\x60\x0d",
+            *b"\x0c\x01\0\x08\x05",
+        ];
+        seed("stream", &[&[kind, kind << 2, kind, 40][..], &script.concat()].concat())?;
+    }
+    for (request, _) in http_check::odd::REQUESTS {
+        seed("http", &[&[0, 0], *request].concat())?;
+        let response = b"\xff\x01HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok\xff\x03";
+        seed("http", &[&[5, 1], *request, response].concat())?;
+    }
+    for bytes in tls::seeds() {
+        seed("tls", &bytes)?;
+    }
+    seed("dns", &dns::answer())?;
     for entry in fs::read_dir(here.join("../tests/captures"))? {
         let path = entry?.path();
         if path.extension().is_none_or(|extension| extension == "md") {

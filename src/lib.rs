@@ -47,10 +47,12 @@
 //!              editing; crafted RST / ICMP
 //!   capture/   pcap and pcapng files, in and out
 //!   flow/      who talks to whom: key, hashes, bounded expiring table
+//!   stream/    bytes in order: TCP reassembly
+//!   protocol/  messages in the bytes: HTTP, TLS, DNS, each parsed once per flow
 //!   inspect/   the Inspector trait, Verdict, Context, composition, exception policy
 //!   inspectors/
 //!              ready-made inspectors: access list
-//!   engine/    sans-IO heart: datagrams in, dispositions and injected packets out. Owns flow table and policy,
+//!   engine/    sans-IO heart: datagrams in, dispositions and injected packets out. Owns flow table, streams and policy,
 //!              counts everything
 //!   transport/ where datagrams come from and go: UDP on Linux
 //!   observe/   what happened: histograms
@@ -60,8 +62,9 @@
 //! ```
 //!
 //! [`geneve`] and [`packet`] stand on the ground, and so does `toml_text`, which is private; [`gwlb`] stands on the first
-//! two, `capture` on [`packet`], [`flow`] on [`packet`] and [`gwlb`], `inspect` on [`flow`], `inspectors` on `inspect` and
-//! `toml_text`, `engine` on all of these but `capture`, `toml_text` and `inspectors`; `observe` knows nobody;
+//! two, `capture` and `stream` on [`packet`], [`flow`] on [`packet`] and [`gwlb`], `protocol` on nothing but [`Side`], `inspect` on [`flow`] and
+//! `protocol`, `inspectors` on `inspect` and `toml_text`, `engine` on all of these but `capture`, `toml_text` and `inspectors`;
+//! `observe` knows nobody;
 //! `transport` knows packets, the outer header of [`gwlb`], and, to steer by it, which worker a flow belongs to, of [`flow`];
 //! `config` and `runtime` put them together. No import runs upward.
 //!
@@ -91,6 +94,7 @@
 //! | `manage` | `runtime`: health checks, Prometheus metrics and statistics over HTTP | `live` |
 //! | `community-id` | the Community ID of flows | |
 //! | `config` | `config`: configurations and access lists from TOML, with errors that say line and column | `std` |
+//! | `http`, `tls`, `dns` | `protocol`: messages in the bytes of flows; `protocols` is all of them | `alloc` |
 //! | `udp` | `transport::udp`: receiving and sending on Linux (64 bits) | `std` |
 //! | `full` | all of it | |
 //! | `faults` | faults on request in the engine, for tests; not part of `full` | `std` |
@@ -121,11 +125,13 @@
 extern crate alloc;
 
 mod ether_type;
+mod side;
 mod time;
 #[cfg(feature = "config")]
 mod toml_text;
 
 pub use ether_type::EtherType;
+pub use side::Side;
 pub use time::Timestamp;
 
 #[cfg(feature = "capture")]
@@ -144,7 +150,12 @@ pub mod inspectors;
 #[cfg(feature = "std")]
 pub mod observe;
 pub mod packet;
+#[cfg(feature = "alloc")]
+#[cfg_attr(not(any(feature = "http", feature = "tls", feature = "dns")), allow(dead_code))]
+pub mod protocol;
 #[cfg(any(feature = "capture", feature = "live"))]
 pub mod runtime;
+#[cfg(feature = "alloc")]
+pub mod stream;
 #[cfg(feature = "std")]
 pub mod transport;

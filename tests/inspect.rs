@@ -3,31 +3,38 @@
 
 mod support;
 
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
-use gwlb_geneve::Timestamp;
 use gwlb_geneve::flow::{Direction, EndpointGroups};
 use gwlb_geneve::gwlb::{Envelope, Profile};
 use gwlb_geneve::inspect::*;
+use gwlb_geneve::protocol::{Limits, Room, Session};
+use gwlb_geneve::{Side, Timestamp};
 use proptest::prelude::*;
 use support::sample;
 
 /// What happened, in order.
 type Log = Arc<Mutex<Vec<String>>>;
 
-/// Answers the packets of a flow from a script, and writes down what it was asked.
+/// Answers what it is asked about a flow from a script, and writes down what it was asked.
 struct Scripted<const HOOKS: u8> {
     name: String,
     /// Whether flows are its own, flow by flow, over and over.
     mine: Vec<bool>,
-    /// Its verdict on a flow's `n`th packet; passes when it has run out.
+    /// Its verdict on the `n`th thing that it sees of a flow; passes when it has run out.
     script: Vec<Verdict>,
     opened: usize,
+    /// After how many things it has no use for bytes in order any more.
+    patience: usize,
     log: Log,
 }
 
 const PACKETS: u8 = 1;
 const BOTH: u8 = 3;
+const STREAM: u8 = 4;
+const EVERYTHING: u8 = 5;
+const DNS: u8 = 6;
 
 impl<const HOOKS: u8> Inspector for Scripted<HOOKS> {
     type Flow = usize;
@@ -35,8 +42,18 @@ impl<const HOOKS: u8> Inspector for Scripted<HOOKS> {
         PACKETS => Interest::PACKETS,
         BOTH => Interest::PACKETS.and(Interest::END),
         2 => Interest::END,
+        STREAM => Interest::STREAM,
+        EVERYTHING => Interest::ALL,
+        DNS => Interest::DNS,
         _ => Interest::NONE,
     };
+
+    fn wants(&self, seen: &usize) -> Interest {
+        if *seen < self.patience {
+            return Self::INTEREST;
+        }
+        Self::INTEREST.without(Interest::STREAM | Interest::MESSAGES | Interest::GAPS)
+    }
 
     fn name(&self) -> &str {
         &self.name
@@ -50,15 +67,39 @@ impl<const HOOKS: u8> Inspector for Scripted<HOOKS> {
     }
 
     fn packet(&mut self, seen: &mut usize, _: &Packet<'_>, cx: &mut Context<'_>) -> Verdict {
-        let verdict = self.script.get(*seen).copied().unwrap_or(Verdict::PASS);
-        self.log.lock().unwrap().push(format!("{} packet {seen}", self.name));
-        *seen += 1;
-        cx.mark(1 << *seen);
-        verdict
+        self.see("packet", seen, cx)
+    }
+
+    fn stream(
+        &mut self,
+        seen: &mut usize,
+        chunk: &StreamChunk<'_>,
+        cx: &mut Context<'_>,
+    ) -> Verdict {
+        self.see(&format!("stream {:?} at {}", chunk.data, chunk.offset), seen, cx)
+    }
+
+    fn message(
+        &mut self,
+        seen: &mut usize,
+        message: &Message<'_>,
+        cx: &mut Context<'_>,
+    ) -> Verdict {
+        self.see(&format!("{} {}", message.what, message.is_first), seen, cx)
     }
 
     fn close(&mut self, seen: usize, why: CloseReason, _: &mut Context<'_>) {
         self.log.lock().unwrap().push(format!("{} close {seen} {why:?}", self.name));
+    }
+}
+
+impl<const HOOKS: u8> Scripted<HOOKS> {
+    fn see(&mut self, what: &str, seen: &mut usize, cx: &mut Context<'_>) -> Verdict {
+        let verdict = self.script.get(*seen).copied().unwrap_or(Verdict::PASS);
+        self.log.lock().unwrap().push(format!("{} {what} {seen}", self.name));
+        *seen += 1;
+        cx.mark(1 << *seen);
+        verdict
     }
 }
 
@@ -69,7 +110,8 @@ fn scripted<const HOOKS: u8>(
     log: &Log,
 ) -> Scripted<HOOKS> {
     let (mine, script) = (mine.to_vec(), script.to_vec());
-    Scripted { name: name.to_owned(), mine, script, opened: 0, log: log.clone() }
+    let patience = script.len() + 2;
+    Scripted { name: name.to_owned(), mine, script, opened: 0, patience, log: log.clone() }
 }
 
 /// Calls `use_it` with an inspection packet.
@@ -80,25 +122,60 @@ fn with_packet<T>(use_it: impl FnOnce(&Packet<'_>) -> T) -> T {
     use_it(&Packet::new(&parsed, parsed.flow().direction, Beginning::Seen))
 }
 
+/// What an inspector is shown.
+#[derive(Clone, Copy, Debug)]
+enum Shown {
+    Packet,
+    Stream(u8),
+    Message { bytes: &'static [u8], is_first: bool },
+}
+
 /// Runs flows side by side, as an engine does: a flow that is refused or passed for good is asked no more, and is
 /// closed at its end. Gives every verdict and the marks.
-fn run<I: Inspector>(
+fn run<I: Inspector>(inspector: I, flows: usize, packets: usize) -> (Vec<Option<Verdict>>, u32) {
+    show(inspector, flows, &vec![Shown::Packet; packets])
+}
+
+/// The same, with whatever there is to see; and what was wanted, too.
+fn show<I: Inspector>(
     mut inspector: I,
     flows: usize,
-    packets: usize,
+    sights: &[Shown],
 ) -> (Vec<Option<Verdict>>, u32) {
     let mut effects = Effects::default();
     let verdicts = with_packet(|packet| {
         let mut cx = Context::new(Timestamp::from_nanos(7), &mut effects);
         let mut states: Vec<_> = (0..flows).map(|_| inspector.open(packet, &mut cx)).collect();
         let mut verdicts = Vec::new();
-        for _ in 0..packets {
+        for shown in sights {
             for place in &mut states {
                 let Some(state) = place else {
                     verdicts.push(None);
                     continue;
                 };
-                let verdict = inspector.packet(state, packet, &mut cx);
+                let wanted = inspector.wants(state);
+                let verdict = match shown {
+                    Shown::Packet => inspector.packet(state, packet, &mut cx),
+                    Shown::Stream(byte) if wanted.contains(Interest::STREAM) => {
+                        let data = &[*byte];
+                        let chunk = StreamChunk::new(packet, Side::Client, u64::from(*byte), data);
+                        inspector.stream(state, &chunk, &mut cx)
+                    }
+                    Shown::Message { bytes, is_first } => {
+                        let mut verdict = Verdict::PASS;
+                        let mut session = Session::tcp(None, Limits::default());
+                        let mut room = Room::new(0);
+                        session.feed(Side::Client, bytes, &mut room, &mut |side, what| {
+                            let message = Message::new(packet, side, &what, *is_first);
+                            if message.is_for(wanted) {
+                                verdict = inspector.message(state, &message, &mut cx);
+                            }
+                            ControlFlow::Break(())
+                        });
+                        verdict
+                    }
+                    _ => Verdict::PASS,
+                };
                 verdicts.push(Some(verdict));
                 if verdict.scope() == Scope::Flow {
                     let why =
@@ -123,6 +200,18 @@ fn any_verdict() -> impl Strategy<Value = Verdict> {
         1 => Just(Verdict::drop(reason)),
         1 => Just(Verdict::drop(reason).for_flow()),
         1 => Just(Verdict::reject(reason)),
+    ]
+}
+
+fn any_sight() -> impl Strategy<Value = Shown> {
+    prop_oneof![
+        Just(Shown::Packet),
+        any::<u8>().prop_map(Shown::Stream),
+        (any::<bool>(), any::<bool>()).prop_map(|(is_known, is_first)| {
+            let bytes: &[u8] =
+                if is_known { b"GET / HTTP/1.0\r\n\r\n" } else { b"SSH-2.0-OpenSSH_9" };
+            Shown::Message { bytes, is_first }
+        }),
     ]
 }
 
@@ -152,6 +241,32 @@ proptest! {
         chain.push(y).unwrap();
         chain.push(z).unwrap();
         prop_assert_eq!(tuple, run(chain, flows, packets));
+        let [tuple, chain] = log.map(|log| log.lock().unwrap().clone());
+        prop_assert_eq!(tuple, chain);
+    }
+
+    /// The same over bytes and messages, with members that lose interest.
+    #[test]
+    fn a_tuple_and_a_chain_judge_streams_alike(
+        a in any_member(), b in any_member(), c in any_member(), d in any_member(),
+        flows in 1..4_usize, sights in prop::collection::vec(any_sight(), 0..12),
+    ) {
+        let log = [Log::default(), Log::default()];
+        let members = |log: &Log| (
+            scripted::<EVERYTHING>("a", &a.0, &a.1, log),
+            scripted::<STREAM>("b", &b.0, &b.1, log),
+            scripted::<DNS>("c", &c.0, &c.1, log),
+            scripted::<EVERYTHING>("d", &d.0, &d.1, log),
+        );
+        let tuple = show(members(&log[0]), flows, &sights);
+        let mut chain = Chain::new();
+        let (w, x, y, z) = members(&log[1]);
+        chain.push(w).unwrap();
+        chain.push(x).unwrap();
+        chain.push(y).unwrap();
+        let mut inner = Chain::new();
+        inner.push(z).unwrap();
+        prop_assert_eq!(tuple, show((chain, Some(inner)), flows, &sights));
         let [tuple, chain] = log.map(|log| log.lock().unwrap().clone());
         prop_assert_eq!(tuple, chain);
     }
@@ -256,7 +371,7 @@ fn everyone_votes_also_behind_a_refusal() {
         with_packet(|packet| {
             let mut cx = Context::new(Timestamp::EPOCH, &mut effects);
             let mut flow = inspector.open(packet, &mut cx).unwrap();
-            inspector.explain(&mut flow, packet, &mut cx, &mut votes);
+            inspector.explain(&mut flow, &Seen::Packet(packet), &mut cx, &mut votes);
         });
         votes
     }

@@ -1,6 +1,6 @@
 //! What becomes of traffic that cannot be judged in the ordinary way: each row of the table of exceptions, in both
 //! profiles and with every override, for all endpoints and for one alone.
-#![cfg(feature = "faults")]
+#![cfg(all(feature = "faults", feature = "http"))]
 
 mod support;
 
@@ -12,26 +12,45 @@ use gwlb_geneve::flow::FlowLimits;
 use gwlb_geneve::gwlb::EndpointId;
 use gwlb_geneve::inspect::*;
 use gwlb_geneve::packet::TcpFlags;
+use gwlb_geneve::stream::StreamLimits;
 use support::traffic::*;
 
 /// The endpoint that may have a policy of its own, and another one.
 const SPECIAL: u64 = 1;
 const OTHER: u64 = 2;
 
-const ROWS: [Exception; 13] = Exception::ALL;
+const ROWS: [Exception; 17] = Exception::ALL;
 
 fn base() -> Settings {
     let flows = FlowLimits { flows: 256, endpoints: 8, ..FlowLimits::default() };
     let budget = Budget { limit: Duration::from_secs(3_600), clock: || Duration::ZERO };
-    Settings { flows, fragments: 64, budget: Some(budget), ..settings() }
+    let streams = StreamLimits { window: 64, connections: 64, ..StreamLimits::default() };
+    Settings { flows, streams, fragments: 64, budget: Some(budget), ..settings() }
+}
+
+/// Passes whatever is in the bytes, which have to be put in order for it.
+struct Reader;
+
+impl Inspector for Reader {
+    type Flow = ();
+    const INTEREST: Interest = Interest::STREAM.and(Interest::MESSAGES);
+
+    fn name(&self) -> &str {
+        "reader"
+    }
+
+    fn open(&mut self, _: &Packet<'_>, _: &mut Context<'_>) -> Option<()> {
+        Some(())
+    }
 }
 
 fn engine(settings: Settings) -> Engine<impl Inspector> {
     let make = || {
-        packet_fn("censor", |packet, _| match packet.payload() {
+        let censor = packet_fn("censor", |packet, _| match packet.payload() {
             b"bad" => Verdict::reject(Reason::new("bad-word")),
             _ => Verdict::PASS,
-        })
+        });
+        (censor, Reader)
     };
     Engine::new(settings, make).unwrap()
 }
@@ -93,6 +112,26 @@ fn provoke<I: Inspector>(engine: &mut Engine<I>, class: Exception, endpoint: u64
             faults.delay_after = Some((0, Duration::from_secs(7_200)));
             [fine, bad]
         }
+        Exception::StreamMemoryFull => {
+            handshake(engine, at(0), &(client, server));
+            let parts = fragments(&client.tcp(ACK, 1_000, 5_000, &[b'x'; 40]), 7, 32);
+            [parts[0].clone(), client.tcp(ACK, 1_000, 5_000, b"bad")]
+        }
+        Exception::OutOfOrderNotStored => {
+            handshake(engine, at(0), &(client, server));
+            let ahead = client.tcp(ACK, 1_060, 5_000, b"too far ahead");
+            [ahead, client.tcp(ACK, 1_000, 5_000, b"bad")]
+        }
+        Exception::SegmentDiscarded => {
+            handshake(engine, at(0), &(client, server));
+            let stray = client.tcp(ACK, 0x7000_0000, 5_000, b"out of the window");
+            [stray, client.tcp(ACK, 1_000, 5_000, b"bad")]
+        }
+        Exception::ProtocolUnparsable => {
+            handshake(engine, at(0), &(client, server));
+            let switched = client.tcp(ACK, 1_000, 5_000, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+            [switched, client.tcp(ACK, 1_024, 5_000, b"bad")]
+        }
         _ => [fine, bad],
     };
     engine.set_overloaded(class == Exception::Overload);
@@ -119,18 +158,25 @@ fn assert_treated(class: Exception, treatment: Treatment, sent: &[Sent; 2]) {
     // How far the flow is inspected from then on.
     let reason = second.outcome.reason.name();
     match (class, treatment) {
-        // Nothing is remembered of these, so the flow begins with the next packet.
+        // Nothing is remembered of these, so the flow begins, or goes on, with the next packet.
         (
             Exception::MalformedEnvelope
             | Exception::MalformedPacket
             | Exception::BadChecksum
             | Exception::FragmentMemoryFull
             | Exception::FragmentBeforeFirst
-            | Exception::UnknownIcmpError,
+            | Exception::UnknownIcmpError
+            | Exception::OutOfOrderNotStored
+            | Exception::SegmentDiscarded,
             _,
         )
         | (
-            Exception::UnknownEndpoint | Exception::FlowTableFull | Exception::OpaqueTunnel,
+            Exception::UnknownEndpoint
+            | Exception::FlowTableFull
+            | Exception::OpaqueTunnel
+            // Its packets are inspected on.
+            | Exception::StreamMemoryFull
+            | Exception::ProtocolUnparsable,
             Treatment::Pass,
         )
         | (Exception::Midstream, Treatment::Adopt) => assert_eq!(reason, "bad-word", "{what}"),

@@ -4,9 +4,14 @@ use std::process::{Command, Stdio};
 
 /// Instructions of one round of a case, which this program runs when it is called with `--case NAME ROUNDS`. `None`
 /// where there is no valgrind.
+#[allow(dead_code, reason = "each benchmark has its own number of rounds, or this one")]
 pub(crate) fn count(case: &str) -> Option<u64> {
-    const ROUNDS: [u64; 2] = [1_000, 11_000];
-    let [few, many] = ROUNDS.map(|rounds| {
+    count_between(case, [1_000, 11_000])
+}
+
+/// The same from two numbers of rounds, the lower one first.
+pub(crate) fn count_between(case: &str, numbers: [u64; 2]) -> Option<u64> {
+    let [few, many] = numbers.map(|rounds| {
         let output = Command::new("valgrind")
             .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
             .arg(std::env::current_exe().ok()?)
@@ -19,5 +24,5 @@ pub(crate) fn count(case: &str) -> Option<u64> {
         let collected = report.lines().find_map(|line| line.split("Collected :").nth(1))?;
         collected.trim().parse::<u64>().ok()
     });
-    Some((many? - few?) / (ROUNDS[1] - ROUNDS[0]))
+    Some((many? - few?) / (numbers[1] - numbers[0]))
 }

@@ -67,6 +67,9 @@
 //! | `endpoints` | endpoints that have flows |
 //! | `header-bytes` | bytes for unusual GENEVE headers, out of `flow-bytes` |
 //! | `fragments`, `fragments-per-endpoint` | datagrams in fragments, of all endpoints and of each |
+//! | `streams`, `stream-bytes` | TCP connections whose bytes are put in order, and bytes remembered for that |
+//! | `stream-window` | bytes ahead of one that is missing, of each direction of a connection |
+//! | `message-size`, `message-bytes` | bytes of a message, and of all messages that are not whole yet |
 //! | `answers-per-second`, `icmp-errors-per-second` | packets of one's own, ICMP errors about unknown flows |
 //! | `unhealthy-after` | panics and overrun budgets of inspectors |
 //!

@@ -69,8 +69,8 @@ pub(super) fn run(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Run {
 }
 
 pub(super) fn limits(reader: &mut Reader<'_>, table: &DeTable<'_>, settings: &mut Settings) {
-    let Settings { flows, .. } = settings;
-    let counts: [(&str, &mut usize); 7] = [
+    let Settings { flows, streams, messages, .. } = settings;
+    let counts: [(&str, &mut usize); 10] = [
         ("flows", &mut flows.flows),
         ("flow-bytes", &mut flows.bytes),
         ("flows-per-endpoint", &mut flows.flows_per_endpoint),
@@ -78,12 +78,17 @@ pub(super) fn limits(reader: &mut Reader<'_>, table: &DeTable<'_>, settings: &mu
         ("header-bytes", &mut flows.header_bytes),
         ("fragments", &mut settings.fragments),
         ("fragments-per-endpoint", &mut settings.fragments_per_endpoint),
+        ("streams", &mut streams.connections),
+        ("stream-bytes", &mut streams.bytes),
+        ("message-bytes", &mut settings.message_bytes),
     ];
-    let rates: [(&str, &mut u32); 2] = [
-        ("answers-per-second", &mut settings.answers_per_second),
-        ("icmp-errors-per-second", &mut settings.icmp_errors_per_second),
+    let sizes: [(&str, &mut u32, u64); 4] = [
+        ("stream-window", &mut streams.window, 1 << 30),
+        ("message-size", &mut messages.message, 1 << 24),
+        ("answers-per-second", &mut settings.answers_per_second, u32::MAX.into()),
+        ("icmp-errors-per-second", &mut settings.icmp_errors_per_second, u32::MAX.into()),
     ];
-    let names = counts.iter().map(|(key, _)| *key).chain(rates.iter().map(|(key, _)| *key));
+    let names = counts.iter().map(|(key, _)| *key).chain(sizes.iter().map(|(key, ..)| *key));
     let keys: Vec<_> = names.chain(["unhealthy-after"]).collect();
     reader.keys(table, &keys);
     let mut fields = Fields { reader, table };
@@ -94,15 +99,17 @@ pub(super) fn limits(reader: &mut Reader<'_>, table: &DeTable<'_>, settings: &mu
             "flows" => 1 << 28,
             "endpoints" => 1 << 26,
             "fragments" => 1 << 24,
+            "streams" => 1 << 28,
             _ => MOST,
         };
         fields.number(key, least..=most, |count| {
             *field = usize::try_from(count).unwrap_or(usize::MAX);
         });
     }
-    for (key, field) in rates {
-        fields.number(key, 0..=u32::MAX.into(), |rate| {
-            *field = u32::try_from(rate).unwrap_or(*field);
+    for (key, field, most) in sizes {
+        let least = u64::from(!key.ends_with("per-second"));
+        fields.number(key, least..=most, |size| {
+            *field = u32::try_from(size).unwrap_or(*field);
         });
     }
     fields.number("unhealthy-after", 1..=MOST, |count| settings.unhealthy_after = count);

@@ -6,6 +6,7 @@ use core::time::Duration;
 use super::*;
 use crate::flow::{FlowLimits, FlowTimeouts};
 use crate::gwlb::EndpointId;
+use crate::stream::StreamLimits;
 
 #[test]
 fn nothing_is_the_default() {
@@ -141,6 +142,11 @@ fn where_it_stands() {
         header-bytes = 0
         fragments = 100
         fragments-per-endpoint = 50
+        streams = 7000
+        stream-bytes = 0x2000000
+        stream-window = 65536
+        message-size = 10000
+        message-bytes = 1000000
         answers-per-second = 0
         icmp-errors-per-second = 7
         unhealthy-after = 3
@@ -175,6 +181,9 @@ fn where_it_stands() {
     assert_eq!((flows.flows, bytes, flows_per_endpoint), (1_000, 1 << 24, 500));
     assert_eq!((endpoints, header_bytes), (16, 0));
     assert_eq!((settings.fragments, settings.fragments_per_endpoint), (100, 50));
+    let StreamLimits { connections, bytes, window } = settings.streams;
+    assert_eq!((connections, bytes, window), (7_000, 32 << 20, 1 << 16));
+    assert_eq!((settings.messages.message, settings.message_bytes), (10_000, 1_000_000));
     assert_eq!((settings.answers_per_second, settings.icmp_errors_per_second), (0, 7));
     assert_eq!(settings.unhealthy_after, 3);
     let expected = FlowTimeouts {

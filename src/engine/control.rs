@@ -38,13 +38,12 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let is_open =
             matches!(phase, FlowPhase::Established | FlowPhase::Closing | FlowPhase::Midstream);
         if flags.intersects(TcpFlags::SYN) && is_open {
-            if !flags.intersects(TcpFlags::ACK) {
+            if matches!(state.inspection, Inspection::Followed(..)) {
+                // Whether another connection begins is known better where the bytes are put in order.
+            } else if !flags.intersects(TcpFlags::ACK) {
                 state.expect_answer(direction, segment.sequence_number());
             } else if state.is_answer(direction, segment) {
-                self.counters.replaced = self.counters.replaced.wrapping_add(1);
-                if let Some(flow) = self.table.remove(id) {
-                    self.panel.ended(flow, turn.now, &mut output.events);
-                }
+                self.replace(turn, id, output);
                 return Facts { is_replacement: true, ..facts(Some(flags)) };
             }
             flags = without(flags, TcpFlags::SYN);

@@ -70,8 +70,12 @@ impl<'a> Datagram<'a> {
         (self.buffer, &mut self.len)
     }
 
-    pub(super) fn unedited(&mut self) {
-        self.edited = false;
+    pub(super) const fn is_edited(&self) -> bool {
+        self.edited
+    }
+
+    pub(super) fn set_edited(&mut self, edited: bool) {
+        self.edited = edited;
     }
 }
 

@@ -4,7 +4,7 @@ use super::{Datagram, Disposition, Engine, Event, EventKind, Outcome, Output};
 use crate::flow::{FlowId, Part, Relation};
 use crate::gwlb::Envelope;
 use crate::inspect::{
-    CloseReason, Exception, Inspector, ParsedPacket, Reason, Rewriter, Treatment,
+    CloseReason, Exception, Inspector, Interest, ParsedPacket, Reason, Rewriter, Treatment,
 };
 use crate::packet::PacketMut;
 
@@ -39,6 +39,9 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         datagrams: &mut [Datagram<'_>],
         output: &mut Output,
     ) {
+        if I::INTEREST.intersects(Interest::IN_ORDER) && self.has_patches() {
+            self.patch_all(start, datagrams, output);
+        }
         let mut edits = core::mem::take(&mut self.edits);
         for edit in edits.drain(..) {
             let Edit { number, id, .. } = edit;
@@ -64,6 +67,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let start = envelope.header().len();
         self.before.clear();
         self.before.extend_from_slice(datagram.payload());
+        let was_edited = datagram.is_edited();
         let (rewriter, before) = (&mut self.rewriter, &self.before);
         let (buffer, len) = datagram.edit();
         let edited = contained(|| {
@@ -92,14 +96,14 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             if let Some(place) = buffer.get_mut(..before.len()) {
                 place.copy_from_slice(before);
             }
-            datagram.unedited();
+            datagram.set_edited(was_edited);
         }
         edited
     }
 
     /// Nobody knows what a packet means that was not changed as planned.
     #[cold]
-    fn not_edited(&self, number: usize, datagram: &Datagram<'_>, output: &mut Output) {
+    pub(super) fn not_edited(&self, number: usize, datagram: &Datagram<'_>, output: &mut Output) {
         let refused = Outcome::refused(Disposition::Drop, Reason::new("rewrite-failed"));
         let envelope = Envelope::parse(datagram.payload(), &self.settings.profile).ok();
         if let Some(outcome) = output.outcomes.get_mut(number) {

@@ -1,7 +1,10 @@
+use alloc::collections::TryReserveError;
+
 use thiserror::Error;
 
 use crate::flow::{FlowTableError, FragmentMapError};
 use crate::inspect::BuildError;
+use crate::stream::StreamError;
 
 /// Why there can be no such engine.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -16,6 +19,12 @@ pub enum EngineError {
     /// The map of fragments cannot be made.
     #[error(transparent)]
     Fragments(#[from] FragmentMapError),
+    /// There is no memory for streams.
+    #[error(transparent)]
+    Streams(#[from] StreamError),
+    /// There is no memory for connections.
+    #[error("connections: expected memory for them, found none: {0}")]
+    Connections(#[from] TryReserveError),
 }
 
 /// Why inspectors were not replaced.

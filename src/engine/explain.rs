@@ -56,7 +56,9 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
                 self.table.get(&probe, now).and_then(|id| self.table.state_mut(id))
             {
                 standing = match inspection {
-                    Inspection::Open(_) => Standing::Inspected(bits.beginning()),
+                    Inspection::Open(_) | Inspection::Followed(..) => {
+                        Standing::Inspected(bits.beginning())
+                    }
                     Inspection::Bypassed => Standing::Bypassed,
                     Inspection::Refused(refused) => {
                         Standing::Refused(self.reasons.reason(refused.reason))
@@ -86,6 +88,19 @@ pub(super) fn verdict_of(votes: &[Vote]) -> Verdict {
         Some(refusal) => refusal,
         None if verdicts().all(is_done) && verdicts().count() > 0 => Verdict::PASS_FLOW,
         None => Verdict::PASS,
+    }
+}
+
+/// Adds what inspectors say of a part of a packet to what they said of others: of each, a refusal or else the latest.
+pub(super) fn join(votes: &mut Vec<Vote>, more: Vec<Vote>) {
+    for vote in more {
+        match votes.iter_mut().find(|known| known.name == vote.name) {
+            None => votes.push(vote),
+            Some(known) if known.verdict.is_none_or(|verdict| verdict.is_pass()) => {
+                known.verdict = vote.verdict.or(known.verdict);
+            }
+            Some(_) => {}
+        }
     }
 }
 

@@ -86,7 +86,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     }
 
     /// Drops, or passes, a flow from now on whose inspectors failed.
-    fn fail(
+    pub(super) fn fail(
         &mut self,
         turn: &Turn<'_>,
         id: FlowId,

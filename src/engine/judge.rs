@@ -259,6 +259,11 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             Some(State { epoch: of, .. }) if *of != epoch && is_own => {
                 self.reopen(turn, id, is_checked, output)
             }
+            Some(State { inspection: Inspection::Followed(..), .. })
+                if I::INTEREST.intersects(Interest::IN_ORDER) =>
+            {
+                self.follow(turn, id, is_checked, output)
+            }
             Some(_) => self.pass(turn, id, output),
             None => Outcome::FORWARD,
         }
@@ -266,7 +271,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
 
     /// Settles a packet whose inspectors did more than to let it pass.
     #[cold]
-    fn conclude(
+    pub(super) fn conclude(
         &mut self,
         turn: &Turn<'_>,
         id: FlowId,
@@ -274,13 +279,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         is_late: bool,
         output: &mut Output,
     ) -> Outcome {
-        let mut capture = false;
-        if let Some(state) = self.table.state_mut(id) {
-            state.marks = self.panel.effects.marks;
-            capture = state.bits.has(Bits::CAPTURE) || self.panel.effects.capture;
-            state.bits.set(Bits::CAPTURE, capture);
-        }
-        self.spread_effects(turn, Some(id), output);
+        let capture = self.keep_effects(turn, id, output);
         let outcome = match (verdict.action(), verdict.scope()) {
             _ if is_late => self.late(turn, id, verdict, output),
             (Action::Pass, Scope::Packet) => self.pass(turn, id, output),
@@ -292,6 +291,36 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         };
         self.stage = Stage::Idle;
         Outcome { capture: capture || outcome.capture, ..outcome }
+    }
+
+    /// Keeps and hands on what inspectors did beside their verdict. Says whether the flow is kept as evidence.
+    #[cold]
+    pub(super) fn keep_effects(
+        &mut self,
+        turn: &Turn<'_>,
+        id: FlowId,
+        output: &mut Output,
+    ) -> bool {
+        let mut capture = false;
+        if let Some(state) = self.table.state_mut(id) {
+            state.marks = self.panel.effects.marks;
+            capture = state.bits.has(Bits::CAPTURE) || self.panel.effects.capture;
+            state.bits.set(Bits::CAPTURE, capture);
+        }
+        self.spread_effects(turn, Some(id), output);
+        capture
+    }
+
+    /// The outcome for a packet whose flow is looked at in another way from now on.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn known_again(
+        &mut self,
+        turn: &Turn<'_>,
+        id: FlowId,
+        output: &mut Output,
+    ) -> Outcome {
+        self.known(turn, id, true, output)
     }
 
     /// Follows a packet that is forwarded, and plans what is to be changed in it.

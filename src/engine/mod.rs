@@ -38,7 +38,10 @@
 //!
 //! * **What passes is untouched.** A datagram that is [forwarded](Disposition::Forward) has not a byte changed.
 //! * **One outcome each.** See [`Counters`].
-//! * **Memory has a cap**, reserved by [`Engine::new`]: the flow table's and the fragment map's. In steady state
+//! * **What is judged is what arrives.** Where inspectors look at streams or messages, the bytes that a receiver accepts are those
+//!   that were judged: others for a place that was forwarded are written over, what a receiver may discard is dropped. See
+//!   [`stream`](crate::stream).
+//! * **Memory has a cap**, reserved by [`Engine::new`]: the flow table's, the fragment map's, and that of streams. In steady state
 //!   nothing is allocated for a packet. What an inspector's [`Flow`](crate::inspect::Inspector::Flow) owns on the heap
 //!   is its own affair.
 //! * **Nothing but packets counts.** The same datagrams with the same time stamps and the same
@@ -50,6 +53,7 @@
 //!   undone. Not so where panics abort ([`contains_panics`]), and not with a stack that overflows or a loop without
 //!   end.
 
+mod begin;
 mod carriers;
 mod control;
 mod counters;
@@ -60,17 +64,22 @@ mod explain;
 mod failure;
 #[cfg(feature = "faults")]
 mod faults;
+mod follow;
 mod generations;
+mod hearing;
 mod intake;
 mod judge;
 mod limit;
+mod losses;
 mod open;
 mod output;
 mod panel;
+mod patches;
 mod plan;
 mod refuse;
 mod settings;
 mod state;
+mod streams;
 mod sweep;
 mod turn;
 mod upkeep;
@@ -87,16 +96,19 @@ pub use explain::{Explanation, Standing};
 pub use faults::Faults;
 pub use output::{Disposition, Event, EventKind, Injected, Outcome, Output};
 pub use settings::{Budget, Checksums, EndpointSettings, Settings};
+pub use streams::StreamUse;
 
 use crate::Timestamp;
 use crate::flow::{FlowCounters, FlowKey, FlowTable, FragmentCounters, FragmentMap, Probe};
-use crate::inspect::{Inspector, Reason, Rewriter, check};
+use crate::inspect::{Inspector, Interest, Reason, Rewriter, check};
 use edit::Edit;
 use intake::Intake;
 use judge::Stage;
 use limit::RateLimit;
 use panel::{Panel, contained};
+use patches::Patches;
 use state::{ReasonBook, State};
+use streams::Streams;
 use sweep::{NOT_SWEPT, SWEEP};
 
 /// Judges the datagrams of a gateway load balancer. See the [module](self).
@@ -122,6 +134,7 @@ pub struct Engine<I: Inspector, R: Rewriter = ()> {
     stage: Stage<I::Flow>,
     probes: Vec<Probe>,
     edits: Vec<Edit<R::Plan>>,
+    patches: Patches,
     /// A packet as it was before it was edited.
     before: Vec<u8>,
     #[cfg(feature = "faults")]
@@ -186,12 +199,17 @@ impl<I: Inspector> Engine<I> {
             stage: Stage::Idle,
             probes: Vec::with_capacity(BURST),
             edits: Vec::with_capacity(BURST),
+            patches: Patches::default(),
             before: Vec::new(),
             #[cfg(feature = "faults")]
             faults: Faults::default(),
             settings,
         };
         engine.settings.flows = *engine.table.limits();
+        if I::INTEREST.intersects(Interest::IN_ORDER) {
+            let flows = engine.settings.flows.flows;
+            engine.panel.streams = Some(Streams::new(&engine.settings, flows)?);
+        }
         if let Some(inspector) = engine.panel.generations.get_mut(0) {
             check(inspector)?;
         }
@@ -217,6 +235,7 @@ impl<I: Inspector> Engine<I> {
             stage: Stage::Idle,
             probes: self.probes,
             edits: Vec::with_capacity(BURST),
+            patches: self.patches,
             before: self.before,
             #[cfg(feature = "faults")]
             faults: self.faults,
@@ -346,9 +365,26 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         &self.settings
     }
 
-    /// Bytes that the flow table and the fragment map have reserved, and never exceed.
-    pub const fn memory(&self) -> usize {
-        self.table.limits().bytes.saturating_add(FragmentMap::bytes(self.settings.fragments))
+    /// Bytes that the flow table, the fragment map, and, where inspectors may want streams or messages, these never exceed.
+    pub fn memory(&self) -> usize {
+        let limits = self.table.limits();
+        let streams = match &self.panel.streams {
+            Some(_) => Streams::bytes(&self.settings, limits.flows),
+            None => 0,
+        };
+        limits
+            .bytes
+            .saturating_add(FragmentMap::bytes(self.settings.fragments))
+            .saturating_add(streams)
+    }
+
+    /// What is held at the moment to put bytes in order.
+    pub fn streams(&self) -> StreamUse {
+        self.panel.streams.as_ref().map_or(StreamUse::default(), |streams| StreamUse {
+            connections: streams.len(),
+            bytes: streams.pool.used(),
+            message_bytes: streams.gathered(),
+        })
     }
 
     /// Faults to be brought about, for tests of what the policies make of them.

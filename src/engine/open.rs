@@ -136,8 +136,18 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     /// Judges the first packet of a flow that is in the table.
     #[inline(always)]
     fn first(&mut self, turn: &Turn<'_>, id: FlowId, output: &mut Output) -> Outcome {
+        if I::INTEREST.intersects(Interest::IN_ORDER) {
+            let is_open = |state: &mut State<_>| matches!(state.inspection, Inspection::Open(_));
+            // The packet may be discarded before anybody is asked about it.
+            if !self.panel.effects.is_quiet() && self.table.state_mut(id).is_some_and(is_open) {
+                self.keep_effects(turn, id, output);
+            }
+            if let Some(refused) = self.begin_stream(turn, id, output) {
+                return refused;
+            }
+        }
         match self.table.state_mut(id) {
-            Some(State { inspection: Inspection::Open(_), .. }) => {
+            Some(State { inspection: Inspection::Open(_) | Inspection::Followed(..), .. }) => {
                 self.known(turn, id, true, output)
             }
             Some(state) => {

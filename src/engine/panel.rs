@@ -7,9 +7,12 @@ use std::panic::catch_unwind;
 use super::generations::{Generations, Make};
 use super::output::{Event, EventKind};
 use super::state::{Inspection, State};
+use super::streams::Streams;
 use crate::Timestamp;
 use crate::flow::{EndReason, EndedFlow, FlowKey};
-use crate::inspect::{CloseReason, Context, Effects, Inspector, Interest, Packet, Verdict, Vote};
+use crate::inspect::{
+    CloseReason, Context, Effects, Inspector, Interest, Packet, Seen, Verdict, Vote,
+};
 
 /// Runs code of others; `None` where it panics. What the panic brings along may panic when it is let go: that is
 /// caught too, and what comes of it is forgotten.
@@ -34,6 +37,8 @@ pub(super) struct Panel<I: Inspector> {
     pub(super) effects: Effects,
     /// Asked for by [`explain`](super::Engine::explain).
     pub(super) votes: Option<Vec<Vote>>,
+    /// Where inspectors may want streams or messages.
+    pub(super) streams: Option<Streams>,
     pub(super) panics: u64,
     pub(super) injections_lost: u64,
 }
@@ -45,6 +50,7 @@ impl<I: Inspector> Panel<I> {
             epoch: 0,
             effects: Effects::default(),
             votes: None,
+            streams: None,
             panics: 0,
             injections_lost: 0,
         }
@@ -64,7 +70,7 @@ impl<I: Inspector> Panel<I> {
         match &mut self.votes {
             None => inspector.packet(flow, packet, &mut cx),
             Some(votes) => {
-                inspector.explain(flow, packet, &mut cx, votes);
+                inspector.explain(flow, &Seen::Packet(packet), &mut cx, votes);
                 super::explain::verdict_of(votes)
             }
         }
@@ -101,7 +107,16 @@ impl<I: Inspector> Panel<I> {
         now: Timestamp,
         events: &mut Vec<Event>,
     ) {
-        let Inspection::Open(flow) = inspection else { return };
+        let flow = match inspection {
+            Inspection::Open(flow) => flow,
+            Inspection::Followed(flow, place) => {
+                if let Some(streams) = &mut self.streams {
+                    streams.end(place);
+                }
+                flow
+            }
+            Inspection::Bypassed | Inspection::Refused(_) => return,
+        };
         if I::INTEREST.contains(Interest::END) || needs_drop::<I::Flow>() {
             self.tell(key, flow, generation, why, now, events);
         }

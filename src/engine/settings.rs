@@ -4,6 +4,8 @@ use core::time::Duration;
 use crate::flow::{EndpointGroups, FlowLimits, FlowSeed, FlowTimeouts};
 use crate::gwlb::{EndpointId, Profile};
 use crate::inspect::{ExceptionPolicy, MssClamp};
+use crate::protocol;
+use crate::stream::StreamLimits;
 
 /// What an [`Engine`](super::Engine) is made with.
 ///
@@ -26,6 +28,12 @@ pub struct Settings {
     pub fragments: usize,
     /// How many of these one endpoint may have. By default 32,768, so that one alone cannot take them all.
     pub fragments_per_endpoint: usize,
+    /// How much may be remembered of the bytes of TCP connections, where inspectors want streams or messages.
+    pub streams: StreamLimits,
+    /// How large messages may be.
+    pub messages: protocol::Limits,
+    /// How many bytes of messages that are not whole yet may be gathered, of all flows together. By default 16 MiB.
+    pub message_bytes: usize,
     /// Endpoints that share a key space, since one flow may cross several of them.
     pub groups: EndpointGroups,
     /// Endpoints, with what is different for them. Where there are any, others are
@@ -67,6 +75,9 @@ impl Default for Settings {
             timeouts: FlowTimeouts::default(),
             fragments: 65_536,
             fragments_per_endpoint: 32_768,
+            streams: StreamLimits::default(),
+            messages: protocol::Limits::default(),
+            message_bytes: 16 << 20,
             groups: EndpointGroups::default(),
             endpoints: BTreeMap::new(),
             policy: ExceptionPolicy::AVAILABLE,

@@ -1,3 +1,4 @@
+use super::streams::Place;
 use crate::Timestamp;
 use crate::flow::{Direction, Part};
 use crate::inspect::{Beginning, ParsedPacket, Reason};
@@ -23,6 +24,8 @@ pub(super) struct State<F> {
 pub(super) enum Inspection<F> {
     /// They look at it.
     Open(F),
+    /// They look at it, and its bytes are put in order for them.
+    Followed(F, Place),
     /// They have seen enough, or were never asked: everything passes.
     Bypassed,
     /// Nothing passes any more.

@@ -109,6 +109,9 @@ impl Settings {
             ("timeouts", self.timeouts == other.timeouts),
             ("fragments", self.fragments == other.fragments),
             ("fragments_per_endpoint", self.fragments_per_endpoint == other.fragments_per_endpoint),
+            ("streams", self.streams == other.streams),
+            ("messages", self.messages == other.messages),
+            ("message_bytes", self.message_bytes == other.message_bytes),
             ("groups", self.groups == other.groups),
         ];
         fields.into_iter().filter(|(_, is_same)| !is_same).map(|(name, _)| name).collect()

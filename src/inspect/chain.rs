@@ -5,8 +5,8 @@ use core::any::Any;
 use core::fmt;
 
 use super::{
-    Action, BuildError, CloseReason, Context, Inspector, Interest, Member, Packet, Scope, Verdict,
-    Vote,
+    Action, BuildError, CloseReason, Context, Inspector, Interest, Member, Message, Packet, Scope,
+    Seen, StreamChunk, Verdict, Vote,
 };
 
 /// Inspectors put together while the program runs. It is an inspector too, and judges as a tuple of the same members
@@ -33,6 +33,10 @@ pub struct Chain {
     free: Vec<u32>,
     /// A bit for each member that looks at packets.
     packets: u64,
+    /// The same of streams and messages.
+    in_order: u64,
+    /// Of all members together.
+    interest: Interest,
 }
 
 impl Chain {
@@ -54,14 +58,27 @@ impl Chain {
         if index == Self::MAX_MEMBERS {
             return Err(BuildError::TooMany { most: Self::MAX_MEMBERS });
         }
-        if I::INTEREST.contains(Interest::PACKETS) {
-            self.packets |= bit(index);
-        }
         self.members.push(Box::new(States { inspector, rows: Vec::new() }));
+        self.summarize();
         super::check(self).inspect_err(|_| {
             self.members.pop();
-            self.packets &= !bit(index);
+            self.summarize();
         })
+    }
+
+    /// Notes which members are to be asked about what.
+    fn summarize(&mut self) {
+        (self.packets, self.in_order, self.interest) = (0, 0, Interest::NONE);
+        for (index, member) in self.members.iter().enumerate() {
+            let interest = member.interest();
+            self.interest = self.interest | interest;
+            if interest.contains(Interest::PACKETS) {
+                self.packets |= bit(index);
+            }
+            if interest.intersects(Interest::IN_ORDER) {
+                self.in_order |= bit(index);
+            }
+        }
     }
 
     /// How many members there are.
@@ -81,6 +98,37 @@ impl Chain {
             self.rows.push(0);
         }
         self.free.last().copied().map(Row)
+    }
+
+    /// Asks those of `members` that have a state in a row. One that is done is closed.
+    #[inline(always)]
+    fn ask_members(
+        &mut self,
+        row: &Row,
+        members: u64,
+        cx: &mut Context<'_>,
+        ask: impl Fn(&mut dyn Column, usize, &mut Context<'_>) -> Verdict,
+    ) -> Verdict {
+        let Some(active) = self.rows.get_mut(row.index()) else { return Verdict::PASS_FLOW };
+        let mut left = *active & members;
+        while left != 0 {
+            let index = left.trailing_zeros();
+            left &= left.wrapping_sub(1);
+            let Some(member) = self.members.get_mut(index as usize) else { break };
+            let verdict = ask(member.as_mut(), row.index(), cx);
+            match (verdict.action(), verdict.scope()) {
+                (Action::Pass, Scope::Packet) => {}
+                (Action::Pass, Scope::Flow) => {
+                    member.close(row.index(), CloseReason::Done, cx);
+                    *active &= !bit(index as usize);
+                    if *active == 0 {
+                        return Verdict::PASS_FLOW;
+                    }
+                }
+                _ => return verdict,
+            }
+        }
+        Verdict::PASS
     }
 
     /// The members that have a state in a row.
@@ -105,7 +153,24 @@ impl Row {
 
 impl Inspector for Chain {
     type Flow = Row;
-    const INTEREST: Interest = Interest::PACKETS.and(Interest::END);
+    const INTEREST: Interest = Interest::ALL;
+
+    fn interest(&self) -> Interest {
+        self.interest
+    }
+
+    fn wants(&self, row: &Row) -> Interest {
+        let mut left = self.rows.get(row.index()).copied().unwrap_or_default() & self.in_order;
+        let mut wanted = self.interest.without(Interest::IN_ORDER.and(Interest::GAPS));
+        while left != 0 {
+            let index = left.trailing_zeros();
+            left &= left.wrapping_sub(1);
+            if let Some(member) = self.members.get(index as usize) {
+                wanted = wanted | member.wants(row.index());
+            }
+        }
+        wanted
+    }
 
     fn name(&self) -> &str {
         "chain"
@@ -130,26 +195,17 @@ impl Inspector for Chain {
     }
 
     fn packet(&mut self, row: &mut Row, packet: &Packet<'_>, cx: &mut Context<'_>) -> Verdict {
-        let Some(active) = self.rows.get_mut(row.index()) else { return Verdict::PASS_FLOW };
-        let mut left = *active & self.packets;
-        while left != 0 {
-            let index = left.trailing_zeros();
-            left &= left.wrapping_sub(1);
-            let Some(member) = self.members.get_mut(index as usize) else { break };
-            let verdict = member.packet(row.index(), packet, cx);
-            match (verdict.action(), verdict.scope()) {
-                (Action::Pass, Scope::Packet) => {}
-                (Action::Pass, Scope::Flow) => {
-                    member.close(row.index(), CloseReason::Done, cx);
-                    *active &= !bit(index as usize);
-                    if *active == 0 {
-                        return Verdict::PASS_FLOW;
-                    }
-                }
-                _ => return verdict,
-            }
-        }
-        Verdict::PASS
+        self.ask_members(row, self.packets, cx, |member, row, cx| member.packet(row, packet, cx))
+    }
+
+    fn stream(&mut self, row: &mut Row, chunk: &StreamChunk<'_>, cx: &mut Context<'_>) -> Verdict {
+        let seen = &Seen::Stream(chunk);
+        self.ask_members(row, self.in_order, cx, |member, row, cx| member.ask(row, seen, cx))
+    }
+
+    fn message(&mut self, row: &mut Row, message: &Message<'_>, cx: &mut Context<'_>) -> Verdict {
+        let seen = &Seen::Message(message);
+        self.ask_members(row, self.in_order, cx, |member, row, cx| member.ask(row, seen, cx))
     }
 
     fn close(&mut self, row: Row, why: CloseReason, cx: &mut Context<'_>) {
@@ -167,7 +223,6 @@ impl Inspector for Chain {
     /// nothing, and is done with the flows that there are.
     fn recover(&mut self, fresh: Self) {
         let mut old = core::mem::replace(&mut self.members, fresh.members).into_iter();
-        self.packets = fresh.packets;
         let mut kept = 0;
         for (index, member) in self.members.iter_mut().enumerate() {
             if old.next().is_some_and(|old| member.adopt(old.into_any())) {
@@ -177,6 +232,7 @@ impl Inspector for Chain {
         for active in &mut self.rows {
             *active &= kept;
         }
+        self.summarize();
     }
 
     fn members(&self, visit: &mut dyn FnMut(Member<'_>)) {
@@ -188,12 +244,12 @@ impl Inspector for Chain {
     fn explain(
         &mut self,
         row: &mut Row,
-        packet: &Packet<'_>,
+        seen: &Seen<'_>,
         cx: &mut Context<'_>,
         votes: &mut Vec<Vote>,
     ) {
         for member in &mut self.members {
-            member.explain(row.index(), packet, cx, votes);
+            member.explain(row.index(), seen, cx, votes);
         }
     }
 }
@@ -219,16 +275,14 @@ trait Column: Send {
     fn adopt(&mut self, old: Box<dyn Any>) -> bool;
     fn into_any(self: Box<Self>) -> Box<dyn Any>;
     fn open(&mut self, row: usize, first: &Packet<'_>, cx: &mut Context<'_>) -> bool;
+    fn interest(&self) -> Interest;
+    fn wants(&self, row: usize) -> Interest;
     fn packet(&mut self, row: usize, packet: &Packet<'_>, cx: &mut Context<'_>) -> Verdict;
+    /// Asks about anything, if it is wanted.
+    fn ask(&mut self, row: usize, seen: &Seen<'_>, cx: &mut Context<'_>) -> Verdict;
     fn close(&mut self, row: usize, why: CloseReason, cx: &mut Context<'_>);
     fn members(&self, visit: &mut dyn FnMut(Member<'_>));
-    fn explain(
-        &mut self,
-        row: usize,
-        packet: &Packet<'_>,
-        cx: &mut Context<'_>,
-        votes: &mut Vec<Vote>,
-    );
+    fn explain(&mut self, row: usize, seen: &Seen<'_>, cx: &mut Context<'_>, votes: &mut Vec<Vote>);
 }
 
 struct States<I: Inspector> {
@@ -268,6 +322,27 @@ impl<I: Inspector> Column for States<I> {
         opened
     }
 
+    fn interest(&self) -> Interest {
+        self.inspector.interest()
+    }
+
+    fn wants(&self, row: usize) -> Interest {
+        match self.rows.get(row) {
+            Some(Some(state)) => self.inspector.wants(state),
+            _ => Interest::NONE,
+        }
+    }
+
+    fn ask(&mut self, row: usize, seen: &Seen<'_>, cx: &mut Context<'_>) -> Verdict {
+        match self.rows.get_mut(row) {
+            Some(Some(state)) if seen.is_for(&self.inspector, state) => {
+                seen.ask(&mut self.inspector, state, cx)
+            }
+            Some(Some(_)) => Verdict::PASS,
+            _ => Verdict::PASS_FLOW,
+        }
+    }
+
     fn packet(&mut self, row: usize, packet: &Packet<'_>, cx: &mut Context<'_>) -> Verdict {
         match self.rows.get_mut(row) {
             Some(Some(state)) => self.inspector.packet(state, packet, cx),
@@ -289,7 +364,7 @@ impl<I: Inspector> Column for States<I> {
     fn explain(
         &mut self,
         row: usize,
-        packet: &Packet<'_>,
+        seen: &Seen<'_>,
         cx: &mut Context<'_>,
         votes: &mut Vec<Vote>,
     ) {
@@ -298,7 +373,7 @@ impl<I: Inspector> Column for States<I> {
                 votes.push(Vote { name: member.name.to_owned(), verdict: None });
             });
         } else if let Some(Some(state)) = self.rows.get_mut(row) {
-            self.inspector.explain(state, packet, cx, votes);
+            self.inspector.explain(state, seen, cx, votes);
         }
     }
 }

@@ -3,7 +3,8 @@ use alloc::vec::Vec;
 use core::convert::Infallible;
 
 use super::{
-    Action, CloseReason, Context, Inspector, Interest, Member, Packet, Scope, Verdict, Vote,
+    Action, CloseReason, Context, Inspector, Interest, Member, Message, Packet, Scope, Seen,
+    StreamChunk, Verdict, Vote,
 };
 
 /// Looks at nothing.
@@ -28,6 +29,16 @@ impl<I: Inspector> Inspector for Option<I> {
     type Flow = I::Flow;
     const INTEREST: Interest = I::INTEREST;
 
+    #[inline]
+    fn interest(&self) -> Interest {
+        self.as_ref().map_or(Interest::NONE, I::interest)
+    }
+
+    #[inline]
+    fn wants(&self, flow: &I::Flow) -> Interest {
+        self.as_ref().map_or(Interest::NONE, |inspector| inspector.wants(flow))
+    }
+
     fn name(&self) -> &str {
         self.as_ref().map_or("nothing", I::name)
     }
@@ -40,6 +51,26 @@ impl<I: Inspector> Inspector for Option<I> {
     #[inline]
     fn packet(&mut self, flow: &mut I::Flow, packet: &Packet<'_>, cx: &mut Context<'_>) -> Verdict {
         self.as_mut().map_or(Verdict::PASS_FLOW, |inspector| inspector.packet(flow, packet, cx))
+    }
+
+    #[inline]
+    fn stream(
+        &mut self,
+        flow: &mut I::Flow,
+        chunk: &StreamChunk<'_>,
+        cx: &mut Context<'_>,
+    ) -> Verdict {
+        self.as_mut().map_or(Verdict::PASS_FLOW, |inspector| inspector.stream(flow, chunk, cx))
+    }
+
+    #[inline]
+    fn message(
+        &mut self,
+        flow: &mut I::Flow,
+        message: &Message<'_>,
+        cx: &mut Context<'_>,
+    ) -> Verdict {
+        self.as_mut().map_or(Verdict::PASS_FLOW, |inspector| inspector.message(flow, message, cx))
     }
 
     #[inline]
@@ -65,30 +96,31 @@ impl<I: Inspector> Inspector for Option<I> {
     fn explain(
         &mut self,
         flow: &mut I::Flow,
-        packet: &Packet<'_>,
+        seen: &Seen<'_>,
         cx: &mut Context<'_>,
         votes: &mut Vec<Vote>,
     ) {
         if let Some(inspector) = self {
-            inspector.explain(flow, packet, cx, votes);
+            inspector.explain(flow, seen, cx, votes);
         }
     }
 }
 
-/// Asks one member of a tuple. `Some` is a refusal, which ends the packet's way; where the member is done with the
-/// flow, its state goes and `done` is set.
+/// Asks one member of a tuple, if it is to be asked. `Some` is a refusal, which ends the packet's way; where the member
+/// is done with the flow, its state goes and `done` is set.
 #[inline(always)]
 fn ask<I: Inspector>(
     inspector: &mut I,
     state: &mut Option<I::Flow>,
-    packet: &Packet<'_>,
+    seen: &Seen<'_>,
     cx: &mut Context<'_>,
     done: &mut bool,
 ) -> Option<Verdict> {
-    if !I::INTEREST.contains(Interest::PACKETS) {
+    let flow = state.as_mut()?;
+    if !seen.is_for(inspector, flow) {
         return None;
     }
-    let verdict = inspector.packet(state.as_mut()?, packet, cx);
+    let verdict = seen.ask(inspector, flow, cx);
     match (verdict.action(), verdict.scope()) {
         (Action::Pass, Scope::Packet) => None,
         (Action::Pass, Scope::Flow) => {
@@ -115,22 +147,51 @@ fn end<I: Inspector>(
 fn explain<I: Inspector>(
     inspector: &mut I,
     state: &mut Option<I::Flow>,
-    packet: &Packet<'_>,
+    seen: &Seen<'_>,
     cx: &mut Context<'_>,
     votes: &mut Vec<Vote>,
 ) {
     match state {
-        Some(flow) => inspector.explain(flow, packet, cx, votes),
+        Some(flow) => inspector.explain(flow, seen, cx, votes),
         None => inspector.members(&mut |member| {
             votes.push(Vote { name: member.name.to_owned(), verdict: None });
         }),
     }
 }
 
+/// A tuple, whichever hook is called.
+trait Members: Inspector {
+    fn ask_members(
+        &mut self,
+        flow: &mut Self::Flow,
+        seen: &Seen<'_>,
+        cx: &mut Context<'_>,
+    ) -> Verdict;
+}
+
 /// Tuples ask their members in order. What they remember of a flow is the tuple of what each remembers, `None` for
 /// one that is done, or never began.
 macro_rules! tuple {
     ($($member:ident $n:tt),+) => {
+        impl<$($member: Inspector),+> Members for ($($member,)+) {
+            #[inline(always)]
+            fn ask_members(
+                &mut self,
+                flow: &mut Self::Flow,
+                seen: &Seen<'_>,
+                cx: &mut Context<'_>,
+            ) -> Verdict {
+                let mut done = false;
+                $(
+                    if let Some(refusal) = ask(&mut self.$n, &mut flow.$n, seen, cx, &mut done) {
+                        return refusal;
+                    }
+                )+
+                // Looked at only when a member has just finished, which a compiler that knows the members sees.
+                if done && true $(&& flow.$n.is_none())+ { Verdict::PASS_FLOW } else { Verdict::PASS }
+            }
+        }
+
         impl<$($member: Inspector),+> Inspector for ($($member,)+) {
             type Flow = ($(Option<$member::Flow>,)+);
             const INTEREST: Interest = Interest::NONE$(.and($member::INTEREST))+;
@@ -146,20 +207,50 @@ macro_rules! tuple {
             }
 
             #[inline]
+            fn interest(&self) -> Interest {
+                Interest::NONE$(.and(self.$n.interest()))+
+            }
+
+            #[inline]
+            fn wants(&self, flow: &Self::Flow) -> Interest {
+                let wanted = Interest::NONE;
+                $(
+                    let wanted = match &flow.$n {
+                        Some(flow) => wanted.and(self.$n.wants(flow)),
+                        None => wanted,
+                    };
+                )+
+                wanted
+            }
+
+            #[inline]
             fn packet(
                 &mut self,
                 flow: &mut Self::Flow,
                 packet: &Packet<'_>,
                 cx: &mut Context<'_>,
             ) -> Verdict {
-                let mut done = false;
-                $(
-                    if let Some(refusal) = ask(&mut self.$n, &mut flow.$n, packet, cx, &mut done) {
-                        return refusal;
-                    }
-                )+
-                // Looked at only when a member has just finished, which a compiler that knows the members sees.
-                if done && true $(&& flow.$n.is_none())+ { Verdict::PASS_FLOW } else { Verdict::PASS }
+                self.ask_members(flow, &Seen::Packet(packet), cx)
+            }
+
+            #[inline]
+            fn stream(
+                &mut self,
+                flow: &mut Self::Flow,
+                chunk: &StreamChunk<'_>,
+                cx: &mut Context<'_>,
+            ) -> Verdict {
+                self.ask_members(flow, &Seen::Stream(chunk), cx)
+            }
+
+            #[inline]
+            fn message(
+                &mut self,
+                flow: &mut Self::Flow,
+                message: &Message<'_>,
+                cx: &mut Context<'_>,
+            ) -> Verdict {
+                self.ask_members(flow, &Seen::Message(message), cx)
             }
 
             #[inline]
@@ -178,11 +269,11 @@ macro_rules! tuple {
             fn explain(
                 &mut self,
                 flow: &mut Self::Flow,
-                packet: &Packet<'_>,
+                seen: &Seen<'_>,
                 cx: &mut Context<'_>,
                 votes: &mut Vec<Vote>,
             ) {
-                $(explain(&mut self.$n, &mut flow.$n, packet, cx, votes);)+
+                $(explain(&mut self.$n, &mut flow.$n, seen, cx, votes);)+
             }
         }
     };

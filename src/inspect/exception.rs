@@ -93,6 +93,10 @@ impl fmt::Debug for ExceptionPolicy {
 /// | `inspector-panic` | drop | pass | drop, pass |
 /// | `over-budget` | drop | pass | drop, pass |
 /// | `overload` | drop | pass | drop, pass |
+/// | `stream-memory-full` | drop | pass | drop, pass |
+/// | `out-of-order-not-stored` | drop | drop | drop |
+/// | `segment-discarded` | drop | drop | drop |
+/// | `protocol-unparsable` | drop | pass | drop, pass |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Exception {
@@ -125,6 +129,18 @@ pub enum Exception {
     OverBudget,
     /// A new flow when the worker has too much to do. Passed, the flow is not inspected.
     Overload,
+    /// The bytes of a connection cannot be put in order any more: there is no room to remember them, or some of them never came
+    /// past, which is a gap, or came in fragments. The flow is dropped, or passed, from then on: its packets are inspected, its
+    /// stream is not, unless inspectors [go on](super::Interest::GAPS) behind a gap.
+    StreamMemoryFull,
+    /// Bytes ahead of those that are missing, which cannot be stored: forwarded, nobody could judge them. They will come again.
+    OutOfOrderNotStored,
+    /// A segment that its receiver may discard: out of its window, too old, with options that are none. Nobody may be shown bytes
+    /// that the receiver will not see.
+    SegmentDiscarded,
+    /// An application protocol that is broken, or that went over to one that is not parsed: h2c, CONNECT, an upgrade. The flow is
+    /// dropped, or passed, from then on, as far as messages go; inspectors of messages are told, and may refuse it.
+    ProtocolUnparsable,
 }
 
 /// Treatments that may stand in a row, and the two profiles.
@@ -132,7 +148,7 @@ type Row = (&'static [Treatment], [Treatment; 2]);
 
 impl Exception {
     /// All classes, in the order of their values.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 17] = [
         Self::MalformedEnvelope,
         Self::UnknownEndpoint,
         Self::MalformedPacket,
@@ -146,6 +162,10 @@ impl Exception {
         Self::InspectorPanic,
         Self::OverBudget,
         Self::Overload,
+        Self::StreamMemoryFull,
+        Self::OutOfOrderNotStored,
+        Self::SegmentDiscarded,
+        Self::ProtocolUnparsable,
     ];
 
     /// The stable name, for configuration, counters and logs.
@@ -164,6 +184,10 @@ impl Exception {
             Self::InspectorPanic => "inspector-panic",
             Self::OverBudget => "over-budget",
             Self::Overload => "overload",
+            Self::StreamMemoryFull => "stream-memory-full",
+            Self::OutOfOrderNotStored => "out-of-order-not-stored",
+            Self::SegmentDiscarded => "segment-discarded",
+            Self::ProtocolUnparsable => "protocol-unparsable",
         }
     }
 
@@ -181,7 +205,10 @@ impl Exception {
         use Treatment::{Adopt, Drop, Pass, Reject};
 
         match self {
-            Self::MalformedEnvelope | Self::BadChecksum => (&[Drop], [Drop, Drop]),
+            Self::MalformedEnvelope
+            | Self::BadChecksum
+            | Self::OutOfOrderNotStored
+            | Self::SegmentDiscarded => (&[Drop], [Drop, Drop]),
             Self::MalformedPacket => (&[Drop, Pass], [Drop, Drop]),
             Self::Midstream => (&[Drop, Pass, Reject, Adopt], [Reject, Adopt]),
             Self::FragmentMemoryFull => (&[Drop, Pass], [Drop, Drop]),
@@ -191,7 +218,9 @@ impl Exception {
             | Self::OpaqueTunnel
             | Self::InspectorPanic
             | Self::OverBudget
-            | Self::Overload => (&[Drop, Pass], [Drop, Pass]),
+            | Self::Overload
+            | Self::StreamMemoryFull
+            | Self::ProtocolUnparsable => (&[Drop, Pass], [Drop, Pass]),
         }
     }
 }

@@ -1,13 +1,17 @@
 use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::ops::BitOr;
 
 use thiserror::Error;
 
-use super::{Context, Packet, Verdict};
+use super::{Context, Interest, Message, Packet, Seen, StreamChunk, Verdict};
 
-/// Looks at the packets of flows and says what becomes of them.
+/// Looks at the packets of flows, at the bytes or the messages in them, and says what becomes of them.
+///
+/// A packet goes through the hooks in this order: [`packet`](Self::packet), then [`stream`](Self::stream) for the bytes that are in
+/// order with it, then [`message`](Self::message) for the messages that it makes whole. The first refusal ends it. Packets go
+/// on as soon as they are judged and none is held back, so what is forbidden in a stream is stopped at the packet that completes it:
+/// the receiver never has it whole.
 ///
 /// ```
 /// use gwlb_geneve::inspect::{Context, Inspector, Interest, Packet, Reason, Verdict};
@@ -46,6 +50,22 @@ pub trait Inspector: Send + 'static {
     /// that nobody forgets to name them, and [`check`] refuses an inspector that names none.
     const INTEREST: Interest;
 
+    /// The hooks that this very inspector has use for, out of [`INTEREST`](Self::INTEREST): fewer than that where its
+    /// configuration says so. It must not change.
+    #[inline]
+    fn interest(&self) -> Interest {
+        Self::INTEREST
+    }
+
+    /// What it still has use for in a flow, out of [`interest`](Self::interest): streams and messages that nobody wants any more
+    /// are not put in order, and nobody pays for them. They are not taken up again. Asked when a flow begins and after each packet
+    /// with which there was a [`stream`](Self::stream) or a [`message`](Self::message) to look at.
+    #[inline]
+    fn wants(&self, flow: &Self::Flow) -> Interest {
+        let _ = flow;
+        self.interest()
+    }
+
     /// A name for logs and configuration, used once in a composition.
     fn name(&self) -> &str;
 
@@ -62,6 +82,36 @@ pub trait Inspector: Send + 'static {
         cx: &mut Context<'_>,
     ) -> Verdict {
         let _ = (flow, packet, cx);
+        Verdict::PASS
+    }
+
+    /// Bytes of a TCP connection in order, before the packet that brings them is forwarded. Called with [`Interest::STREAM`].
+    ///
+    /// A refusal is for the flow, whatever its scope: bytes cannot be left out of a stream.
+    #[inline]
+    fn stream(
+        &mut self,
+        flow: &mut Self::Flow,
+        chunk: &StreamChunk<'_>,
+        cx: &mut Context<'_>,
+    ) -> Verdict {
+        let _ = (flow, chunk, cx);
+        Verdict::PASS
+    }
+
+    /// A message that has become whole, before the packet that completes it is forwarded. Called with [`Interest::HTTP`],
+    /// [`Interest::TLS`] and [`Interest::DNS`] for messages of that protocol; and, whatever the protocol, for the first of a flow and
+    /// for what is [opaque](crate::protocol::Message::Opaque), which an inspector that allows only what it knows must refuse.
+    ///
+    /// A refusal is for the flow, whatever its scope.
+    #[inline]
+    fn message(
+        &mut self,
+        flow: &mut Self::Flow,
+        message: &Message<'_>,
+        cx: &mut Context<'_>,
+    ) -> Verdict {
+        let _ = (flow, message, cx);
         Verdict::PASS
     }
 
@@ -82,52 +132,19 @@ pub trait Inspector: Send + 'static {
 
     /// Shows each inspector in this one to `visit`: itself, unless it is a composition.
     fn members(&self, visit: &mut dyn FnMut(Member<'_>)) {
-        visit(Member { name: self.name(), interest: Self::INTEREST });
+        visit(Member { name: self.name(), interest: self.interest() });
     }
 
-    /// Asks every inspector in this one about a packet, also those that a refusal before them would have spared.
+    /// Asks every inspector in this one, also those that a refusal before them would have spared.
     fn explain(
         &mut self,
         flow: &mut Self::Flow,
-        packet: &Packet<'_>,
+        seen: &Seen<'_>,
         cx: &mut Context<'_>,
         votes: &mut Vec<Vote>,
     ) {
-        let verdict =
-            Self::INTEREST.contains(Interest::PACKETS).then(|| self.packet(flow, packet, cx));
+        let verdict = seen.is_for(self, flow).then(|| seen.ask(self, flow, cx));
         votes.push(Vote { name: self.name().to_owned(), verdict });
-    }
-}
-
-/// A set of hooks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Interest(u8);
-
-impl Interest {
-    /// No hook.
-    pub const NONE: Self = Self(0);
-    /// [`Inspector::packet`].
-    pub const PACKETS: Self = Self(1);
-    /// [`Inspector::close`].
-    pub const END: Self = Self(2);
-
-    /// Both sets together, where `|` cannot stand.
-    pub const fn and(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// Whether all of `other` are in this set.
-    #[inline]
-    pub const fn contains(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-}
-
-impl BitOr for Interest {
-    type Output = Self;
-
-    fn bitor(self, other: Self) -> Self {
-        self.and(other)
     }
 }
 
@@ -164,12 +181,13 @@ pub struct Member<'a> {
     pub interest: Interest,
 }
 
-/// What one inspector said of a packet.
+/// What one inspector said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vote {
     /// The inspector.
     pub name: String,
-    /// What it said; `None` where it does not look at packets, the flow is not its own, or it is done with it.
+    /// What it said; `None` where it was not asked: it does not look at such things, the flow is not its own, or it is done
+    /// with it.
     pub verdict: Option<Verdict>,
 }
 
@@ -210,7 +228,7 @@ pub fn check<I: Inspector>(inspector: &I) -> Result<(), BuildError> {
         if result.is_err() {
             return;
         }
-        if member.interest == Interest::NONE {
+        if !member.interest.has_hook() {
             result = Err(BuildError::NeverFires { name: name() });
         } else if names.iter().any(|known| known == member.name) {
             result = Err(BuildError::SameName { name: name() });

@@ -273,6 +273,9 @@ pub(super) fn share(settings: &Settings, workers: usize) -> Settings {
     share.flows.header_bytes = part(settings.flows.header_bytes);
     share.fragments = part(settings.fragments);
     share.fragments_per_endpoint = part(settings.fragments_per_endpoint);
+    share.streams.connections = part(settings.streams.connections);
+    share.streams.bytes = part(settings.streams.bytes);
+    share.message_bytes = part(settings.message_bytes);
     share.answers_per_second = rate(settings.answers_per_second);
     share.icmp_errors_per_second = rate(settings.icmp_errors_per_second);
     share

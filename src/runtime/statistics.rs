@@ -2,7 +2,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::EndpointCounters;
-use crate::engine::Counters;
+use crate::engine::{Counters, StreamUse};
 use crate::flow::{FlowCounters, FragmentCounters};
 use crate::gwlb::EndpointId;
 use crate::inspect::Reason;
@@ -71,7 +71,9 @@ pub struct WorkerStatistics {
     pub further_endpoints: EndpointCounters,
     /// Flows in the table at the moment.
     pub open_flows: usize,
-    /// Bytes that flow table and fragment map have reserved.
+    /// What is held at the moment to put bytes in order.
+    pub streams: StreamUse,
+    /// Bytes that flow table, fragment map and streams never exceed.
     pub memory: usize,
     /// Sets of inspectors that flows go on under at the moment.
     pub generations: usize,
@@ -120,6 +122,9 @@ impl WorkerStatistics {
         for (gauge, by) in [
             (&mut self.open_flows, other.open_flows),
             (&mut self.memory, other.memory),
+            (&mut self.streams.connections, other.streams.connections),
+            (&mut self.streams.bytes, other.streams.bytes),
+            (&mut self.streams.message_bytes, other.streams.message_bytes),
             (&mut self.overloaded, other.overloaded),
         ] {
             *gauge = gauge.saturating_add(by);

@@ -195,6 +195,7 @@ impl<T: Transport, I: Inspector, R: Rewriter> Worker<T, I, R> {
             further_endpoints: self.endpoints.further(),
             open_flows: self.engine.flows(),
             memory: self.engine.memory(),
+            streams: self.engine.streams(),
             generations: self.engine.generations(),
             overloaded: usize::from(self.overload.is_on()),
             overloads: self.overload.times,

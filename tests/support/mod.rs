@@ -5,6 +5,8 @@
 
 pub mod check;
 pub mod crafted;
+#[cfg(all(feature = "tls", feature = "dns"))]
+pub mod dns;
 pub mod edits;
 #[cfg(feature = "std")]
 pub mod engine_check;
@@ -12,8 +14,14 @@ pub mod envelopes;
 #[cfg(feature = "capture")]
 pub mod fixtures;
 pub mod generate;
+#[cfg(feature = "http")]
+pub mod http_check;
 pub mod oracle;
 pub mod sample;
+#[cfg(feature = "alloc")]
+pub mod streams;
+#[cfg(all(feature = "tls", feature = "dns"))]
+pub mod tls;
 #[cfg(feature = "std")]
 pub mod traffic;
 pub mod tunnels;

@@ -91,8 +91,15 @@ pub(super) const REFUSED: [(&str, Value); 4] = [
 
 pub(super) type Gauge = (&'static str, &'static str, fn(&WorkerStatistics) -> usize);
 
-pub(super) const GAUGES: [Gauge; 3] = [
+pub(super) const GAUGES: [Gauge; 6] = [
     ("gwlb_flows", "Flows in the table", |it| it.open_flows),
+    ("gwlb_streams", "TCP connections whose bytes are put in order", |it| it.streams.connections),
+    ("gwlb_stream_memory", "Bytes of streams that wait or are not acknowledged", |it| {
+        it.streams.bytes
+    }),
+    ("gwlb_message_memory", "Bytes of messages that are not whole yet", |it| {
+        it.streams.message_bytes
+    }),
     ("gwlb_inspector_generations", "Sets of inspectors that flows go on under", |it| {
         it.generations
     }),

@@ -85,7 +85,12 @@ impl Collector for Scrape {
             page.gauges(name, help, None, samples)?;
         }
         let memory = each(workers).map(|(it, labels)| (labels, count(it.memory)));
-        page.gauges("gwlb_memory", "Reserved for flows and fragments", Some(Unit::Bytes), memory)?;
+        page.gauges(
+            "gwlb_memory",
+            "Reserved for flows, fragments and streams",
+            Some(Unit::Bytes),
+            memory,
+        )?;
         let silent = &moment.statistics.silent;
         let up = (0..workers.len()).map(|it| ([("worker", it)], i64::from(!silent.contains(&it))));
         page.gauges("gwlb_worker_up", "Whether it answers", None, up)?;

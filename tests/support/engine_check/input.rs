@@ -9,6 +9,7 @@ use gwlb_geneve::engine::{Checksums, EndpointSettings, Flows, Settings};
 use gwlb_geneve::flow::{FlowLimits, FlowSeed, FlowTimeouts};
 use gwlb_geneve::gwlb::{EndpointId, Outer};
 use gwlb_geneve::inspect::{Exception, ExceptionPolicy, MssClamp};
+use gwlb_geneve::stream::StreamLimits;
 
 use super::super::traffic::{ACK, FIN, RST, START, SYN, Side, fragments, sides};
 
@@ -103,10 +104,17 @@ impl<'a> Input<'a> {
             endpoints.insert(EndpointId(1), EndpointSettings::default());
         }
         let answers = [10_000, 3, 0][self.below(3)];
+        let streams = StreamLimits {
+            bytes: 1 << (16 + self.below(5)),
+            window: 1 << self.below(20),
+            connections: 1 + self.below(16),
+        };
         Settings {
             flows: limits,
             timeouts: if flags & 16 == 0 { FlowTimeouts::default() } else { short() },
             fragments: 1 + self.below(16),
+            streams,
+            message_bytes: 100 * self.below(20),
             endpoints,
             policy,
             monitor: flags & 0xe0 == 0xe0,
@@ -246,6 +254,7 @@ impl<'a> Input<'a> {
             }
             96..128 => (0..9).for_each(|at| data[at] = self.byte() % 40),
             128..160 => data.clear(),
+            160..176 => data = b"GET /a HTTP/1.1\r\nHost: b\r\n\r\n".to_vec(),
             _ => {}
         }
         data

@@ -121,6 +121,8 @@ impl<I: Inspector> Run<I> {
         assert!(engine.flows() <= engine.settings().flows.flows);
         assert!((1..=8).contains(&engine.generations()), "{}", engine.generations());
         assert_eq!(engine.memory(), self.memory);
+        let (held, limits) = (engine.streams(), engine.settings().streams);
+        assert!(held.connections <= limits.connections && held.bytes <= limits.bytes, "{held:?}");
         let flows = engine.flow_counters();
         let ended =
             flows.expired() + flows.evicted() + flows.reused + flows.removed + flows.drained;
@@ -292,6 +294,11 @@ pub fn check(bytes: &[u8]) {
         chain.control(&last);
     }
     assert_eq!((single.log.living(), bursts.log.living()), (0, 0), "every state ends");
+    for (engine, log) in [(&single.engine, &single.log), (&bursts.engine, &bursts.log)] {
+        assert_eq!(engine.streams(), StreamUse::default(), "every stream ends");
+        assert_eq!(log.take_wrong(), None);
+    }
+    assert_eq!((chain.engine.streams(), chain.log.take_wrong()), (StreamUse::default(), None));
 }
 
 fn same<A: Inspector, B: Inspector>(what: &str, a: &Run<A>, b: &Run<B>) {

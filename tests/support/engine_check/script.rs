@@ -4,6 +4,7 @@ use std::mem::take;
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use gwlb_geneve::Side as End;
 use gwlb_geneve::flow::{Direction, FlowKey};
 use gwlb_geneve::inspect::*;
 use gwlb_geneve::packet::{EditError, PacketMut};
@@ -17,6 +18,8 @@ struct Entries {
     living: isize,
     opened: Vec<FlowKey>,
     refused: bool,
+    /// What an inspector was shown that it must not be shown.
+    wrong: Option<String>,
     injected: Vec<Vec<u8>>,
 }
 
@@ -45,6 +48,11 @@ impl Log {
         take(&mut self.entries().refused)
     }
 
+    /// What an inspector was shown that it must not be shown.
+    pub fn take_wrong(&self) -> Option<String> {
+        take(&mut self.entries().wrong)
+    }
+
     /// Packets that inspectors made.
     pub fn take_injected(&self) -> Vec<Vec<u8>> {
         take(&mut self.entries().injected)
@@ -70,11 +78,13 @@ pub fn chain(log: &Log) -> Chain {
 /// Number `N` obeys byte `N` of a payload, and byte `4 + N` when a flow begins.
 pub struct Scripted<const N: usize>(Log);
 
-/// What is remembered of a flow: how many packets there were, and what the flow's end is to bring.
+/// What is remembered of a flow: how many packets there were, and what the flow's end is to bring. How far the streams of client and
+/// server are.
 pub struct Memory {
     log: Log,
     packets: u32,
     at_end: u8,
+    offsets: [u64; 2],
 }
 
 impl Drop for Memory {
@@ -112,10 +122,42 @@ impl<const N: usize> Scripted<N> {
     }
 }
 
+impl<const N: usize> Scripted<N> {
+    /// Does what a part of the stream says.
+    fn part(&self, packet: &Packet<'_>, what: u8, cx: &mut Context<'_>) -> Verdict {
+        let reason = Reason::new("part");
+        match what {
+            4 => {
+                self.0.entries().refused = true;
+                return Verdict::drop(reason);
+            }
+            5 => {
+                self.0.entries().refused = true;
+                return Verdict::reject(reason);
+            }
+            6 => return Verdict::PASS_FLOW,
+            12 => panic_quietly(),
+            16..24 => Self::say(cx, Some(packet), "a part".to_string()),
+            24..26 => self.inject(packet, cx),
+            32..36 => cx.mark(1 << (16 + N)),
+            _ => {}
+        }
+        Verdict::PASS
+    }
+}
+
 impl<const N: usize> Inspector for Scripted<N> {
     type Flow = Memory;
-    const INTEREST: Interest =
-        if N == 2 { Interest::PACKETS } else { Interest::PACKETS.and(Interest::END) };
+    const INTEREST: Interest = match N {
+        0 => Interest::PACKETS.and(Interest::END),
+        1 => Interest::ALL.without(Interest::GAPS),
+        _ => Interest::ALL.without(Interest::END),
+    };
+
+    fn wants(&self, flow: &Memory) -> Interest {
+        let patience = 40 * N as u64;
+        if flow.offsets[0] > patience { Interest::PACKETS } else { Self::INTEREST }
+    }
 
     fn name(&self) -> &str {
         ["first", "second", "third"][N]
@@ -134,7 +176,7 @@ impl<const N: usize> Inspector for Scripted<N> {
             _ => {}
         }
         self.0.entries().living += 1;
-        Some(Memory { log: self.0.clone(), packets: 0, at_end })
+        Some(Memory { log: self.0.clone(), packets: 0, at_end, offsets: [0; 2] })
     }
 
     fn packet(&mut self, flow: &mut Memory, packet: &Packet<'_>, cx: &mut Context<'_>) -> Verdict {
@@ -163,6 +205,32 @@ impl<const N: usize> Inspector for Scripted<N> {
             _ => {}
         }
         Verdict::PASS
+    }
+
+    fn stream(
+        &mut self,
+        flow: &mut Memory,
+        chunk: &StreamChunk<'_>,
+        cx: &mut Context<'_>,
+    ) -> Verdict {
+        let next = &mut flow.offsets[usize::from(chunk.side == End::Server)];
+        let may_skip = Self::INTEREST.contains(Interest::GAPS);
+        let is_in_order = if may_skip { chunk.offset >= *next } else { chunk.offset == *next };
+        if chunk.data.is_empty() || !is_in_order {
+            self.0.entries().wrong = Some(format!("{:?} after {next}", chunk.offset));
+        }
+        *next = chunk.offset + chunk.data.len() as u64;
+        self.part(chunk.packet, chunk.data[chunk.data.len() / 2], cx)
+    }
+
+    fn message(
+        &mut self,
+        _flow: &mut Memory,
+        message: &Message<'_>,
+        cx: &mut Context<'_>,
+    ) -> Verdict {
+        Self::say(cx, Some(message.packet), format!("{:?} says {}", message.side, message.what));
+        self.part(message.packet, message.packet.payload().last().copied().unwrap_or_default(), cx)
     }
 
     fn close(&mut self, flow: Memory, why: CloseReason, cx: &mut Context<'_>) {

@@ -1,0 +1,299 @@
+//! Packets of flows whose bytes are put in order.
+
+use super::begin::side_of;
+use super::edit::is_rewritable;
+use super::hearing::Hearing;
+use super::judge::Stage;
+use super::losses::unless_other;
+use super::panel::Panel;
+use super::state::{Inspection, State};
+use super::streams::{Entry, Place};
+use super::turn::Turn;
+use super::{Checksums, Engine, Outcome, Output};
+use crate::Side;
+use crate::flow::{FlowId, Part, Relation};
+use crate::inspect::{
+    Context, Exception, Inspector, Interest, Packet, Reason, Rewriter, Scope, Treatment, Verdict,
+};
+use crate::packet::{TcpSegment, Transport};
+use crate::protocol::{Room, Why};
+use crate::stream::{Accepted, Arrival, NoRoom, Pool};
+
+/// What inspectors say of a packet.
+pub(super) struct Said {
+    verdict: Verdict,
+    exception: Option<(Exception, Treatment)>,
+    is_late: bool,
+    /// Whether there is nothing to be handed on.
+    is_quiet: bool,
+    /// What they still want of the flow, if that may have changed.
+    pub(super) wants: Option<Interest>,
+    /// Whether the packet is part of the stream.
+    pub(super) goes_on: bool,
+}
+
+/// What a hearing needs of the engine beside inspectors.
+pub(super) type Followed<'a> = Option<(&'a mut Entry, &'a mut Pool, &'a mut Room)>;
+
+impl<I: Inspector, R: Rewriter> Engine<I, R> {
+    /// The outcome for a packet of a flow that is followed.
+    #[inline(never)]
+    pub(super) fn follow(
+        &mut self,
+        turn: &Turn<'_>,
+        id: FlowId,
+        is_checked: bool,
+        output: &mut Output,
+    ) -> Outcome {
+        let packet = turn.packet;
+        if self.settings.checksums == Checksums::Verify && !is_checked && packet.is_damaged() {
+            return self.damaged(packet);
+        }
+        let Some(state) = self.table.state_mut(id) else { return Outcome::FORWARD };
+        let Inspection::Followed(_, place) = &state.inspection else { return Outcome::FORWARD };
+        let place = *place;
+        let side = side_of(turn, state.bits.opener());
+        if packet.flow.relation != Relation::Own {
+            let said = self.hear(turn, id, |hearing, _| hearing.packet());
+            return self.say(turn, id, &said, output);
+        }
+        match &packet.transport {
+            Transport::Tcp(segment) if packet.flow.part == Part::Whole => {
+                self.follow_segment(turn, id, place, side, segment, output)
+            }
+            #[cfg(feature = "dns")]
+            Transport::Udp(datagram) if packet.flow.part == Part::Whole => {
+                let said = self.hear(turn, id, |hearing, _| {
+                    hearing.packet();
+                    if hearing.goes_on() {
+                        hearing.datagram(side, datagram.payload());
+                    }
+                });
+                if said.wants.is_some_and(|wants| !wants.contains(Interest::DNS)) {
+                    self.give_up(id);
+                }
+                self.say(turn, id, &said, output)
+            }
+            _ if place == Place::DATAGRAMS => self.pass_unread(turn, id, side, output),
+            _ => {
+                let wants = self.entry(place).map_or(Interest::NONE, |(entry, ..)| entry.wants);
+                self.lose(turn, id, wants, Why::Gap, output)
+            }
+        }
+    }
+
+    fn follow_segment(
+        &mut self,
+        turn: &Turn<'_>,
+        id: FlowId,
+        place: Place,
+        side: Side,
+        segment: &TcpSegment<'_>,
+        output: &mut Output,
+    ) -> Outcome {
+        let mut had_gap = false;
+        // A gap in each direction at most.
+        for _ in 0..3 {
+            let Some((entry, pool, _)) = self.entry(place) else { return Outcome::FORWARD };
+            match entry.connection.consider(pool, side, segment, turn.now) {
+                Arrival::Accept(accepted) if accepted.reopens() && !entry.is_heir => {
+                    return self.begin_anew(turn, id, output);
+                }
+                Arrival::Accept(accepted) => {
+                    entry.is_heir = false;
+                    let payload = segment.payload();
+                    let outcome = self.accept(turn, id, place, &accepted, payload, output);
+                    return if had_gap { unless_other(outcome) } else { outcome };
+                }
+                Arrival::Discard(why) => {
+                    let (class, endpoint) = (Exception::SegmentDiscarded, Some(turn.endpoint()));
+                    let treatment = self.exception(class, endpoint);
+                    return self.settle(class, treatment, Reason::new(why.as_str()), endpoint);
+                }
+                Arrival::NoRoom(NoRoom::OutOfOrder) => break,
+                Arrival::NoRoom(NoRoom::InOrder) => {
+                    let wants = entry.wants;
+                    return self.lose(turn, id, wants, Why::NoRoom, output);
+                }
+                Arrival::Gap(gap) => {
+                    had_gap = true;
+                    if let Some(outcome) = self.gap(turn, id, place, &gap, output) {
+                        return unless_other(outcome);
+                    }
+                }
+            }
+        }
+        self.exceptional(Exception::OutOfOrderNotStored, turn.packet)
+    }
+
+    /// Asks about a segment that is part of the conversation, and takes it in if it is forwarded.
+    fn accept(
+        &mut self,
+        turn: &Turn<'_>,
+        id: FlowId,
+        place: Place,
+        accepted: &Accepted,
+        payload: &[u8],
+        output: &mut Output,
+    ) -> Outcome {
+        if accepted.is_edited() && !is_rewritable(turn.packet) {
+            return self.drop_for(turn.packet, "overlap-in-tunnel");
+        }
+        let said = self.hear(turn, id, |hearing, followed| {
+            hearing.packet();
+            if let (true, Some((entry, pool, room))) = (hearing.goes_on(), followed) {
+                hearing.segment(accepted, payload, (entry, pool, room));
+            }
+        });
+        if said.goes_on && !self.take_in(turn, id, place, accepted, payload, said.wants) {
+            return self.exceptional(Exception::OutOfOrderNotStored, turn.packet);
+        }
+        self.say(turn, id, &said, output)
+    }
+
+    /// Takes a segment in that is forwarded, with the bytes that were judged.
+    fn take_in(
+        &mut self,
+        turn: &Turn<'_>,
+        id: FlowId,
+        place: Place,
+        accepted: &Accepted,
+        payload: &[u8],
+        wants: Option<Interest>,
+    ) -> bool {
+        let mut written_over = None;
+        if accepted.is_edited() && !self.settings.monitors(Some(turn.endpoint())) {
+            let streams = self.panel.streams.as_mut();
+            let Some((entry, pool, _)) = streams.and_then(|streams| streams.get_mut(place)) else {
+                return false;
+            };
+            let edits = entry.connection.edits(pool, accepted, payload);
+            written_over = self.patches.plan(turn.number, payload, edits);
+        }
+        let streams = self.panel.streams.as_mut();
+        let Some((entry, pool, room)) = streams.and_then(|streams| streams.get_mut(place)) else {
+            return false;
+        };
+        let forwarded = written_over.and_then(|patch| self.patches.bytes(patch));
+        if !entry.connection.commit(pool, accepted, forwarded.unwrap_or(payload)) {
+            return false;
+        }
+        let is_over = |entry: &Entry| {
+            let session = entry.session.as_ref();
+            session.is_some_and(|session| session.progress() != crate::protocol::Progress::More)
+        };
+        if wants.is_some() || is_over(entry) {
+            let wants = wants.unwrap_or(entry.wants);
+            if !entry.narrow(wants, pool, room) {
+                self.give_up(id);
+            }
+        }
+        true
+    }
+
+    pub(super) fn entry(&mut self, place: Place) -> Followed<'_> {
+        self.panel.streams.as_mut()?.get_mut(place)
+    }
+
+    /// Asks the inspectors of a flow as `ask` says.
+    pub(super) fn hear(
+        &mut self,
+        turn: &Turn<'_>,
+        id: FlowId,
+        ask: impl FnOnce(&mut Hearing<'_, I>, Followed<'_>),
+    ) -> Said {
+        #[cfg(feature = "faults")]
+        let delay = {
+            self.stage = Stage::Known(id);
+            self.faults.strike()
+        };
+        #[cfg(not(feature = "faults"))]
+        let delay = core::time::Duration::ZERO;
+        let Self { table, panel, settings, stage, .. } = self;
+        let budget = settings.budget;
+        let began = budget.map(|budget| (budget.clock)());
+        let nothing = Said::NOTHING;
+        let Some(State { inspection, bits, generation, marks, .. }) = table.state_mut(id) else {
+            return nothing;
+        };
+        let (flow, place) = match inspection {
+            Inspection::Followed(flow, place) => (flow, Some(*place)),
+            Inspection::Open(flow) => (flow, None),
+            _ => return nothing,
+        };
+        let Panel { generations, streams, effects, votes, .. } = panel;
+        let Some(inspector) = generations.get_mut(*generation) else { return nothing };
+        let followed = match (streams, place) {
+            (Some(streams), Some(place)) => streams.get_mut(place),
+            _ => None,
+        };
+        *stage = Stage::Known(id);
+        effects.marks = *marks;
+        let packet = &Packet::new(turn.packet, bits.opener(), bits.beginning());
+        let mut hearing = Hearing {
+            inspector,
+            flow,
+            cx: Context::new(turn.now, effects),
+            votes: votes.as_mut(),
+            packet,
+            settings,
+            endpoint: turn.endpoint(),
+            verdict: Verdict::PASS,
+            exception: None,
+            was_asked: false,
+        };
+        ask(&mut hearing, followed);
+        let goes_on = hearing.goes_on();
+        let is_left = goes_on && hearing.was_asked;
+        let wants = is_left.then(|| hearing.inspector.wants(hearing.flow));
+        let Hearing { verdict, exception, .. } = hearing;
+        *marks = effects.marks;
+        let mut is_late = false;
+        if let (Some(budget), Some(began)) = (budget, began) {
+            let took = (budget.clock)().saturating_sub(began).saturating_add(delay);
+            is_late = took > budget.limit;
+        }
+        *stage = Stage::Idle;
+        let goes_on = goes_on && !is_late;
+        Said { verdict, exception, is_late, is_quiet: effects.is_quiet(), wants, goes_on }
+    }
+
+    /// Settles a packet as the inspectors said.
+    pub(super) fn say(
+        &mut self,
+        turn: &Turn<'_>,
+        id: FlowId,
+        said: &Said,
+        output: &mut Output,
+    ) -> Outcome {
+        let Said { verdict, exception, is_late, is_quiet, .. } = *said;
+        let is_plain = verdict.is_pass() && verdict.scope() == Scope::Packet && !is_late;
+        let Some((class, treatment)) = exception else {
+            if is_plain && is_quiet {
+                return self.pass(turn, id, output);
+            }
+            return self.conclude(turn, id, verdict, is_late, output);
+        };
+        self.exception(class, Some(turn.endpoint()));
+        self.tell(turn, class, treatment, output);
+        let outcome = if treatment == Treatment::Drop && verdict.is_pass() {
+            let capture = self.keep_effects(turn, id, output);
+            let outcome = self.fail(turn, id, class, treatment, output);
+            Outcome { capture: capture || outcome.capture, ..outcome }
+        } else {
+            self.conclude(turn, id, verdict, is_late, output)
+        };
+        Outcome { exception: outcome.exception.or(Some(class)), ..outcome }
+    }
+}
+
+impl Said {
+    const NOTHING: Self = Self {
+        verdict: Verdict::PASS,
+        exception: None,
+        is_late: false,
+        is_quiet: true,
+        wants: None,
+        goes_on: true,
+    };
+}

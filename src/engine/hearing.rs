@@ -1,0 +1,195 @@
+use alloc::vec::Vec;
+use core::ops::ControlFlow;
+
+use super::explain::{join, verdict_of};
+use super::settings::Settings;
+use super::streams::Entry;
+use crate::Side;
+use crate::gwlb::EndpointId;
+use crate::inspect::{
+    Action, Context, Exception, Inspector, Interest, Message, Packet, Scope, Seen, StreamChunk,
+    Treatment, Verdict, Vote,
+};
+use crate::protocol::{self, Opaque, Room, Why};
+use crate::stream::{Accepted, Gap, Pool};
+
+/// The inspectors of a flow, asked about one packet of it and all that it brings, until one of them refuses it.
+pub(super) struct Hearing<'a, I: Inspector> {
+    pub(super) inspector: &'a mut I,
+    pub(super) flow: &'a mut I::Flow,
+    pub(super) cx: Context<'a>,
+    pub(super) votes: Option<&'a mut Vec<Vote>>,
+    pub(super) packet: &'a Packet<'a>,
+    pub(super) settings: &'a Settings,
+    pub(super) endpoint: EndpointId,
+    /// What they say.
+    pub(super) verdict: Verdict,
+    /// What could not be judged in the ordinary way.
+    pub(super) exception: Option<(Exception, Treatment)>,
+    /// Whether somebody was shown more than the packet.
+    pub(super) was_asked: bool,
+}
+
+impl<I: Inspector> Hearing<'_, I> {
+    /// Whether there is anybody to be asked on.
+    pub(super) fn goes_on(&self) -> bool {
+        if matches!(self.exception, Some((_, Treatment::Drop))) {
+            return false;
+        }
+        match (self.verdict.action(), self.verdict.scope()) {
+            (Action::Pass, Scope::Packet) => true,
+            (_, Scope::Flow) => false,
+            // It passes all the same, and what it brings is part of the stream.
+            (Action::Drop | Action::Reject, Scope::Packet) => {
+                self.settings.monitors(Some(self.endpoint))
+            }
+        }
+    }
+
+    pub(super) fn packet(&mut self) {
+        if I::INTEREST.contains(Interest::PACKETS) {
+            self.verdict = self.ask(&Seen::Packet(self.packet));
+        }
+    }
+
+    /// The bytes that become contiguous with an accepted segment, and then the messages in them.
+    pub(super) fn segment(
+        &mut self,
+        accepted: &Accepted,
+        payload: &[u8],
+        (entry, pool, room): (&mut Entry, &Pool, &mut Room),
+    ) {
+        let Entry { connection, session, wants, had_message, had_gap, .. } = entry;
+        let side = accepted.side();
+        if accepted.fresh().is_empty() && !accepted.ends() {
+            return;
+        }
+        if wants.contains(Interest::STREAM) {
+            for chunk in connection.chunks(pool, accepted, payload) {
+                if !self.goes_on() {
+                    return;
+                }
+                let chunk = StreamChunk::new(self.packet, side, chunk.offset, chunk.data)
+                    .behind_gap(*had_gap);
+                self.add(&Seen::Stream(&chunk));
+            }
+        }
+        let Some(session) = session else { return };
+        let give = &mut |side, message: protocol::Message<'_>| {
+            self.message(side, &message, *wants, had_message)
+        };
+        for chunk in connection.chunks(pool, accepted, payload) {
+            session.feed(side, chunk.data, room, give);
+        }
+        if accepted.ends() {
+            session.end(side, room, give);
+        }
+        if accepted.resets() {
+            session.end(side, room, give);
+            session.end(side.other(), room, give);
+        }
+    }
+
+    /// Bytes that are missing in a stream.
+    pub(super) fn gap(&mut self, gap: &Gap, entry: &mut Entry, room: &mut Room) {
+        let Entry { session, wants, had_message, .. } = entry;
+        let Some(session) = session else { return };
+        session.gap(gap.side, gap.len, room, &mut |side, message| {
+            self.message(side, &message, *wants, had_message)
+        });
+    }
+
+    /// From here on nothing is understood of the flow.
+    pub(super) fn lost(&mut self, side: Side, wants: Interest, why: Why, reason: &'static str) {
+        let protocol = protocol::Protocol::Unknown;
+        let opaque = Opaque { protocol, why, reason, offset: 0, bytes: &[], is_whole_flow: true };
+        let message = protocol::Message::Opaque(opaque);
+        let message = Message::new(self.packet, side, &message, false);
+        if message.is_for(wants) {
+            self.add(&Seen::Message(&message));
+        }
+    }
+
+    /// A datagram of DNS.
+    #[cfg(feature = "dns")]
+    pub(super) fn datagram(&mut self, side: Side, payload: &[u8]) {
+        let message = match protocol::dns::Message::parse(payload) {
+            Ok(message) => protocol::Message::Dns(message),
+            Err(error) => protocol::Message::Opaque(Opaque {
+                protocol: protocol::Protocol::Dns,
+                why: Why::Unparsable,
+                reason: error.reason(),
+                offset: u64::try_from(error.offset()).unwrap_or(u64::MAX),
+                bytes: payload,
+                is_whole_flow: false,
+            }),
+        };
+        let _ = self.message(side, &message, Interest::DNS, &mut true);
+    }
+
+    fn message(
+        &mut self,
+        side: Side,
+        message: &protocol::Message<'_>,
+        wants: Interest,
+        had_message: &mut bool,
+    ) -> ControlFlow<()> {
+        if let Some(class) = class_of(message) {
+            let treatment = self.settings.policy_of(Some(self.endpoint)).treatment(class);
+            self.exception.get_or_insert((class, treatment));
+        }
+        let is_first = !core::mem::replace(had_message, true);
+        let message = Message::new(self.packet, side, message, is_first);
+        if self.goes_on() && message.is_for(wants) {
+            self.add(&Seen::Message(&message));
+        }
+        if self.goes_on() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    }
+
+    /// Asks about a part of what the packet brings. Parts cannot be refused by themselves.
+    fn add(&mut self, seen: &Seen<'_>) {
+        self.was_asked = true;
+        let verdict = self.ask(seen);
+        if !verdict.is_pass() {
+            self.verdict = verdict.for_flow();
+        } else if self.verdict.is_pass() {
+            self.verdict = verdict;
+        }
+    }
+
+    fn ask(&mut self, seen: &Seen<'_>) -> Verdict {
+        match &mut self.votes {
+            None => seen.ask(self.inspector, self.flow, &mut self.cx),
+            Some(votes) => {
+                let mut more = Vec::new();
+                self.inspector.explain(self.flow, seen, &mut self.cx, &mut more);
+                let verdict = verdict_of(&more);
+                join(votes, more);
+                verdict
+            }
+        }
+    }
+}
+
+/// What cannot be judged in the ordinary way about a message: also one of which two receivers may disagree where it ends. Bytes of
+/// no protocol that is known are no exception: there are many such protocols.
+fn class_of(message: &protocol::Message<'_>) -> Option<Exception> {
+    if let protocol::Message::Opaque(opaque) = message {
+        return match opaque.why {
+            Why::Unparsable | Why::Switched | Why::TooLarge => Some(Exception::ProtocolUnparsable),
+            Why::NoRoom => Some(Exception::StreamMemoryFull),
+            // A gap was told of when it was found.
+            _ => None,
+        };
+    }
+    let is_ambiguous = match message {
+        #[cfg(feature = "http")]
+        protocol::Message::HttpRequest(request) => request.anomalies().is_ambiguous(),
+        #[cfg(feature = "http")]
+        protocol::Message::HttpResponse(response) => response.anomalies().is_ambiguous(),
+        #[cfg(feature = "http")]
+        protocol::Message::HttpBody(body) => body.anomalies().is_ambiguous(),
+        _ => false,
+    };
+    is_ambiguous.then_some(Exception::ProtocolUnparsable)
+}

@@ -1,0 +1,192 @@
+//! Taking in what is forwarded.
+
+use super::arrival::{Accepted, Marks};
+use super::connection::Connection;
+use super::half::{Bits, ENDLESS, Half};
+use super::pool::Pool;
+use super::store::{Store, length};
+
+impl Connection {
+    #[inline]
+    pub(super) fn take_in(&mut self, pool: &mut Pool, accepted: &Accepted, payload: &[u8]) -> bool {
+        const RARE: u16 = Marks::STARTS.0
+            | Marks::SYN.0
+            | Marks::MOVES.0
+            | Marks::OFFERS.0
+            | Marks::RESETS.0
+            | Marks::REOPENS.0
+            | Marks::FIN.0;
+
+        if accepted.moment != self.moment {
+            return false;
+        }
+        let marks = accepted.marks;
+        if marks.contains(Marks::REOPENS) {
+            if !pool.has_room(Store::most_blocks(payload.len(), accepted.end as u64), false) {
+                return false;
+            }
+            self.reopen(pool, accepted);
+        }
+        let (mine, other) = self.halves_mut(accepted.side);
+        if marks.contains(Marks::STORES) && !mine.take_bytes(pool, accepted, payload) {
+            return false;
+        }
+        if marks.contains(Marks::STAMPS) {
+            mine.take_stamp(accepted);
+        }
+        if marks.contains(Marks::ACKS) {
+            other.acknowledge(pool, accepted.ack);
+            other.widen(accepted.edge);
+        }
+        let is_rare = marks.0 & RARE != 0;
+        if is_rare {
+            mine.take_control(accepted);
+            other.hear_control(accepted);
+        }
+        if is_rare || !self.is_steady {
+            self.settle();
+        }
+        self.moment = self.moment.wrapping_add(1);
+        true
+    }
+
+    /// Starts again from a SYN that was no part of the connection.
+    #[cold]
+    fn reopen(&mut self, pool: &mut Pool, accepted: &Accepted) {
+        let (mine, other) = self.halves_mut(accepted.side);
+        mine.store.clear(pool);
+        other.store.clear(pool);
+        *mine = Half::new();
+        let (first, scale, bits) =
+            (other.offered.wrapping_add(1), other.offered_scale, other.offered_bits);
+        let bits = Bits::KNOWN.with(Bits::SYN).with(Bits::CONFIRMED).with(bits);
+        *other = Half { first, scale, bits, ..Half::new() };
+        other.edge = other.edge.max(accepted.edge);
+        self.is_midstream = false;
+    }
+}
+
+impl Half {
+    #[inline]
+    fn take_bytes(&mut self, pool: &mut Pool, accepted: &Accepted, payload: &[u8]) -> bool {
+        let is_straight = accepted.start == self.next
+            && self.store.high() <= self.next
+            && length(payload) == accepted.end.wrapping_sub(accepted.start)
+            && !self.is(Bits::IGNORED);
+        if is_straight && self.store.append_quickly(pool, self.acked, self.next, payload) {
+            self.next = accepted.end;
+            return true;
+        }
+        self.take_any_bytes(pool, accepted, payload)
+    }
+
+    #[cold]
+    fn take_any_bytes(&mut self, pool: &mut Pool, accepted: &Accepted, payload: &[u8]) -> bool {
+        if self.is(Bits::IGNORED) {
+            self.next = self.next.max(accepted.end);
+            return true;
+        }
+        let start = accepted.start.max(self.next.min(accepted.end));
+        let skipped = usize::try_from(start.saturating_sub(accepted.start)).unwrap_or(usize::MAX);
+        let len = usize::try_from(accepted.end.saturating_sub(accepted.start)).unwrap_or(0);
+        let out_of_order = start > self.next;
+        let ahead = accepted.end.saturating_sub(self.acked) as u64;
+        let Some(bytes) = payload.get(skipped..).filter(|_| payload.len() == len) else {
+            return false;
+        };
+        // Others may have taken it since.
+        if !pool.has_room(Store::most_blocks(len, ahead), out_of_order) {
+            return false;
+        }
+        let (floor, next) = (self.acked, self.next);
+        let is_at_tail = !out_of_order && self.store.high() <= next;
+        let done = if is_at_tail {
+            self.store.append(pool, floor, start, bytes)
+        } else {
+            self.store.fill(pool, floor, next, start, bytes)
+        };
+        self.next = self.next.max(accepted.fresh.1);
+        done
+    }
+
+    #[inline]
+    fn take_stamp(&mut self, accepted: &Accepted) {
+        let is_newer = accepted.stamp.wrapping_sub(self.recent) < 1 << 31;
+        if is_newer || !self.is(Bits::RECENT) {
+            (self.recent, self.recent_at) = (accepted.stamp, accepted.seconds);
+            self.bits = self.bits.with(Bits::RECENT);
+        }
+    }
+
+    #[inline]
+    fn widen(&mut self, edge: i64) {
+        if edge > self.edge || self.edge == ENDLESS {
+            self.edge = edge;
+        }
+    }
+
+    #[cold]
+    fn take_control(&mut self, accepted: &Accepted) {
+        let marks = accepted.marks;
+        if marks.contains(Marks::STARTS) {
+            self.bits = self.bits.with(Bits::KNOWN);
+            self.first = accepted.sequence_number;
+            if marks.contains(Marks::SYN) {
+                self.first = self.first.wrapping_add(1);
+                self.bits = self.bits.with(Bits::SYN).with(Bits::STAMPS);
+            } else {
+                self.edge = ENDLESS;
+            }
+        }
+        if marks.contains(Marks::SYN) {
+            self.take_syn(accepted);
+        }
+        if marks.contains(Marks::OFFERS) {
+            self.offered = accepted.sequence_number;
+            self.offered_scale = if accepted.scale == u8::MAX { 0 } else { accepted.scale };
+            self.offered_bits = Bits::SCALES
+                .if_so(accepted.scale != u8::MAX)
+                .with(Bits::STAMPS.if_so(marks.contains(Marks::HAS_STAMP)));
+            self.bits = self.bits.with(Bits::OFFERS);
+        }
+        if marks.contains(Marks::FIN) {
+            self.fin = accepted.end;
+        }
+        if marks.contains(Marks::RESETS) {
+            self.bits = self.bits.with(Bits::RESET);
+        }
+    }
+
+    /// What a SYN asks for. One that comes again may ask for less, and nobody here knows which of them the other end
+    /// got: windows are taken for the wider, and time stamps are relied upon only if they are in all.
+    fn take_syn(&mut self, accepted: &Accepted) {
+        if accepted.scale != u8::MAX {
+            self.bits = self.bits.with(Bits::SCALES);
+            self.scale = self.scale.max(accepted.scale);
+        }
+        if accepted.marks.contains(Marks::HAS_STAMP) {
+            self.take_stamp(accepted);
+        } else {
+            self.bits = self.bits.without(Bits::STAMPS);
+        }
+    }
+
+    /// What a SYN or the choice between two tells about the other side.
+    #[cold]
+    fn hear_control(&mut self, accepted: &Accepted) {
+        let marks = accepted.marks;
+        if marks.contains(Marks::MOVES) {
+            self.first = accepted.acknowledgment_number;
+            self.bits = self.bits.with(Bits::CONFIRMED);
+            if self.is(Bits::SYN) {
+                let offered = Bits::SCALES.with(Bits::STAMPS);
+                self.bits = self.bits.without(offered).without(Bits::RECENT);
+                self.bits = self.bits.with(self.offered_bits);
+                self.scale = self.offered_scale;
+            }
+        }
+        if marks.contains(Marks::SYN) || marks.contains(Marks::MOVES) {
+            self.widen(accepted.edge);
+        }
+    }
+}

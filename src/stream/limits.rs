@@ -1,0 +1,19 @@
+/// How much memory streams may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamLimits {
+    /// Bytes of memory for all that is remembered of all connections: a hard cap, bookkeeping included. 64 MiB by
+    /// default; it is taken from the system as it is needed and never given back.
+    pub bytes: usize,
+    /// How far out of order bytes may be to be remembered, in bytes after the next one in order, for each direction
+    /// of each connection. 1 MiB by default.
+    pub window: u32,
+    /// The most connections that are followed at a time, 100,000 by default. The [`Pool`](super::Pool) does not count
+    /// them; who keeps the [`Connection`](super::Connection)s does.
+    pub connections: usize,
+}
+
+impl Default for StreamLimits {
+    fn default() -> Self {
+        Self { bytes: 64 << 20, window: 1 << 20, connections: 100_000 }
+    }
+}
