@@ -97,6 +97,6 @@ pub const REQUESTS: &[(&[u8], &[&str])] = &[
     (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &["Client switched from 0, flow: HTTP/2 with prior knowledge"]),
     (b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n\x16\x03\x01", &["CONNECT a /", "Client unparsable from 39, flow: something that is no request"]),
     (b"SSH-2.0-OpenSSH_9.6\r\n", &["Client unrecognised from 0, flow: protocol not recognised"]),
-    (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", &["Client unrecognised from 0, flow: protocol not recognised"]),
+    (b"\x05\x02\x00\x02\x00\x01\x00\x01\xfc\x03\x03", &["Client unrecognised from 0, flow: protocol not recognised"]),
     (b"GE", &["Client unrecognised from 0, flow: protocol not recognised"]),
 ];
