@@ -7,7 +7,7 @@ pub use crate::toml_text::{ConfigError, ConfigErrors, ConfigProblem};
 use super::AccessList;
 use crate::toml_text::Reader;
 #[cfg(feature = "config")]
-pub(crate) use reader::{access_list, expected_endpoint, network};
+pub(crate) use reader::{access_list, expected_endpoint, network, table};
 
 impl AccessList {
     /// From TOML: a `default` action, and one `[[rule]]` after the other.
