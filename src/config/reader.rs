@@ -55,12 +55,17 @@ pub(super) fn read(text: &str) -> Result<Config, ConfigErrors> {
             config.domains = lists.map(crate::inspectors::domains::DomainInspector::new);
         }
         #[cfg(not(feature = "protocols"))]
-        reader.unexpected(at, "a build with the feature `protocols` for this table", &count(domains));
+        reader.unexpected(
+            at,
+            "a build with the feature `protocols` for this table",
+            &count(domains),
+        );
     }
     if let Some((api, at)) = table(&mut reader, &document, "api") {
         #[cfg(feature = "api")]
         {
-            config.api = crate::inspectors::api::config::api_rules(&mut reader, api, at).map(Arc::new);
+            config.api =
+                crate::inspectors::api::config::api_rules(&mut reader, api, at).map(Arc::new);
         }
         #[cfg(not(feature = "api"))]
         reader.unexpected(at, "a build with the feature `api` for this table", &count(api));

@@ -69,7 +69,9 @@ pub(super) mod tests {
     /// RFC 4648 §10, without padding.
     #[test]
     fn examples_of_the_standard() {
-        for (text, bytes) in [("", ""), ("Zg", "f"), ("Zm8", "fo"), ("Zm9v", "foo"), ("Zm9vYg", "foob")] {
+        for (text, bytes) in
+            [("", ""), ("Zg", "f"), ("Zm8", "fo"), ("Zm9v", "foo"), ("Zm9vYg", "foob")]
+        {
             assert_eq!(decode(text.as_bytes()).as_deref(), Some(bytes.as_bytes()));
         }
         for text in ["Z", "Zh", "Zm9", "Zg==", "Zm+v", "Zm 9v"] {

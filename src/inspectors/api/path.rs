@@ -116,7 +116,8 @@ mod tests {
             b"/**" => path.first() == Some(&b'/'),
             [b'/', b'*', rest @ ..] if rest.first() != Some(&b'*') => {
                 let Some(path) = path.strip_prefix(b"/") else { return false };
-                (1..=path.len()).any(|end| !path[..end].contains(&b'/') && naive(rest, &path[end..]))
+                (1..=path.len())
+                    .any(|end| !path[..end].contains(&b'/') && naive(rest, &path[end..]))
             }
             [first, rest @ ..] => path.first() == Some(first) && naive(rest, &path[1..]),
             [] => path.is_empty(),

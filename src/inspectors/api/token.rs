@@ -95,7 +95,8 @@ impl TokenRule {
         let decode = |part| base64url::decode(part).ok_or(TokenError::Form);
         let (header, claims, signature) = (decode(header)?, decode(claims)?, decode(signature)?);
         let header: Header = serde_json::from_slice(&header).map_err(|_| TokenError::Form)?;
-        if header.alg.is_empty() || header.alg.eq_ignore_ascii_case("none") || signature.is_empty() {
+        if header.alg.is_empty() || header.alg.eq_ignore_ascii_case("none") || signature.is_empty()
+        {
             return Err(TokenError::Unsigned);
         }
         if header.crit.is_some() {
@@ -303,7 +304,11 @@ mod tests {
             ("{}", Err(TokenError::Form), Err(TokenError::Form)),
         ] {
             let token = token(header, &claims, KEY);
-            assert_eq!((check(&shape, &token), check(&keyed, &token)), (of_shape, of_key), "{header}");
+            assert_eq!(
+                (check(&shape, &token), check(&keyed, &token)),
+                (of_shape, of_key),
+                "{header}"
+            );
         }
         let other = token(HS256, &claims, b"another key of at least 32 bytes !");
         assert_eq!(check(&shape, &other), Ok(()));
@@ -331,7 +336,9 @@ mod tests {
             .dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
         let key = base64url::decode(key.as_bytes()).unwrap();
         let rule = TokenRule::new().issuer("joe").key(&key).unwrap().leeway(Duration::ZERO);
-        let at = |seconds| rule.check(token.as_bytes(), Timestamp::from_unix(Duration::from_secs(seconds)));
+        let at = |seconds| {
+            rule.check(token.as_bytes(), Timestamp::from_unix(Duration::from_secs(seconds)))
+        };
         assert_eq!((at(1_300_819_379), at(1_300_819_380)), (Ok(()), Err(TokenError::Expired)));
     }
 }

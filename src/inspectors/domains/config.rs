@@ -11,16 +11,8 @@ use crate::Timestamp;
 use crate::inspectors::access::config::table;
 use crate::toml_text::{ConfigErrors, ConfigProblem, Reader, Value};
 
-const KEYS: [&str; 8] = [
-    "default",
-    "list",
-    "quic",
-    "ech",
-    "nameless",
-    "discover-until",
-    "except-ports",
-    "remember",
-];
+const KEYS: [&str; 8] =
+    ["default", "list", "quic", "ech", "nameless", "discover-until", "except-ports", "remember"];
 const LIST_KEYS: [&str; 4] = ["name", "action", "over", "names"];
 
 /// More take more memory than anybody means.
@@ -178,16 +170,14 @@ pub(crate) fn pattern(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Doma
         reader.wrong_type(value, "a string or a list of strings");
         return None;
     };
-    text.parse().map_err(|error: super::PatternError| {
-        let told = error.to_string();
-        let told = told.strip_prefix("expected ").unwrap_or(&told);
-        // What was found is told behind it.
-        let expected = [", found", "; found"].into_iter().find_map(|found| told.split_once(found));
-        let expected = expected.map_or(told, |(expected, _)| expected).into();
-        let suggestion = error.suggestion(text);
-        let problem = ConfigProblem::Word { expected, found: text.into(), suggestion };
-        reader.report(value.span().start, problem);
-    }).ok()
+    text.parse()
+        .map_err(|error: super::PatternError| {
+            let expected = error.expected();
+            let suggestion = error.suggestion(text);
+            let problem = ConfigProblem::Word { expected, found: text.into(), suggestion };
+            reader.report(value.span().start, problem);
+        })
+        .ok()
 }
 
 fn action(reader: &mut Reader<'_>, table: &DeTable<'_>, key: &'static str, at: usize) -> Action {
@@ -253,7 +243,8 @@ fn moment(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Timestamp> {
         let (of_day, offset) = match (moment.time, moment.offset) {
             (None, None) => (0, 0),
             (Some(time), Some(offset)) => {
-                let minutes = i64::from(time.hour).checked_mul(60)?.checked_add(time.minute.into())?;
+                let minutes =
+                    i64::from(time.hour).checked_mul(60)?.checked_add(time.minute.into())?;
                 let seconds = i64::from(time.second.unwrap_or(0));
                 let offset = minutes_of(&offset.to_string())?;
                 (minutes.checked_mul(60)?.checked_add(seconds)?, offset.checked_mul(60)?)
@@ -287,7 +278,10 @@ fn days_of(year: i64, month: i64, day: i64) -> Option<i64> {
     let is_early = month <= 2;
     let year = if is_early { year.checked_sub(1)? } else { year };
     let month = month.checked_add(if is_early { 9 } else { -3 })?;
-    let leaps = year.checked_div(4)?.checked_sub(year.checked_div(100)?)?.checked_add(year.checked_div(400)?)?;
+    let leaps = year
+        .checked_div(4)?
+        .checked_sub(year.checked_div(100)?)?
+        .checked_add(year.checked_div(400)?)?;
     let of_year = month.checked_mul(153)?.checked_add(2)?.checked_div(5)?.checked_add(day)?;
     year.checked_mul(365)?.checked_add(leaps)?.checked_add(of_year)?.checked_sub(719_469)
 }

@@ -74,7 +74,8 @@ impl Inspector for DomainInspector {
 
     /// Packets matter only where something is to be refused by its port alone.
     fn interest(&self) -> Interest {
-        let is_by_port = self.lists.is_allow_list() || self.lists.hidden(Hidden::Quic) != Action::Allow;
+        let is_by_port =
+            self.lists.is_allow_list() || self.lists.hidden(Hidden::Quic) != Action::Allow;
         if is_by_port { Self::INTEREST } else { Interest::MESSAGES }
     }
 
@@ -106,12 +107,7 @@ impl Inspector for DomainInspector {
     }
 
     #[inline]
-    fn packet(
-        &mut self,
-        flow: &mut DomainFlow,
-        _: &Packet<'_>,
-        _: &mut Context<'_>,
-    ) -> Verdict {
+    fn packet(&mut self, flow: &mut DomainFlow, _: &Packet<'_>, _: &mut Context<'_>) -> Verdict {
         flow.refusal.unwrap_or(Verdict::PASS)
     }
 
@@ -309,13 +305,7 @@ impl DomainInspector {
     }
 
     /// Reports a name that is called at an address that DNS did not give for it.
-    fn compare_address(
-        &self,
-        name: &str,
-        over: Over,
-        message: &Message<'_>,
-        cx: &mut Context<'_>,
-    ) {
+    fn compare_address(&self, name: &str, over: Over, message: &Message<'_>, cx: &mut Context<'_>) {
         let (packet, now) = (message.packet, cx.now());
         let tuple = packet.opener_tuple();
         let server: IpAddr = match message.side {
@@ -327,7 +317,8 @@ impl DomainInspector {
             answers.contradict(packet.endpoint(), name, server, now)
         };
         if is_odd {
-            let what = format_args!("the {over} name {name} at {server}, which DNS did not give for it");
+            let what =
+                format_args!("the {over} name {name} at {server}, which DNS did not give for it");
             self.mismatch(packet, cx, &what);
         }
     }

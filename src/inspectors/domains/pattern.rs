@@ -38,7 +38,8 @@ impl DomainPattern {
         if self.name.is_empty() {
             return true;
         }
-        let split = name.len().checked_sub(self.name.len()).and_then(|at| name.split_at_checked(at));
+        let split =
+            name.len().checked_sub(self.name.len()).and_then(|at| name.split_at_checked(at));
         split.is_some_and(|(above, end)| {
             end.eq_ignore_ascii_case(&self.name) && above.len() > 1 && above.ends_with('.')
         })
@@ -143,9 +144,17 @@ pub enum PatternError {
     },
 }
 
+#[cfg(feature = "config")]
 impl PatternError {
+    /// What was expected, without what was found.
+    pub(crate) fn expected(&self) -> String {
+        let told = alloc::string::ToString::to_string(self);
+        let told = told.strip_prefix("expected ").unwrap_or(&told);
+        let expected = [", found", "; found"].into_iter().find_map(|found| told.split_once(found));
+        expected.map_or(told, |(expected, _)| expected).into()
+    }
+
     /// What may be meant by `text`.
-    #[cfg_attr(not(feature = "config"), allow(dead_code))]
     pub(crate) fn suggestion(&self, text: &str) -> Option<String> {
         let meant = match self {
             // `.example.org` is how others write it.
@@ -188,6 +197,11 @@ mod tests {
         ] {
             assert_eq!(text.parse::<DomainPattern>(), Err(expected), "{text}");
         }
+    }
+
+    #[test]
+    #[cfg(feature = "config")]
+    fn what_may_be_meant() {
         let suggested = |text: &str| text.parse::<DomainPattern>().unwrap_err().suggestion(text);
         assert_eq!(suggested(".example.org").as_deref(), Some("*.example.org"));
         assert_eq!(suggested("https://a.example/x").as_deref(), Some("a.example"));
