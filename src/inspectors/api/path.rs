@@ -53,11 +53,11 @@ impl FromStr for PathPattern {
         if let Some(found) = rest.chars().find(|c| matches!(c, '?' | '#' | '%' | '\\')) {
             return Err(PathError::Character { found });
         }
-        // The empty one after the last slash stands for what follows.
-        let rest = if is_prefix { rest.strip_suffix('/').unwrap_or(rest) } else { rest };
         if is_prefix && rest.is_empty() {
             return Ok(Self { segments: Vec::new(), is_prefix });
         }
+        // What comes after the last slash stands for what follows.
+        let rest = if is_prefix { rest.strip_suffix('/').unwrap_or(rest) } else { rest };
         let mut segments = Vec::new();
         for segment in rest.split('/') {
             segments.push(match segment {

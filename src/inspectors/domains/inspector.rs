@@ -1,3 +1,4 @@
+use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -187,9 +188,10 @@ impl DomainInspector {
         let host = request.host();
         let host = host.as_ref().and_then(Text::to_str).filter(|host| !host.is_empty());
         let headers = request.headers().filter(|header| header.name.eq_ignore_ascii_case("host"));
+        let named = headers.filter_map(|header| Some(host_of(header.value.to_str()?)));
         // Servers differ in which of several they take.
-        let others = headers.filter_map(|header| Some(host_of(header.value.to_str()?)));
-        for name in others.chain(host.map(String::from)).filter(|name| !name.is_empty()) {
+        let others = named.filter(|name| !name.is_empty() && Some(name.as_str()) != host);
+        for name in host.map(Cow::Borrowed).into_iter().chain(others.map(Cow::Owned)) {
             let verdict = self.name(flow, &name, Over::Http, packet, cx);
             if !verdict.is_pass() {
                 return verdict;
