@@ -42,7 +42,7 @@
 //!   policy](crate::inspect::ExceptionPolicy);
 //! * requests that two servers may take for different ones, or of which they may not agree where they end, as proxies and servers
 //!   do that are fooled by request smuggling;
-//! * CONNECT, and whatever wants to switch to another protocol: Upgrade, WebSockets, h2c.
+//! * CONNECT, and whatever wants to switch to another protocol: Upgrade, h2c, a WebSocket.
 //!
 //! Each request of a connection is judged by itself, pipelined ones too. Connections that are first seen in their middle, after a
 //! restart say, are refused unless a request begins there. What the engine passes without asking any inspector, as its policy says, is
