@@ -51,7 +51,7 @@
 //!   protocol/  messages in the bytes: HTTP, TLS, DNS, each parsed once per flow
 //!   inspect/   the Inspector trait, Verdict, Context, composition, exception policy
 //!   inspectors/
-//!              ready-made inspectors: access list
+//!              ready-made inspectors: access list, domain names, HTTP requests
 //!   engine/    sans-IO heart: datagrams in, dispositions and injected packets out. Owns flow table, streams and policy,
 //!              counts everything
 //!   transport/ where datagrams come from and go: UDP on Linux
@@ -89,12 +89,13 @@
 //! |---|---|---|
 //! | `std` (default) | `engine`, and what else needs an operating system; `alloc` | |
 //! | `alloc` | building into [`bytes::BufMut`], packets that own their buffer, flow tables, inspectors | a global allocator |
+//! | `api` | `inspectors::api`: rules about HTTP requests, and the tokens in them | `protocols`, `std` |
 //! | `capture` | `capture`: reading and writing pcap and pcapng files; `runtime`: replaying them | `std` |
 //! | `live` | `runtime`: live traffic, several workers, control | `std` |
 //! | `manage` | `runtime`: health checks, Prometheus metrics and statistics over HTTP | `live` |
 //! | `community-id` | the Community ID of flows | |
 //! | `config` | `config`: configurations and access lists from TOML, with errors that say line and column | `std` |
-//! | `http`, `tls`, `dns` | `protocol`: messages in the bytes of flows; `protocols` is all of them | `alloc` |
+//! | `http`, `tls`, `dns` | `protocol`: messages in the bytes of flows; `protocols` is all of them, and adds `inspectors::domains` | `alloc` |
 //! | `udp` | `transport::udp`: receiving and sending on Linux (64 bits) | `std` |
 //! | `full` | all of it | |
 //! | `faults` | faults on request in the engine, for tests; not part of `full` | `std` |

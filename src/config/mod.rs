@@ -23,7 +23,7 @@
 //! let errors = Config::parse("[polisy]\nprofile = \"strict\"").unwrap_err();
 //! assert_eq!(
 //!     errors.to_string(),
-//!     "line 1, column 2: expected one of `monitor`, `policy`, `endpoints`, `access`, `run`, `limits` or `timeouts`, found `polisy`; \
+//!     "line 1, column 2: expected one of `monitor`, `policy`, `endpoints`, `access`, `domains`, `api`, `run`, `limits` or `timeouts`, found `polisy`; \
 //!      did you mean `policy`?",
 //! );
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -38,6 +38,8 @@
 //! | `policy.CLASS` | what becomes of a class of exceptions: [`Exception::name`] and [`Treatment::name`] |
 //! | `endpoints."vpce-…"` | a table with a `monitor` and a `policy` of its own, each as the appliance's where it is left out |
 //! | `access` | the access list, as [`AccessList::from_toml`] has it |
+//! | `domains` | lists of domain names, as `DomainLists::from_toml` has them; with the feature `protocols` |
+//! | `api` | rules about HTTP requests, as `ApiRules::from_toml` has them; with the feature `api` |
 //! | `run` | a table: see below, and [`Run`] |
 //! | `limits` | a table: see below, and [`Settings`] |
 //! | `timeouts` | a table of seconds, with fractions if need be: see below, and [`FlowTimeouts`] |
@@ -97,6 +99,10 @@ use crate::engine::Settings;
 use crate::flow::FlowTimeouts;
 use crate::inspect::{Chain, Exception, ExceptionPolicy, Treatment};
 use crate::inspectors::access::{AccessInspector, AccessList};
+#[cfg(feature = "api")]
+use crate::inspectors::api::{ApiInspector, ApiRules};
+#[cfg(feature = "protocols")]
+use crate::inspectors::domains::{DomainInspector, DomainLists};
 
 /// What an appliance is to do, and where. By default it inspects nothing, and treats by
 /// [`ExceptionPolicy::AVAILABLE`] what cannot be judged.
@@ -105,6 +111,10 @@ pub struct Config {
     settings: Settings,
     run: Run,
     access: Option<Arc<AccessList>>,
+    #[cfg(feature = "protocols")]
+    domains: Option<DomainInspector>,
+    #[cfg(feature = "api")]
+    api: Option<Arc<ApiRules>>,
 }
 
 impl Config {
@@ -132,14 +142,40 @@ impl Config {
         self.access.as_deref()
     }
 
+    /// The lists of domain names, if there are any.
+    #[cfg(feature = "protocols")]
+    pub fn domain_lists(&self) -> Option<&DomainLists> {
+        self.domains.as_ref().map(DomainInspector::lists)
+    }
+
+    /// The rules about HTTP requests, if there are any.
+    #[cfg(feature = "api")]
+    pub fn api_rules(&self) -> Option<&ApiRules> {
+        self.api.as_deref()
+    }
+
     /// Makes the inspectors, one chain for each engine; what is large in them is shared.
     pub fn inspectors(&self) -> impl FnMut() -> Chain + Clone + Send + 'static {
         let access = self.access.clone();
+        #[cfg(feature = "protocols")]
+        let domains = self.domains.clone();
+        #[cfg(feature = "api")]
+        let api = self.api.clone();
         move || {
             let mut chain = Chain::new();
             if let Some(list) = &access {
                 let pushed = chain.push(AccessInspector::new(Arc::clone(list)));
                 debug_assert!(pushed.is_ok(), "the first member of a chain has a name of its own");
+            }
+            #[cfg(feature = "protocols")]
+            if let Some(domains) = &domains {
+                let pushed = chain.push(domains.clone());
+                debug_assert!(pushed.is_ok(), "there is one of the name `domains`");
+            }
+            #[cfg(feature = "api")]
+            if let Some(rules) = &api {
+                let pushed = chain.push(ApiInspector::new(Arc::clone(rules)));
+                debug_assert!(pushed.is_ok(), "there is one of the name `api`");
             }
             chain
         }

@@ -12,7 +12,8 @@ use crate::gwlb::EndpointId;
 use crate::inspectors::access::config::{access_list, expected_endpoint};
 use crate::toml_text::{Reader, Value, alternatives, suggestion};
 
-const KEYS: [&str; 7] = ["monitor", "policy", "endpoints", "access", "run", "limits", "timeouts"];
+const KEYS: [&str; 9] =
+    ["monitor", "policy", "endpoints", "access", "domains", "api", "run", "limits", "timeouts"];
 const ENDPOINT_KEYS: [&str; 2] = ["monitor", "policy"];
 
 /// Reads on after a mistake, so that all of them are found at once.
@@ -47,6 +48,28 @@ pub(super) fn read(text: &str) -> Result<Config, ConfigErrors> {
     if let Some((access, at)) = table(&mut reader, &document, "access") {
         config.access = access_list(&mut reader, access, at).map(Arc::new);
     }
+    if let Some((domains, at)) = table(&mut reader, &document, "domains") {
+        #[cfg(feature = "protocols")]
+        {
+            let lists = crate::inspectors::domains::config::domain_lists(&mut reader, domains, at);
+            config.domains = lists.map(crate::inspectors::domains::DomainInspector::new);
+        }
+        #[cfg(not(feature = "protocols"))]
+        reader.unexpected(
+            at,
+            "a build with the feature `protocols` for this table",
+            &count(domains),
+        );
+    }
+    if let Some((api, at)) = table(&mut reader, &document, "api") {
+        #[cfg(feature = "api")]
+        {
+            config.api =
+                crate::inspectors::api::config::api_rules(&mut reader, api, at).map(Arc::new);
+        }
+        #[cfg(not(feature = "api"))]
+        reader.unexpected(at, "a build with the feature `api` for this table", &count(api));
+    }
     if let Some((run, _)) = table(&mut reader, &document, "run") {
         config.run = operation::run(&mut reader, run);
     }
@@ -57,6 +80,12 @@ pub(super) fn read(text: &str) -> Result<Config, ConfigErrors> {
         operation::timeouts(&mut reader, timeouts, &mut config.settings.timeouts);
     }
     if reader.errors() > 0 { Err(reader.finish()) } else { Ok(config) }
+}
+
+/// What is found where nothing can be read.
+#[cfg(not(all(feature = "api", feature = "protocols")))]
+fn count(table: &DeTable<'_>) -> String {
+    alloc::format!("{} keys", table.len())
 }
 
 fn monitor(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Option<bool> {

@@ -6,8 +6,12 @@ pub use crate::toml_text::{ConfigError, ConfigErrors, ConfigProblem};
 
 use super::AccessList;
 use crate::toml_text::Reader;
+#[cfg(feature = "protocols")]
+pub(crate) use reader::table;
 #[cfg(feature = "config")]
 pub(crate) use reader::{access_list, expected_endpoint, network};
+#[cfg(feature = "api")]
+pub(crate) use reader::{many, networks, ports};
 
 impl AccessList {
     /// From TOML: a `default` action, and one `[[rule]]` after the other.

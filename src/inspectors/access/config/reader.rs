@@ -59,7 +59,7 @@ pub(crate) fn access_list(
 }
 
 /// The table that a path leads to, and its place.
-fn table<'t, 'a>(
+pub(crate) fn table<'t, 'a>(
     reader: &mut Reader<'_>,
     document: &'t DeTable<'a>,
     path: Option<&str>,
@@ -152,7 +152,7 @@ fn action(reader: &mut Reader<'_>, table: &DeTable<'_>, key: &'static str, at: u
 }
 
 /// One value or a list of them, each of which may mean several things.
-fn many<T>(
+pub(crate) fn many<T>(
     reader: &mut Reader<'_>,
     table: &DeTable<'_>,
     key: &'static str,
@@ -190,7 +190,7 @@ fn many<T>(
     all
 }
 
-fn networks(text: &str) -> Result<Vec<IpNetwork>, ConfigProblem> {
+pub(crate) fn networks(text: &str) -> Result<Vec<IpNetwork>, ConfigProblem> {
     Ok(Vec::from([network(text)?]))
 }
 
@@ -204,7 +204,7 @@ pub(crate) fn network(text: &str) -> Result<IpNetwork, ConfigProblem> {
     text.parse().map_err(problem)
 }
 
-fn ports(text: &str) -> Result<Vec<PortRange>, ConfigProblem> {
+pub(crate) fn ports(text: &str) -> Result<Vec<PortRange>, ConfigProblem> {
     text.split(',')
         .map(|range| {
             let range = range.trim();

@@ -1,0 +1,159 @@
+use alloc::borrow::Cow;
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+
+use super::ApiRules;
+use crate::Side;
+use crate::inspect::{
+    Alert, Beginning, Context, Inspector, Interest, Message, Packet, Reason, Severity, Verdict,
+};
+use crate::inspectors::access::Action;
+use crate::packet::IpProtocol;
+use crate::protocol::http::Request;
+use crate::protocol::{self, Why};
+
+/// Judges every HTTP request by [`ApiRules`]. Clones share the rules: one for each worker.
+///
+/// A flow in which something is not allowed is refused for good, for [`REASON`](Self::REASON), and an alert of that name says what
+/// it was. So is one that the rules are for and that is no HTTP: nothing passes that was not understood, whatever the [exception
+/// policy](crate::inspect::ExceptionPolicy) says about that.
+#[derive(Clone, Debug)]
+pub struct ApiInspector {
+    rules: Arc<ApiRules>,
+}
+
+impl ApiInspector {
+    /// Why packets are dropped and rejected, and what alerts and the inspector are called.
+    pub const REASON: Reason = Reason::new("api");
+
+    /// By rules, or by ones that are shared.
+    pub fn new(rules: impl Into<Arc<ApiRules>>) -> Self {
+        Self { rules: rules.into() }
+    }
+
+    /// The rules.
+    pub fn rules(&self) -> &ApiRules {
+        &self.rules
+    }
+}
+
+/// What is known of a flow.
+#[derive(Debug, Default)]
+pub struct ApiFlow {
+    /// Whether a request was allowed.
+    has_request: bool,
+}
+
+impl Inspector for ApiInspector {
+    type Flow = ApiFlow;
+
+    const INTEREST: Interest = Interest::HTTP;
+
+    fn name(&self) -> &str {
+        Self::REASON.name()
+    }
+
+    fn open(&mut self, first: &Packet<'_>, _: &mut Context<'_>) -> Option<ApiFlow> {
+        if first.flow().protocol() != IpProtocol::TCP {
+            return None;
+        }
+        let tuple = first.opener_tuple();
+        let is_for = match tuple.ports {
+            Some(ports) => {
+                self.rules.are_for(tuple.destination(), ports.destination)
+                    // Who opened it is a guess.
+                    || first.beginning() == Beginning::Midstream
+                        && self.rules.are_for(tuple.source(), ports.source)
+            }
+            None => true,
+        };
+        is_for.then(ApiFlow::default)
+    }
+
+    fn message(
+        &mut self,
+        flow: &mut ApiFlow,
+        message: &Message<'_>,
+        cx: &mut Context<'_>,
+    ) -> Verdict {
+        let packet = message.packet;
+        match message.what {
+            protocol::Message::HttpRequest(request) => self.request(flow, message, request, cx),
+            protocol::Message::HttpBody(body) if message.side == Side::Client => {
+                match body.anomalies().is_ambiguous() {
+                    true => self.refuse(packet, cx, &format!("a body with {}", body.anomalies())),
+                    false => Verdict::PASS,
+                }
+            }
+            protocol::Message::HttpBody(_) | protocol::Message::HttpResponse(_)
+                if flow.has_request =>
+            {
+                Verdict::PASS
+            }
+            // A server that breaks off has said nothing that could be taken for something else.
+            protocol::Message::Opaque(opaque)
+                if opaque.why == Why::Truncated && message.side == Side::Server =>
+            {
+                Verdict::PASS
+            }
+            protocol::Message::Opaque(opaque) => self.refuse(packet, cx, opaque.reason),
+            other => {
+                let protocol = other.protocol();
+                self.refuse(packet, cx, &format!("{protocol} where there should be a request"))
+            }
+        }
+    }
+}
+
+impl ApiInspector {
+    fn request(
+        &self,
+        flow: &mut ApiFlow,
+        message: &Message<'_>,
+        request: &Request<'_>,
+        cx: &mut Context<'_>,
+    ) -> Verdict {
+        let packet = message.packet;
+        let tuple = packet.opener_tuple();
+        let client = match message.side {
+            Side::Client => tuple.source(),
+            Side::Server if packet.beginning() == Beginning::Midstream => tuple.destination(),
+            Side::Server => return self.refuse(packet, cx, "a request from the server"),
+        };
+        let decision = self.rules.decide(request, client, cx.now());
+        let verdict = match decision.action {
+            Action::Allow => {
+                flow.has_request = true;
+                return Verdict::PASS;
+            }
+            Action::Drop => Verdict::drop(Self::REASON).for_flow(),
+            Action::Reject => Verdict::reject(Self::REASON),
+        };
+        let why: Cow<'_, str> = match decision.rule.map(|rule| rule.name.as_str()) {
+            None => decision.why.into(),
+            Some("") => "a rule".into(),
+            Some(name) => format!("rule {name:?}").into(),
+        };
+        self.tell(packet, cx, format!("{request}: {why}"));
+        verdict
+    }
+
+    #[cold]
+    fn refuse(&self, packet: &Packet<'_>, cx: &mut Context<'_>, why: &str) -> Verdict {
+        self.tell(packet, cx, why.into());
+        match self.rules.refusal() {
+            Action::Drop => Verdict::drop(Self::REASON).for_flow(),
+            _ => Verdict::reject(Self::REASON),
+        }
+    }
+
+    fn tell(&self, packet: &Packet<'_>, cx: &mut Context<'_>, what: String) {
+        let (endpoint, tuple) = (packet.endpoint(), packet.opener_tuple());
+        cx.alert(Alert {
+            name: Self::REASON.name().into(),
+            message: format!("refused {what}: {endpoint} {tuple}").into(),
+            severity: Severity::Notice,
+        });
+    }
+}
