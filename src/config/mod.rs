@@ -23,7 +23,7 @@
 //! let errors = Config::parse("[polisy]\nprofile = \"strict\"").unwrap_err();
 //! assert_eq!(
 //!     errors.to_string(),
-//!     "line 1, column 2: expected one of `monitor`, `policy`, `endpoints`, `access`, `run`, `limits` or `timeouts`, found `polisy`; \
+//!     "line 1, column 2: expected one of `monitor`, `policy`, `endpoints`, `access`, `rate`, `anomaly`, `run`, `limits` or `timeouts`, found `polisy`; \
 //!      did you mean `policy`?",
 //! );
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -38,6 +38,8 @@
 //! | `policy.CLASS` | what becomes of a class of exceptions: [`Exception::name`] and [`Treatment::name`] |
 //! | `endpoints."vpce-…"` | a table with a `monitor` and a `policy` of its own, each as the appliance's where it is left out |
 //! | `access` | the access list, as [`AccessList::from_toml`] has it |
+//! | `rate` | limits on what sources, destinations and endpoints have a second, as [`RateLimits::from_toml`] has them |
+//! | `anomaly` | what becomes of odd packets and messages, as [`AnomalyRules::from_toml`] has it |
 //! | `run` | a table: see below, and [`Run`] |
 //! | `limits` | a table: see below, and [`Settings`] |
 //! | `timeouts` | a table of seconds, with fractions if need be: see below, and [`FlowTimeouts`] |
@@ -97,6 +99,8 @@ use crate::engine::Settings;
 use crate::flow::FlowTimeouts;
 use crate::inspect::{Chain, Exception, ExceptionPolicy, Treatment};
 use crate::inspectors::access::{AccessInspector, AccessList};
+use crate::inspectors::anomaly::{AnomalyInspector, AnomalyRules};
+use crate::inspectors::rate::{RateInspector, RateLimits};
 
 /// What an appliance is to do, and where. By default it inspects nothing, and treats by
 /// [`ExceptionPolicy::AVAILABLE`] what cannot be judged.
@@ -105,6 +109,8 @@ pub struct Config {
     settings: Settings,
     run: Run,
     access: Option<Arc<AccessList>>,
+    rate: Option<Arc<RateLimits>>,
+    anomaly: Option<Arc<AnomalyRules>>,
 }
 
 impl Config {
@@ -132,14 +138,33 @@ impl Config {
         self.access.as_deref()
     }
 
+    /// The limits, if there are any.
+    pub fn rate_limits(&self) -> Option<&RateLimits> {
+        self.rate.as_deref()
+    }
+
+    /// What becomes of anomalies, if they are looked for.
+    pub fn anomaly_rules(&self) -> Option<&AnomalyRules> {
+        self.anomaly.as_deref()
+    }
+
     /// Makes the inspectors, one chain for each engine; what is large in them is shared.
     pub fn inspectors(&self) -> impl FnMut() -> Chain + Clone + Send + 'static {
         let access = self.access.clone();
+        let (rate, anomaly) = (self.rate.clone(), self.anomaly.clone());
         move || {
             let mut chain = Chain::new();
             if let Some(list) = &access {
                 let pushed = chain.push(AccessInspector::new(Arc::clone(list)));
                 debug_assert!(pushed.is_ok(), "the first member of a chain has a name of its own");
+            }
+            if let Some(limits) = &rate {
+                let pushed = chain.push(RateInspector::new(Arc::clone(limits)));
+                debug_assert!(pushed.is_ok(), "there is one of this name");
+            }
+            if let Some(rules) = &anomaly {
+                let pushed = chain.push(AnomalyInspector::new(Arc::clone(rules)));
+                debug_assert!(pushed.is_ok(), "there is one of this name");
             }
             chain
         }
