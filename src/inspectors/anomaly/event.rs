@@ -92,6 +92,22 @@ events! {
 }
 
 impl Event {
+    /// Whether it shows in messages only. Who ignores all of these, and all anomalies of messages, does not pay for them:
+    /// see [`AnomalyInspector`](super::AnomalyInspector).
+    pub const fn is_of_messages(self) -> bool {
+        matches!(
+            self,
+            Self::HttpElsewhere
+                | Self::TlsElsewhere
+                | Self::NotHttp
+                | Self::NotTls
+                | Self::NotDns
+                | Self::ProtocolUnparsable
+                | Self::MessageTooLarge
+                | Self::ProtocolSwitched
+        )
+    }
+
     pub(super) const fn bit(self) -> u64 {
         1_u64.wrapping_shl(self as u32)
     }

@@ -9,22 +9,15 @@ use crate::protocol::http;
 use crate::protocol::tls;
 use crate::protocol::{self, Protocol, Why};
 
-/// Events that are seen in messages only.
-const OF_MESSAGES: u64 = Event::HttpElsewhere.bit()
-    | Event::TlsElsewhere.bit()
-    | Event::NotHttp.bit()
-    | Event::NotTls.bit()
-    | Event::NotDns.bit()
-    | OF_ALL_MESSAGES;
-
-/// Those of them that may come later than with the first.
+/// Events of messages that may come later than with the first.
 const OF_ALL_MESSAGES: u64 =
     Event::ProtocolUnparsable.bit() | Event::MessageTooLarge.bit() | Event::ProtocolSwitched.bit();
 
 /// The messages that rules have use for.
 pub(super) fn interest(rules: &AnomalyRules) -> Interest {
     let mut interest = of_protocols(rules);
-    if rules.events.heeded & OF_MESSAGES != 0 {
+    let mut of_messages = Event::ALL.iter().filter(|event| event.is_of_messages());
+    if of_messages.any(|event| rules.events.heeded & event.bit() != 0) {
         interest = interest | Interest::MESSAGES;
     }
     interest

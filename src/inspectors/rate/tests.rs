@@ -133,7 +133,7 @@ fn threads_share_a_limit() {
                 let (limits, clock) = (limits.clone(), clock.clone());
                 std::thread::spawn(move || {
                     let mut hands = Hands::new();
-                    let mut tick = || clock.fetch_add(50_000, Ordering::Relaxed);
+                    let tick = || clock.fetch_add(50_000, Ordering::Relaxed);
                     (0..PACKETS).filter(|_| pay(&limits, &mut hands, 1, tick(), 1)).count() as u64
                 })
             })
