@@ -76,7 +76,7 @@ fn of_tcp(segment: &TcpSegment<'_>) -> u64 {
     /// Which mixes of flags are odd, and how.
     const MIXES: [u64; 64] = {
         let mut mixes = [0; 64];
-        let mut rest = mixes.as_mut_slice();
+        let mut rest: &mut [u64] = &mut mixes;
         let mut flags = 0;
         while let [mix, others @ ..] = rest {
             *mix = match flags {

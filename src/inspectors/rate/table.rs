@@ -35,7 +35,7 @@ impl Table {
         let shard = |_| Mutex::new([[0; COLUMNS]; ROWS]);
         Self {
             shards: (0..shards).map(shard).collect::<Vec<_>>().into(),
-            capacity: capacity.saturating_mul(scale.units),
+            capacity: scale.units_of(capacity),
             scale,
         }
     }
@@ -56,7 +56,7 @@ impl Table {
             *place = row.get_mut(usize::from(column));
         }
         let fullest = mine.iter().flatten().map(|full_at| **full_at).min()?;
-        let tokens = empty.saturating_sub(fullest.max(now)) / self.scale.units;
+        let tokens = self.scale.whole(empty.saturating_sub(fullest.max(now)));
         if tokens < least {
             let latest = empty.saturating_add(self.scale.units_in(SLACK_NANOS));
             for full_at in mine.into_iter().flatten().filter(|full_at| **full_at > latest) {
@@ -65,7 +65,7 @@ impl Table {
             return None;
         }
         let taken = wanted.max(least).min(tokens);
-        let units = taken.saturating_mul(self.scale.units);
+        let units = self.scale.units_of(taken);
         for full_at in mine.into_iter().flatten() {
             let charged = (*full_at).max(now).saturating_add(units);
             *full_at = charged.min(empty).max(*full_at);
@@ -78,21 +78,30 @@ impl Table {
 #[derive(Clone, Copy, Debug)]
 struct Scale {
     rate: u64,
-    /// How many units a token has: enough that a packet now and then finds what has come in since the last one.
-    units: u64,
+    /// A token has two to this power units: enough that a packet now and then finds what has come in since the last one.
+    shift: u32,
 }
 
 impl Scale {
     const fn of(rate: u64) -> Self {
         // Between 2^33 and 2^34 units a second: finer than a nanosecond, and 64 bits last for thirty years.
-        let bits = 34_u32.saturating_sub(u64::BITS.saturating_sub(rate.leading_zeros()));
-        Self { rate, units: 1_u64.wrapping_shl(bits) }
+        let shift = 34_u32.saturating_sub(u64::BITS.saturating_sub(rate.leading_zeros()));
+        Self { rate, shift }
     }
 
-    fn units_in(&self, nanos: u64) -> u64 {
+    const fn units_of(self, tokens: u64) -> u64 {
+        tokens.saturating_mul(1_u64.wrapping_shl(self.shift))
+    }
+
+    /// How many whole tokens there are in so many units.
+    const fn whole(self, units: u64) -> u64 {
+        units.wrapping_shr(self.shift)
+    }
+
+    fn units_in(self, nanos: u64) -> u64 {
         const SECOND: u128 = 1_000_000_000;
 
-        let per_second = u128::from(self.rate).saturating_mul(self.units.into());
+        let per_second = u128::from(self.units_of(self.rate));
         let units = u128::from(nanos).saturating_mul(per_second) / SECOND;
         u64::try_from(units).unwrap_or(u64::MAX)
     }
