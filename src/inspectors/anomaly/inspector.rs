@@ -3,6 +3,7 @@ use alloc::format;
 use alloc::sync::Arc;
 use core::fmt;
 
+#[cfg(any(feature = "http", feature = "tls"))]
 use super::rules::Actions;
 use super::{Action, AnomalyRules, Event, headers, messages};
 use crate::inspect::{

@@ -56,6 +56,7 @@ pub(super) fn events(rules: &AnomalyRules, message: &Message<'_>) -> u64 {
             // What it is was not seen.
             Why::NoRoom | Why::Gap | Why::Truncated => return 0,
         },
+        #[cfg(any(feature = "dns", feature = "http", feature = "tls"))]
         _ => 0,
     };
     let is_unparsable_dns =
