@@ -12,10 +12,15 @@ mod callgrind;
 mod support;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use callgrind::count;
 use gwlb_geneve::engine::{Checksums, Datagram, Engine, Output, Settings};
+use gwlb_geneve::flow::FlowSeed;
 use gwlb_geneve::inspect::{Chain, Inspector, Verdict, packet_fn};
+use gwlb_geneve::inspectors::anomaly::Action::{Alert, Ignore};
+use gwlb_geneve::inspectors::anomaly::{AnomalyInspector, AnomalyRules, Event};
+use gwlb_geneve::inspectors::rate::{Of, Per, RateInspector, RateLimits, RateRule};
 use support::traffic::{ACK, at, handshake, settings, sides};
 
 const FLOWS: u16 = 64;
@@ -33,6 +38,10 @@ const CASES: &[Case] = &[
     ("tuple of 5", |rounds| {
         bursts(rounds, settings(), || (pass("a"), pass("b"), pass("c"), pass("d"), pass("e")));
     }),
+    ("rate: a rule, in hand", |rounds| bursts(rounds, settings(), rate(1, false))),
+    ("rate: 4 rules, in hand", |rounds| bursts(rounds, settings(), rate(4, false))),
+    ("rate: a rule, one token at a time", |rounds| bursts(rounds, settings(), rate(1, true))),
+    ("anomaly, headers alone", |rounds| bursts(rounds, settings(), anomaly)),
     ("chain of 1", |rounds| bursts(rounds, settings(), || chain(1))),
     ("chain of 5", |rounds| bursts(rounds, settings(), || chain(5))),
 ];
@@ -47,6 +56,29 @@ fn chain(members: usize) -> Chain {
         chain.push(pass(name)).expect("a name of its own");
     }
     chain
+}
+
+/// Limits that are never reached, of the source; where no seat is left, each token is taken by itself.
+fn rate(rules: usize, no_seat: bool) -> impl FnMut() -> RateInspector + Send + 'static {
+    let rule = RateRule::new(Per::Source, Of::Packets, RateRule::MOST);
+    let seed = FlowSeed::from_bytes([7; 32]);
+    let limits = RateLimits::new(vec![rule; rules], RateLimits::DEFAULT_BUCKETS, seed);
+    let limits = Arc::new(limits.expect("limits in order"));
+    let others = if no_seat { 32 } else { 0 };
+    let seats: Vec<_> = (0..others).map(|_| RateInspector::new(Arc::clone(&limits))).collect();
+    move || {
+        let _ = &seats;
+        RateInspector::new(Arc::clone(&limits))
+    }
+}
+
+fn anomaly() -> AnomalyInspector {
+    let rules = AnomalyRules::all(Ignore);
+    let rules = Event::ALL.iter().fold(rules, |rules, event| match event.is_of_messages() {
+        true => rules,
+        false => rules.with(*event, Alert),
+    });
+    AnomalyInspector::new(rules)
 }
 
 fn unchecked() -> Settings {

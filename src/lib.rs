@@ -51,7 +51,7 @@
 //!   protocol/  messages in the bytes: HTTP, TLS, DNS, each parsed once per flow
 //!   inspect/   the Inspector trait, Verdict, Context, composition, exception policy
 //!   inspectors/
-//!              ready-made inspectors: access list, domain names, HTTP requests
+//!              ready-made inspectors: access list, rate limits, anomalies, domain names, HTTP requests
 //!   engine/    sans-IO heart: datagrams in, dispositions and injected packets out. Owns flow table, streams and policy,
 //!              counts everything
 //!   transport/ where datagrams come from and go: UDP on Linux

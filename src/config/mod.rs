@@ -23,7 +23,7 @@
 //! let errors = Config::parse("[polisy]\nprofile = \"strict\"").unwrap_err();
 //! assert_eq!(
 //!     errors.to_string(),
-//!     "line 1, column 2: expected one of `monitor`, `policy`, `endpoints`, `access`, `domains`, `api`, `run`, `limits` or `timeouts`, found `polisy`; \
+//!     "line 1, column 2: expected one of `monitor`, `policy`, `endpoints`, `access`, `rate`, `anomaly`, `domains`, `api`, `run`, `limits` or `timeouts`, found `polisy`; \
 //!      did you mean `policy`?",
 //! );
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -38,6 +38,8 @@
 //! | `policy.CLASS` | what becomes of a class of exceptions: [`Exception::name`] and [`Treatment::name`] |
 //! | `endpoints."vpce-…"` | a table with a `monitor` and a `policy` of its own, each as the appliance's where it is left out |
 //! | `access` | the access list, as [`AccessList::from_toml`] has it |
+//! | `rate` | limits on what sources, destinations and endpoints have a second, as [`RateLimits::from_toml`] has them |
+//! | `anomaly` | what becomes of odd packets and messages, as [`AnomalyRules::from_toml`] has it |
 //! | `domains` | lists of domain names, as `DomainLists::from_toml` has them; with the feature `protocols` |
 //! | `api` | rules about HTTP requests, as `ApiRules::from_toml` has them; with the feature `api` |
 //! | `run` | a table: see below, and [`Run`] |
@@ -99,10 +101,12 @@ use crate::engine::Settings;
 use crate::flow::FlowTimeouts;
 use crate::inspect::{Chain, Exception, ExceptionPolicy, Treatment};
 use crate::inspectors::access::{AccessInspector, AccessList};
+use crate::inspectors::anomaly::{AnomalyInspector, AnomalyRules};
 #[cfg(feature = "api")]
 use crate::inspectors::api::{ApiInspector, ApiRules};
 #[cfg(feature = "protocols")]
 use crate::inspectors::domains::{DomainInspector, DomainLists};
+use crate::inspectors::rate::{RateInspector, RateLimits};
 
 /// What an appliance is to do, and where. By default it inspects nothing, and treats by
 /// [`ExceptionPolicy::AVAILABLE`] what cannot be judged.
@@ -111,6 +115,8 @@ pub struct Config {
     settings: Settings,
     run: Run,
     access: Option<Arc<AccessList>>,
+    rate: Option<Arc<RateLimits>>,
+    anomaly: Option<Arc<AnomalyRules>>,
     #[cfg(feature = "protocols")]
     domains: Option<DomainInspector>,
     #[cfg(feature = "api")]
@@ -142,6 +148,16 @@ impl Config {
         self.access.as_deref()
     }
 
+    /// The limits, if there are any.
+    pub fn rate_limits(&self) -> Option<&RateLimits> {
+        self.rate.as_deref()
+    }
+
+    /// What becomes of anomalies, if they are looked for.
+    pub fn anomaly_rules(&self) -> Option<&AnomalyRules> {
+        self.anomaly.as_deref()
+    }
+
     /// The lists of domain names, if there are any.
     #[cfg(feature = "protocols")]
     pub fn domain_lists(&self) -> Option<&DomainLists> {
@@ -157,6 +173,7 @@ impl Config {
     /// Makes the inspectors, one chain for each engine; what is large in them is shared.
     pub fn inspectors(&self) -> impl FnMut() -> Chain + Clone + Send + 'static {
         let access = self.access.clone();
+        let (rate, anomaly) = (self.rate.clone(), self.anomaly.clone());
         #[cfg(feature = "protocols")]
         let domains = self.domains.clone();
         #[cfg(feature = "api")]
@@ -166,6 +183,14 @@ impl Config {
             if let Some(list) = &access {
                 let pushed = chain.push(AccessInspector::new(Arc::clone(list)));
                 debug_assert!(pushed.is_ok(), "the first member of a chain has a name of its own");
+            }
+            if let Some(limits) = &rate {
+                let pushed = chain.push(RateInspector::new(Arc::clone(limits)));
+                debug_assert!(pushed.is_ok(), "there is one of this name");
+            }
+            if let Some(rules) = &anomaly {
+                let pushed = chain.push(AnomalyInspector::new(Arc::clone(rules)));
+                debug_assert!(pushed.is_ok(), "there is one of this name");
             }
             #[cfg(feature = "protocols")]
             if let Some(domains) = &domains {

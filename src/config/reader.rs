@@ -10,10 +10,23 @@ use super::{
 use crate::engine::EndpointSettings;
 use crate::gwlb::EndpointId;
 use crate::inspectors::access::config::{access_list, expected_endpoint};
+use crate::inspectors::anomaly::config::anomaly_rules;
+use crate::inspectors::rate::config::rate_limits;
 use crate::toml_text::{Reader, Value, alternatives, suggestion};
 
-const KEYS: [&str; 9] =
-    ["monitor", "policy", "endpoints", "access", "domains", "api", "run", "limits", "timeouts"];
+const KEYS: [&str; 11] = [
+    "monitor",
+    "policy",
+    "endpoints",
+    "access",
+    "rate",
+    "anomaly",
+    "domains",
+    "api",
+    "run",
+    "limits",
+    "timeouts",
+];
 const ENDPOINT_KEYS: [&str; 2] = ["monitor", "policy"];
 
 /// Reads on after a mistake, so that all of them are found at once.
@@ -47,6 +60,13 @@ pub(super) fn read(text: &str) -> Result<Config, ConfigErrors> {
     }
     if let Some((access, at)) = table(&mut reader, &document, "access") {
         config.access = access_list(&mut reader, access, at).map(Arc::new);
+    }
+    if let Some((rate, at)) = table(&mut reader, &document, "rate") {
+        let seed = config.settings.seed.clone();
+        config.rate = rate_limits(&mut reader, rate, at, seed).map(Arc::new);
+    }
+    if let Some((anomaly, _)) = table(&mut reader, &document, "anomaly") {
+        config.anomaly = anomaly_rules(&mut reader, anomaly).map(Arc::new);
     }
     if let Some((domains, at)) = table(&mut reader, &document, "domains") {
         #[cfg(feature = "protocols")]

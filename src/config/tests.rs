@@ -6,6 +6,8 @@ use core::time::Duration;
 use super::*;
 use crate::flow::{FlowLimits, FlowTimeouts};
 use crate::gwlb::EndpointId;
+use crate::inspectors::anomaly::{self, Event};
+use crate::inspectors::rate::{Action, Of, Per, RateRule};
 use crate::stream::StreamLimits;
 
 #[test]
@@ -38,6 +40,27 @@ fn everything_at_once() {
         [[access.rule]]
         action = "drop"
         ports = 23
+
+        [[rate.rule]]
+        name = "floods"
+        per = "destination"
+        limit = "bytes"
+        rate = 1_000_000
+        action = "alert"
+        direction = "both"
+        prefix-v4 = 24
+        [[rate.rule]]
+        per = "source"
+        limit = "syns"
+        rate = 10
+        burst = 20
+
+        [anomaly]
+        default = "drop"
+        land = "ignore"
+        http-ports = 8081
+        tls-ports = []
+        low-ttl = 9
     "#;
     let config = Config::parse(text).unwrap();
     let settings = config.settings();
@@ -53,7 +76,16 @@ fn everything_at_once() {
     assert_eq!(special(0x1a2b_3c4d).policy, Some(ExceptionPolicy::AVAILABLE));
     let list = config.access_list().unwrap();
     assert_eq!(list.rules().len(), 1);
-    assert_eq!(config.inspectors()().len(), 1);
+    let rules: Vec<_> = config.rate_limits().unwrap().rules().cloned().collect();
+    let floods = RateRule::new(Per::Destination, Of::Bytes, 1_000_000).name("floods");
+    let floods = floods.action(Action::Alert).both_ways().prefixes(24, 64);
+    assert_eq!(rules, [floods, RateRule::new(Per::Source, Of::Syns, 10).burst(20)]);
+    let rules = config.anomaly_rules().unwrap();
+    assert_eq!(rules.action(Event::Land), anomaly::Action::Ignore);
+    assert_eq!(rules.action(Event::TtlChanged), anomaly::Action::Drop);
+    assert_eq!((&rules.http_ports[..], &rules.tls_ports[..]), (&[8_081][..], &[][..]));
+    assert_eq!((rules.low_ttl, rules.ttl_tolerance), (9, 4));
+    assert_eq!(config.inspectors()().len(), 3);
 }
 
 /// Each mistake is told with its place, what was expected and what was found.
@@ -62,7 +94,7 @@ fn mistakes_are_told() {
     for (text, expected) in [
         (
             "monitr = true",
-            "line 1, column 1: expected one of `monitor`, `policy`, `endpoints`, `access`, `domains`, `api`, `run`, `limits` or `timeouts`, found `monitr`; did you mean `monitor`?",
+            "line 1, column 1: expected one of `monitor`, `policy`, `endpoints`, `access`, `rate`, `anomaly`, `domains`, `api`, `run`, `limits` or `timeouts`, found `monitr`; did you mean `monitor`?",
         ),
         ("monitor = 1", "line 1, column 11: expected `true` or `false`, found an integer"),
         ("policy = \"strict\"", "line 1, column 10: expected a table, found a string"),
@@ -100,6 +132,31 @@ fn mistakes_are_told() {
             "line 2, column 11: expected `allow`, `drop` or `reject`, found `alow`; did you mean `allow`?",
         ),
         ("[access]", "line 1, column 1: expected `default` here, found none"),
+        ("[rate]", "line 1, column 1: expected `rule` here, found none"),
+        (
+            "[[rate.rule]]\nper = \"source\"\nlimit = \"syn\"\nrate = 5",
+            "line 3, column 9: expected `packets`, `bytes`, `new-flows` or `syns`, found `syn`; did you mean `syns`?",
+        ),
+        (
+            "[[rate.rule]]\nper = \"source\"\nlimit = \"bytes\"\nrate = 5\nburst = 100",
+            "line 1, column 1: rule 1: expected a burst of at least 9001 bytes, as large as a packet can be, found 100",
+        ),
+        (
+            "[[rate.rule]]\nper = \"source\"\nlimit = \"packets\"\nrate = 0",
+            "line 4, column 8: expected a number from 1 to 10000000000, found `0`",
+        ),
+        (
+            "[anomaly]\nlow-ttl = 256",
+            "line 2, column 11: expected a number from 0 to 255, found `256`",
+        ),
+        (
+            "[anomaly]\nhttp-ports = [80, \"81\"]",
+            "line 2, column 19: expected a port or a list of ports, found a string",
+        ),
+        (
+            "[anomaly]\ntls-ports = 0",
+            "line 2, column 13: expected a port from 1 to 65535, found `0`",
+        ),
     ] {
         let errors = Config::parse(text).unwrap_err();
         assert_eq!(errors.to_string(), expected, "{text}");

@@ -104,6 +104,14 @@ impl FlowSeed {
         }
     }
 
+    /// The hash of three words, for tables of others than flows.
+    #[cfg(feature = "std")]
+    #[inline]
+    pub(crate) const fn hash_words(&self, a: u64, b: u64, c: u64) -> u64 {
+        let [k0, k1, k2, k3] = self.keys;
+        fold(fold(a ^ k0, b ^ k1) ^ c ^ k3, k2)
+    }
+
     /// The hash of a number, for tables beside that of the flows.
     #[cfg(feature = "alloc")]
     pub(super) const fn hash_number(&self, number: u64) -> u64 {

@@ -2,6 +2,7 @@
 //! where. Knows none of the things that are configured.
 
 mod error;
+mod number;
 mod reader;
 mod suggestion;
 

@@ -91,6 +91,11 @@ impl Anomalies {
         Anomaly::ALL.into_iter().filter(move |anomaly| self.contains(*anomaly))
     }
 
+    /// A bit for each of them.
+    pub(crate) const fn bits(self) -> u64 {
+        self.0
+    }
+
     /// Behind a line for a log, where there is something to say.
     pub(super) fn note(self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_empty() { Ok(()) } else { write!(f, " [{self}]") }

@@ -231,7 +231,8 @@ impl Anomaly {
         )
     }
 
-    pub(super) const fn bit(self) -> u64 {
+    /// The bit that stands for it in a set.
+    pub(crate) const fn bit(self) -> u64 {
         1_u64.wrapping_shl(self as u32)
     }
 }

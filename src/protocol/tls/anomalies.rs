@@ -13,7 +13,7 @@ macro_rules! anomalies {
         impl Anomalies {
             $($(#[$doc])+ pub const $constant: Self = Self(1 << $bit);)+
 
-            const NAMES: &'static [(Self, &'static str)] = &[$((Self::$constant, $name)),+];
+            pub(crate) const NAMES: &'static [(Self, &'static str)] = &[$((Self::$constant, $name)),+];
         }
     };
 }
@@ -69,6 +69,11 @@ impl Anomalies {
     /// Their names, short and stable, for counters and logs.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         Self::NAMES.iter().filter(move |(one, _)| self.contains(*one)).map(|(_, name)| *name)
+    }
+
+    /// A bit for each of them.
+    pub(crate) const fn bits(self) -> u32 {
+        self.0
     }
 
     pub(super) fn note(&mut self, other: Self, is_so: bool) {
