@@ -12,14 +12,24 @@ use crate::gwlb::EndpointId;
 use crate::inspectors::access::config::{access_list, expected_endpoint};
 use crate::toml_text::{Reader, Value, alternatives, suggestion};
 
-const KEYS: [&str; 7] = ["monitor", "policy", "endpoints", "access", "run", "limits", "timeouts"];
+const KEYS: &[&str] = &[
+    "monitor",
+    "policy",
+    "endpoints",
+    "access",
+    #[cfg(feature = "eve")]
+    "eve",
+    "run",
+    "limits",
+    "timeouts",
+];
 const ENDPOINT_KEYS: [&str; 2] = ["monitor", "policy"];
 
 /// Reads on after a mistake, so that all of them are found at once.
 pub(super) fn read(text: &str) -> Result<Config, ConfigErrors> {
     let mut reader = Reader::new(text);
     let Some(document) = reader.document() else { return Err(reader.finish()) };
-    reader.keys(&document, &KEYS);
+    reader.keys(&document, KEYS);
     let mut config = Config::default();
     let settings = &mut config.settings;
     settings.monitor = monitor(&mut reader, &document).unwrap_or_default();
@@ -46,6 +56,10 @@ pub(super) fn read(text: &str) -> Result<Config, ConfigErrors> {
     }
     if let Some((access, at)) = table(&mut reader, &document, "access") {
         config.access = access_list(&mut reader, access, at).map(Arc::new);
+    }
+    #[cfg(feature = "eve")]
+    if let Some((eve, at)) = table(&mut reader, &document, "eve") {
+        config.eve = super::eve::eve(&mut reader, eve, at);
     }
     if let Some((run, _)) = table(&mut reader, &document, "run") {
         config.run = operation::run(&mut reader, run);
