@@ -223,7 +223,8 @@ mod tests {
             json.end_record();
             // TOML's basic strings know other escapes; what was written is taken back by hand.
             let written = core::str::from_utf8(&out).unwrap();
-            prop_assert!(written.ends_with(&format!("\"address\":\"{address}\"}}\n")));
+            let end = format!("\"address\":\"{address}\"}}\n");
+            prop_assert!(written.ends_with(&end));
             let first = written.strip_prefix("{\"text\":\"").unwrap();
             let (first, rest) = first.split_once("\",\"same\":\"").unwrap();
             prop_assert!(rest.starts_with(first));
