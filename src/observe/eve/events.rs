@@ -114,11 +114,12 @@ impl EventRecorder {
                 let is_blocked = outcome.is_some_and(|it| !it.disposition.is_forward());
                 self.record(now, "alert", flow, Some(way), |json| alert(found, is_blocked, json));
             }
-            EventKind::Exception(class, _) if types.contains(EveTypes::ANOMALY) => {
-                // Told with its packet already, where that is so.
-                if outcome.and_then(|outcome| outcome.exception) != Some(*class) {
-                    self.record(now, "anomaly", flow, Some(way), |json| anomaly(*class, json));
-                }
+            // Told with its packet already, where that is so.
+            EventKind::Exception(class, _)
+                if types.contains(EveTypes::ANOMALY)
+                    && outcome.and_then(|outcome| outcome.exception) != Some(*class) =>
+            {
+                self.record(now, "anomaly", flow, Some(way), |json| anomaly(*class, json));
             }
             _ => {}
         }

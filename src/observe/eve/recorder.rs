@@ -327,7 +327,7 @@ impl FlowRecord {
     /// The number of a query, or of the one that an answer is to.
     fn transaction(&mut self, id: u16, is_response: bool) -> u64 {
         let most = u64::try_from(self.ids.len()).unwrap_or(u64::MAX);
-        let slot = |number: u64| usize::try_from(number % most).unwrap_or(0);
+        let slot = |number: u64| usize::try_from(number & 7).unwrap_or(0);
         if is_response {
             let latest = self.queries.min(most);
             let numbers = (1..=latest).map(|back| self.queries.saturating_sub(back));
