@@ -110,9 +110,9 @@ mod tests {
             error("[eve]\nja3 = true"),
             "line 1, column 1: expected `file` to name a file, or `-` for standard output, found `none`",
         );
-        let told = error("[eve]\nfile = \"-\"\ntypes = [\"http\", \"dsn\"]");
+        let told = error("[eve]\nfile = \"-\"\ntypes = [\"http\", \"alerts\"]");
         assert!(told.starts_with("line 3, column 18: "), "{told}");
-        assert!(told.ends_with("found `dsn`; did you mean `dns`?"), "{told}");
+        assert!(told.ends_with("found `alerts`; did you mean `alert`?"), "{told}");
         let told = error("[eve]\nfile = \"-\"\ntypes = 1");
         assert!(told.starts_with("line 3, column 9: expected a string or a list"), "{told}");
     }

@@ -23,7 +23,7 @@
 //! let errors = Config::parse("[polisy]\nprofile = \"strict\"").unwrap_err();
 //! assert_eq!(
 //!     errors.to_string(),
-//!     "line 1, column 2: expected one of `monitor`, `policy`, `endpoints`, `access`, `run`, `limits` or `timeouts`, found `polisy`; \
+//!     "line 1, column 2: expected one of `monitor`, `policy`, `endpoints`, `access`, `eve`, `run`, `limits` or `timeouts`, found `polisy`; \
 //!      did you mean `policy`?",
 //! );
 //! # Ok::<(), Box<dyn std::error::Error>>(())

@@ -12,17 +12,8 @@ use crate::gwlb::EndpointId;
 use crate::inspectors::access::config::{access_list, expected_endpoint};
 use crate::toml_text::{Reader, Value, alternatives, suggestion};
 
-const KEYS: &[&str] = &[
-    "monitor",
-    "policy",
-    "endpoints",
-    "access",
-    #[cfg(feature = "eve")]
-    "eve",
-    "run",
-    "limits",
-    "timeouts",
-];
+const KEYS: &[&str] =
+    &["monitor", "policy", "endpoints", "access", "eve", "run", "limits", "timeouts"];
 const ENDPOINT_KEYS: [&str; 2] = ["monitor", "policy"];
 
 /// Reads on after a mistake, so that all of them are found at once.
@@ -57,9 +48,16 @@ pub(super) fn read(text: &str) -> Result<Config, ConfigErrors> {
     if let Some((access, at)) = table(&mut reader, &document, "access") {
         config.access = access_list(&mut reader, access, at).map(Arc::new);
     }
-    #[cfg(feature = "eve")]
     if let Some((eve, at)) = table(&mut reader, &document, "eve") {
-        config.eve = super::eve::eve(&mut reader, eve, at);
+        #[cfg(feature = "eve")]
+        {
+            config.eve = super::eve::eve(&mut reader, eve, at);
+        }
+        #[cfg(not(feature = "eve"))]
+        {
+            let _ = eve;
+            reader.unexpected(at, "no `eve` in what was built without that feature", "eve");
+        }
     }
     if let Some((run, _)) = table(&mut reader, &document, "run") {
         config.run = operation::run(&mut reader, run);

@@ -14,7 +14,8 @@ use gwlb_geneve::{EtherType, Timestamp};
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Captures, one behind the other; packets that are not IP are left out.
+    /// Captures, one behind the other; packets that are not IP are left out, and no silence lasts longer than
+    /// a second.
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// The capture to write.
@@ -32,6 +33,8 @@ const LOAD_BALANCER: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 10);
 const APPLIANCE: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 20);
 /// Between two captures.
 const PAUSE: Duration = Duration::from_millis(1);
+/// Longer silence becomes this, so that the clock does not run away where captures are wrapped many times.
+const LONGEST: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     let mut captures = Vec::new();
@@ -39,22 +42,20 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         captures.push(read(file).with_context(|| file.display().to_string())?);
     }
     let mut out = Writer::create(&options.write, Format::Pcap(LinkType::IPV4))?;
-    let start = captures.iter().flatten().map(|packet| packet.time).next();
-    let mut clock = start.unwrap_or_default();
+    let mut clock = captures.iter().flatten().map(|packet| packet.time).next().unwrap_or_default();
     for copy in 0..options.times {
         for packets in &captures {
-            let first = packets.first().map_or(clock, |packet| packet.time);
-            let begin = clock;
+            let mut before = None;
             for packet in packets {
-                let time = begin.saturating_add(packet.time.saturating_since(first));
-                clock = clock.max(time);
+                let pause = before.map_or(PAUSE, |before| packet.time.saturating_since(before));
+                clock = clock.saturating_add(pause.min(LONGEST));
+                before = Some(packet.time);
                 let mut ip = packet.ip.clone();
                 move_addresses(&mut ip, copy);
                 let wrapped = wrap(&ip, options.endpoint, copy)?;
                 let len = u32::try_from(wrapped.len())?;
-                out.write_packet(time, LinkType::IPV4, len, &wrapped)?;
+                out.write_packet(clock, LinkType::IPV4, len, &wrapped)?;
             }
-            clock = clock.saturating_add(PAUSE);
         }
     }
     out.finish()?;
