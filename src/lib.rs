@@ -55,7 +55,7 @@
 //!   engine/    sans-IO heart: datagrams in, dispositions and injected packets out. Owns flow table, streams and policy,
 //!              counts everything
 //!   transport/ where datagrams come from and go: UDP on Linux
-//!   observe/   what happened: histograms
+//!   observe/   what happened: histograms, EVE records
 //!   config/    the TOML form of all this
 //!   toml_text/ TOML with places, for whatever is configured
 //!   runtime/   engines at work: a capture through one, live traffic through several
@@ -64,7 +64,7 @@
 //! [`geneve`] and [`packet`] stand on the ground, and so does `toml_text`, which is private; [`gwlb`] stands on the first
 //! two, `capture` and `stream` on [`packet`], [`flow`] on [`packet`] and [`gwlb`], `protocol` on nothing but [`Side`], `inspect` on [`flow`] and
 //! `protocol`, `inspectors` on `inspect` and `toml_text`, `engine` on all of these but `capture`, `toml_text` and `inspectors`;
-//! `observe` knows nobody;
+//! `observe` knows nobody but for its `eve`, which stands on `engine`;
 //! `transport` knows packets, the outer header of [`gwlb`], and, to steer by it, which worker a flow belongs to, of [`flow`];
 //! `config` and `runtime` put them together. No import runs upward.
 //!
@@ -96,6 +96,7 @@
 //! | `community-id` | the Community ID of flows | |
 //! | `config` | `config`: configurations and access lists from TOML, with errors that say line and column | `std` |
 //! | `http`, `tls`, `dns` | `protocol`: messages in the bytes of flows; `protocols` is all of them, and adds `inspectors::domains` | `alloc` |
+//! | `eve` | `observe::eve`: records of what happened as lines of JSON, in Suricata's form | `protocols`, `community-id` |
 //! | `udp` | `transport::udp`: receiving and sending on Linux (64 bits) | `std` |
 //! | `full` | all of it | |
 //! | `faults` | faults on request in the engine, for tests; not part of `full` | `std` |

@@ -23,7 +23,7 @@
 //! let errors = Config::parse("[polisy]\nprofile = \"strict\"").unwrap_err();
 //! assert_eq!(
 //!     errors.to_string(),
-//!     "line 1, column 2: expected one of `monitor`, `policy`, `endpoints`, `access`, `rate`, `anomaly`, `domains`, `api`, `run`, `limits` or `timeouts`, found `polisy`; \
+//!     "line 1, column 2: expected one of `monitor`, `policy`, `endpoints`, `access`, `rate`, `anomaly`, `domains`, `api`, `eve`, `run`, `limits` or `timeouts`, found `polisy`; \
 //!      did you mean `policy`?",
 //! );
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -42,6 +42,7 @@
 //! | `anomaly` | what becomes of odd packets and messages, as [`AnomalyRules::from_toml`] has it |
 //! | `domains` | lists of domain names, as `DomainLists::from_toml` has them; with the feature `protocols` |
 //! | `api` | rules about HTTP requests, as `ApiRules::from_toml` has them; with the feature `api` |
+//! | `eve` | a table: see below, and [`EveFile`] |
 //! | `run` | a table: see below, and [`Run`] |
 //! | `limits` | a table: see below, and [`Settings`] |
 //! | `timeouts` | a table of seconds, with fractions if need be: see below, and [`FlowTimeouts`] |
@@ -64,6 +65,15 @@
 //! | `drain` | seconds for which known flows go on after the order to stop: `330` |
 //! | `log` | `"text"` or `"json"` |
 //!
+//! | key of `eve` | takes |
+//! |---|---|
+//! | `file` | where records are written, added to what is there; `"-"` is standard output |
+//! | `types` | kinds of records, one or a list: [`EveTypes::NAMES`]. By default all |
+//! | `ja3`, `ja4` | `true`: TLS records have these fingerprints, which cost time |
+//! | `community-id` | `false`: records have no Community ID |
+//! | `queue` | bytes of records that may wait for the disk; what finds no room is counted and lost |
+//! | `stats` | seconds between records of counters: `8` |
+//!
 //! | key of `limits` | takes the most |
 //! |---|---|
 //! | `flows`, `flows-per-endpoint` | flows, of all endpoints and of each |
@@ -85,6 +95,8 @@
 //! | `udp`, `icmp`, `other` | what was seen in both directions |
 //! | `unanswered` | what was seen in one direction, but for TCP |
 
+#[cfg(feature = "eve")]
+mod eve;
 mod operation;
 mod reader;
 mod run;
@@ -94,6 +106,8 @@ mod tests;
 use alloc::sync::Arc;
 
 pub use crate::toml_text::{ConfigError, ConfigErrors, ConfigProblem};
+#[cfg(feature = "eve")]
+pub use eve::EveFile;
 pub use run::{LogFormat, Run, TransportKind, Way};
 
 use crate::engine::Settings;
@@ -107,6 +121,10 @@ use crate::inspectors::api::{ApiInspector, ApiRules};
 #[cfg(feature = "protocols")]
 use crate::inspectors::domains::{DomainInspector, DomainLists};
 use crate::inspectors::rate::{RateInspector, RateLimits};
+#[cfg(all(doc, feature = "eve"))]
+use crate::observe::eve::EveTypes;
+#[cfg(feature = "eve")]
+use crate::observe::eve::{Eve, Recorder};
 
 /// What an appliance is to do, and where. By default it inspects nothing, and treats by
 /// [`ExceptionPolicy::AVAILABLE`] what cannot be judged.
@@ -121,6 +139,10 @@ pub struct Config {
     domains: Option<DomainInspector>,
     #[cfg(feature = "api")]
     api: Option<Arc<ApiRules>>,
+    #[cfg(feature = "eve")]
+    eve: Option<EveFile>,
+    #[cfg(feature = "eve")]
+    records: Option<Eve>,
 }
 
 impl Config {
@@ -170,6 +192,18 @@ impl Config {
         self.api.as_deref()
     }
 
+    /// Where what happens is recorded, if it is.
+    #[cfg(feature = "eve")]
+    pub fn eve(&self) -> Option<&EveFile> {
+        self.eve.as_ref()
+    }
+
+    /// Has the inspectors begin with one that records to `eve`.
+    #[cfg(feature = "eve")]
+    pub fn record_to(&mut self, eve: Eve) {
+        self.records = Some(eve);
+    }
+
     /// Makes the inspectors, one chain for each engine; what is large in them is shared.
     pub fn inspectors(&self) -> impl FnMut() -> Chain + Clone + Send + 'static {
         let access = self.access.clone();
@@ -178,8 +212,15 @@ impl Config {
         let domains = self.domains.clone();
         #[cfg(feature = "api")]
         let api = self.api.clone();
+        #[cfg(feature = "eve")]
+        let records = self.records.clone();
         move || {
             let mut chain = Chain::new();
+            #[cfg(feature = "eve")]
+            if let Some(eve) = &records {
+                let pushed = chain.push(Recorder::new(eve.clone()));
+                debug_assert!(pushed.is_ok(), "the first member of a chain has a name of its own");
+            }
             if let Some(list) = &access {
                 let pushed = chain.push(AccessInspector::new(Arc::clone(list)));
                 debug_assert!(pushed.is_ok(), "the first member of a chain has a name of its own");

@@ -138,9 +138,9 @@ pub(super) fn timeouts(reader: &mut Reader<'_>, table: &DeTable<'_>, timeouts: &
 }
 
 /// Reads the values of a table into the fields that they are meant for. What is not there changes nothing.
-struct Fields<'r, 'e, 't, 'a> {
-    reader: &'r mut Reader<'e>,
-    table: &'t DeTable<'a>,
+pub(super) struct Fields<'r, 'e, 't, 'a> {
+    pub(super) reader: &'r mut Reader<'e>,
+    pub(super) table: &'t DeTable<'a>,
 }
 
 impl Fields<'_, '_, '_, '_> {
@@ -150,7 +150,7 @@ impl Fields<'_, '_, '_, '_> {
         }
     }
 
-    fn truth(&mut self, key: &str, field: &mut bool) {
+    pub(super) fn truth(&mut self, key: &str, field: &mut bool) {
         let Some(value) = self.table.get(key) else { return };
         match value.get_ref().as_bool() {
             Some(truth) => *field = truth,
@@ -158,7 +158,7 @@ impl Fields<'_, '_, '_, '_> {
         }
     }
 
-    fn number(&mut self, key: &str, range: RangeInclusive<u64>, set: impl FnOnce(u64)) {
+    pub(super) fn number(&mut self, key: &str, range: RangeInclusive<u64>, set: impl FnOnce(u64)) {
         let Some(value) = self.table.get(key) else { return };
         let DeValue::Integer(number) = value.get_ref() else {
             return self.reader.wrong_type(value, "an integer");
@@ -173,7 +173,7 @@ impl Fields<'_, '_, '_, '_> {
     }
 
     /// Seconds, which may have a fraction.
-    fn seconds(&mut self, key: &str, field: &mut Duration) {
+    pub(super) fn seconds(&mut self, key: &str, field: &mut Duration) {
         let Some(value) = self.table.get(key) else { return };
         let (number, found) = match value.get_ref() {
             DeValue::Integer(number) if number.radix() == 10 => {
@@ -189,7 +189,12 @@ impl Fields<'_, '_, '_, '_> {
         }
     }
 
-    fn parsed<T: core::str::FromStr>(&mut self, key: &str, expected: &str, field: &mut T) {
+    pub(super) fn parsed<T: core::str::FromStr>(
+        &mut self,
+        key: &str,
+        expected: &str,
+        field: &mut T,
+    ) {
         let Some(value) = self.table.get(key) else { return };
         let Some(text) = value.get_ref().as_str() else {
             return self.reader.wrong_type(value, "a string");

@@ -14,7 +14,7 @@ use crate::inspectors::anomaly::config::anomaly_rules;
 use crate::inspectors::rate::config::rate_limits;
 use crate::toml_text::{Reader, Value, alternatives, suggestion};
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "monitor",
     "policy",
     "endpoints",
@@ -23,6 +23,7 @@ const KEYS: [&str; 11] = [
     "anomaly",
     "domains",
     "api",
+    "eve",
     "run",
     "limits",
     "timeouts",
@@ -89,6 +90,17 @@ pub(super) fn read(text: &str) -> Result<Config, ConfigErrors> {
         }
         #[cfg(not(feature = "api"))]
         reader.unexpected(at, "a build with the feature `api` for this table", &count(api));
+    }
+    if let Some((eve, at)) = table(&mut reader, &document, "eve") {
+        #[cfg(feature = "eve")]
+        {
+            config.eve = super::eve::eve(&mut reader, eve, at);
+        }
+        #[cfg(not(feature = "eve"))]
+        {
+            let _ = eve;
+            reader.unexpected(at, "no `eve` in what was built without that feature", "eve");
+        }
     }
     if let Some((run, _)) = table(&mut reader, &document, "run") {
         config.run = operation::run(&mut reader, run);

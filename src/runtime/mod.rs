@@ -100,6 +100,8 @@ mod judged;
 mod manage;
 #[cfg(feature = "live")]
 mod overload;
+#[cfg(all(feature = "eve", feature = "live"))]
+mod record;
 #[cfg(feature = "capture")]
 mod replay;
 #[cfg(feature = "capture")]

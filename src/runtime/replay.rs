@@ -15,6 +15,8 @@ use crate::engine::{Counters, Disposition, Engine, Outcome, Output};
 use crate::flow::FlowCounters;
 use crate::gwlb::{OuterError, Reply, ReplyError, ReplyPolicy};
 use crate::inspect::{Inspector, Reason, Rewriter};
+#[cfg(feature = "eve")]
+use crate::observe::eve::{Eve, EventRecorder};
 
 /// Runs the GENEVE packets of a capture through an [`Engine`], as if they came from the network.
 ///
@@ -26,6 +28,8 @@ pub struct Replay<R, W: Write = Sink> {
     pub(super) frames: Frames<R>,
     replies: Option<Writer<W>>,
     pub(super) policy: ReplyPolicy,
+    #[cfg(feature = "eve")]
+    records: Option<Eve>,
 }
 
 impl Replay<BufReader<File>> {
@@ -42,7 +46,13 @@ impl Replay<BufReader<File>> {
 impl<R: Read> Replay<R> {
     /// Replays these frames; [`Frames`] says which of them are GENEVE.
     pub fn new(frames: Frames<R>) -> Self {
-        Self { frames, replies: None, policy: ReplyPolicy::default() }
+        Self {
+            frames,
+            replies: None,
+            policy: ReplyPolicy::default(),
+            #[cfg(feature = "eve")]
+            records: None,
+        }
     }
 
     /// Replays a capture from any source.
@@ -53,7 +63,13 @@ impl<R: Read> Replay<R> {
     /// The same replay, which writes what is to be sent as outer IP packets: what is forwarded, and behind it what the
     /// packet had injected, with its time stamp.
     pub fn write_to<W: Write>(self, replies: Writer<W>) -> Replay<R, W> {
-        Replay { frames: self.frames, replies: Some(replies), policy: self.policy }
+        Replay {
+            frames: self.frames,
+            replies: Some(replies),
+            policy: self.policy,
+            #[cfg(feature = "eve")]
+            records: self.records,
+        }
     }
 }
 
@@ -62,6 +78,14 @@ impl<R: Read, W: Write> Replay<R, W> {
     #[must_use]
     pub fn with_policy(self, policy: ReplyPolicy) -> Self {
         Self { policy, ..self }
+    }
+
+    /// The same replay, which records alerts, drops, anomalies and, at the end, counters; records of this and of a
+    /// [`Recorder`](crate::observe::eve::Recorder) among the inspectors have the number of their frame.
+    #[cfg(feature = "eve")]
+    #[must_use]
+    pub fn record_to(self, eve: Eve) -> Self {
+        Self { records: Some(eve), ..self }
     }
 
     /// Shows each packet and its outcome to `each`, in the capture's order. At the end the engine's flows are
@@ -95,6 +119,12 @@ impl<R: Read, W: Write> Replay<R, W> {
         let mut run = Run::new(engine, each);
         // Who writes wants to know on whose account a packet was injected; verdicts do not depend on it.
         let most = if self.replies.is_some() { 1 } else { Burst::MOST };
+        #[cfg(feature = "eve")]
+        let most = if self.records.is_some() { 1 } else { most };
+        #[cfg(feature = "eve")]
+        {
+            run.records = self.records.take().map(|eve| (EventRecorder::new(eve.clone()), eve));
+        }
         while run.fill(&mut self.frames, most) {
             run.judge(&self.policy, self.replies.as_mut())?;
         }
@@ -118,6 +148,8 @@ pub(super) struct Run<'e, I: Inspector, X: Rewriter, F> {
     start: Option<Timestamp>,
     last: Timestamp,
     reply: Vec<u8>,
+    #[cfg(feature = "eve")]
+    records: Option<(EventRecorder, Eve)>,
 }
 
 impl<'e, I: Inspector, X: Rewriter, F> Run<'e, I, X, F> {
@@ -131,6 +163,8 @@ impl<'e, I: Inspector, X: Rewriter, F> Run<'e, I, X, F> {
             start: None,
             last: Timestamp::EPOCH,
             reply: Vec::new(),
+            #[cfg(feature = "eve")]
+            records: None,
         }
     }
 
@@ -165,7 +199,15 @@ impl<'e, I: Inspector, X: Rewriter, F> Run<'e, I, X, F> {
         F: FnMut(&JudgedPacket<'_>) -> Result<(), E>,
     {
         let (packets, mut datagrams) = self.burst.split();
+        #[cfg(feature = "eve")]
+        if let Some((_, eve)) = &self.records {
+            eve.at_frame(packets.first().map_or(0, |packet| packet.number));
+        }
         self.engine.process(&mut datagrams, &mut self.output);
+        #[cfg(feature = "eve")]
+        if let Some((events, _)) = &mut self.records {
+            events.judged(&datagrams, &self.output, self.engine.settings());
+        }
         let mut failed = SmallVec::<[ReplyError; 1]>::new();
         let mut sent = 0_u64;
         let mut send = |time, reply: Result<Reply<'_>, ReplyError>| match reply {
@@ -226,9 +268,40 @@ impl<'e, I: Inspector, X: Rewriter, F> Run<'e, I, X, F> {
     /// Ends all flows, and says what was counted since the engine's counters stood so.
     fn finish(self, before: &(Counters, FlowCounters)) -> Report {
         let Self { engine, mut output, mut report, last, .. } = self;
+        #[cfg(feature = "eve")]
+        if let Some((_, eve)) = &self.records {
+            eve.at_frame(0);
+        }
         engine.drain(last, &mut output);
         report.count_alerts(output.events());
         report.add_counters(before, engine.counters(), engine.flow_counters());
+        #[cfg(feature = "eve")]
+        if let Some((mut events, _)) = self.records {
+            events.judged(&[], &output, engine.settings());
+            let uptime = self.start.map_or(0, |start| last.saturating_since(start).as_secs());
+            events.stats(
+                last,
+                uptime,
+                &[
+                    (
+                        "decoder",
+                        &[("pkts", report.received), ("invalid", report.frames.unreadable)],
+                    ),
+                    ("flow", &[("total", report.flows), ("refused", report.flows_refused)]),
+                    ("detect", &[("alert", report.alerts)]),
+                    (
+                        "gwlb",
+                        &[
+                            ("received", report.received),
+                            ("forwarded", report.forwarded),
+                            ("dropped", report.dropped()),
+                            ("rejected", report.rejected),
+                            ("injected", report.injected),
+                        ],
+                    ),
+                ],
+            );
+        }
         report
     }
 }

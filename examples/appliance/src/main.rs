@@ -8,6 +8,7 @@ mod replay;
 mod run;
 mod setup;
 mod verdict;
+mod wrap;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -31,6 +32,8 @@ enum Command {
     Run(run::Options),
     /// Run the GENEVE datagrams of a capture through the appliance and count what comes out.
     Replay(replay::Options),
+    /// Wrap the IP packets of captures as a load balancer would, to replay them.
+    Wrap(wrap::Options),
     /// Say why a packet of a capture is treated as it is.
     Explain(explain::Options),
 }
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
         Command::Run(options) => return run::run(options),
         Command::Replay(options) => replay::run(&options),
+        Command::Wrap(options) => wrap::run(&options),
         Command::Explain(options) => explain::run(&options),
     };
     match result {

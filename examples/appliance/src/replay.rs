@@ -5,11 +5,13 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use gwlb_geneve::capture::{Format, Writer};
+use gwlb_geneve::config::Config;
 use gwlb_geneve::engine::{Engine, EventKind};
 use gwlb_geneve::inspect::Chain;
+use gwlb_geneve::observe::eve::{Eve, EveSettings, EveWriter};
 use gwlb_geneve::runtime::{EndpointCounters, JudgedPacket, Replay, Report};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -30,15 +32,28 @@ pub(crate) struct Options {
     /// Write what would be sent, in its order, as IP packets into a pcapng file.
     #[arg(long, value_name = "OUT.pcapng")]
     write: Option<PathBuf>,
+    /// Write EVE records of it to a file, or `-` for standard output: those of `[eve]` in the configuration, or all.
+    #[arg(long, value_name = "OUT.json")]
+    eve: Option<PathBuf>,
     /// Print the result, and each verdict, as one JSON object a line.
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let mut engine = options.setup.engine()?;
-    let replay = Replay::new(capture::open(&options.input)?);
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut config = options.setup.read()?;
+    let mut replay = Replay::new(capture::open(&options.input)?);
+    let records = match &options.eve {
+        Some(file) => Some(record(file, &options.input.file, &config)?),
+        None => None,
+    };
+    if let Some((eve, _)) = &records {
+        config.record_to(eve.clone());
+        replay = replay.record_to(eve.clone());
+    }
+    let mut engine = Engine::new(config.settings(), config.inspectors())?;
+    // Without a lock: records may go to standard output too.
+    let mut out = BufWriter::new(io::stdout());
     let started = Instant::now();
     let each = |packet: &JudgedPacket<'_>| match options.verdicts {
         true => show(&mut out, packet, options.json),
@@ -52,6 +67,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
     }?;
     let elapsed = started.elapsed();
+    if let Some((_, writer)) = records {
+        writer.finish().context("cannot write EVE records")?;
+    }
     if !capture::is_hopeless(&report.frames) {
         if options.json {
             serde_json::to_writer(&mut out, &Summary::of(&report, &engine, elapsed))
@@ -86,6 +104,22 @@ fn show(out: &mut impl Write, packet: &JudgedPacket<'_>, json: bool) -> Result<(
         }
     }
     Ok(())
+}
+
+/// Begins to record to a file. What cannot be written yet is waited for: nothing of a capture is lost.
+fn record(out: &Path, input: &Path, config: &Config) -> Result<(Eve, EveWriter)> {
+    let settings = config.eve().map(|eve| eve.settings).unwrap_or_default();
+    let settings = EveSettings { is_lossless: true, ..settings };
+    let output: Box<dyn Write + Send> = if out.as_os_str() == "-" {
+        Box::new(io::stdout())
+    } else {
+        if is_same_file(out, input) {
+            bail!("{}: --eve would overwrite the capture that is read", out.display());
+        }
+        let file = File::create(out);
+        Box::new(file.with_context(|| format!("cannot create {}", out.display()))?)
+    };
+    Ok(Eve::start(output, settings)?)
 }
 
 type Replies = Writer<BufWriter<File>>;

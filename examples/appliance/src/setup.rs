@@ -24,7 +24,7 @@ impl Setup {
         Ok(Engine::new(config.settings(), config.inspectors())?)
     }
 
-    fn read(&self) -> Result<Config> {
+    pub(crate) fn read(&self) -> Result<Config> {
         let Some(file) = &self.config else { return Ok(Config::default()) };
         read(file).map_err(|mut errors| match errors.len() {
             1 => anyhow!(errors.remove(0)),

@@ -1,6 +1,7 @@
 //! `appliance run`: stands behind a load balancer and judges its traffic.
 
 mod alerts;
+mod eve;
 mod log;
 mod plan;
 mod signals;
@@ -16,7 +17,7 @@ use gwlb_geneve::transport::udp::{self, UdpSettings, Warning};
 use tracing::{error, info, warn};
 
 use crate::say;
-use alerts::Alerts;
+use eve::Witness;
 use log::Log;
 pub(crate) use plan::Options;
 use plan::Plan;
@@ -48,10 +49,10 @@ pub(crate) fn run(options: Options) -> ExitCode {
     if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn serve(options: Options, plan: Plan, log: &Log) -> Result<()> {
+fn serve(options: Options, mut plan: Plan, log: &Log) -> Result<()> {
     // First of all: from here on a signal is an order, and not the end.
     let orders = Orders::listen().context("cannot listen to signals")?;
-    let run = &plan.run;
+    let run = plan.run.clone();
     let (health, manage) = (run.health, run.manage);
     let doors = ManagementSettings { health, manage, ..ManagementSettings::default() }.open()?;
 
@@ -66,17 +67,39 @@ fn serve(options: Options, plan: Plan, log: &Log) -> Result<()> {
         Some(workers) => workers,
         None => thread::available_parallelism().context("cannot count the processors")?,
     };
+    let records = match plan.eve().cloned() {
+        Some(file) => {
+            let (eve, writer) = eve::start(&file)?;
+            plan.record_to(eve.clone());
+            Some((file, eve, writer))
+        }
+        None => None,
+    };
+    let eve = records.as_ref().map(|(_, eve, _)| eve.clone());
     let running = Appliance::new(plan.settings(), plan.inspectors())
         .workers(workers.get())
         .pin(run.pin)
-        .observer(|_| Alerts::default())
+        .observer(move |_| Witness::new(eve.as_ref()))
         .serve(&settings)?;
     tell(&plan, &settings, workers.get());
     let control = running.control();
+    let counting = match &records {
+        Some((file, eve, _)) => Some(eve::count(file, eve, control.clone())?),
+        None => None,
+    };
     let _doors = doors.serve(Overview::new(control.clone())).context("cannot answer over HTTP")?;
     orders.obey(control, options, plan, log.clone())?;
 
     let statistics = running.wait()?;
+    drop(counting);
+    if let Some((_, eve, writer)) = records {
+        if let Err(error) = writer.finish() {
+            error!("EVE records: {error}");
+        }
+        if eve.dropped() > 0 {
+            warn!(dropped = eve.dropped(), written = eve.written(), "EVE records were lost");
+        }
+    }
     let counters = &statistics.total.counters;
     info!(
         received = statistics.total.received(),

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use gwlb_geneve::config::{self, Config, LogFormat, Run, TransportKind};
+use gwlb_geneve::config::{self, Config, EveFile, LogFormat, Run, TransportKind};
 use gwlb_geneve::engine::Settings;
 use gwlb_geneve::inspect::{Chain, ExceptionPolicy};
 use gwlb_geneve::inspectors::access::IpNetwork;
+use gwlb_geneve::observe::eve::Eve;
 use gwlb_geneve::transport::udp::{self, Origins, UdpSettings};
 
 use crate::setup;
@@ -110,6 +111,7 @@ pub(crate) struct Plan {
     pub(super) run: Run,
     config: Config,
     policy: Option<ExceptionPolicy>,
+    records: Option<Eve>,
 }
 
 impl Plan {
@@ -146,7 +148,24 @@ impl Plan {
             Policy::Strict => ExceptionPolicy::STRICT,
             Policy::Available => ExceptionPolicy::AVAILABLE,
         });
-        Ok(Self { run, config, policy })
+        Ok(Self { run, config, policy, records: None })
+    }
+
+    pub(super) fn eve(&self) -> Option<&EveFile> {
+        self.config.eve()
+    }
+
+    /// Has the inspectors begin with one that records.
+    pub(super) fn record_to(&mut self, eve: Eve) {
+        self.config.record_to(eve.clone());
+        self.records = Some(eve);
+    }
+
+    /// Goes on with the records of the plan that it was started with, whatever is said of them now.
+    pub(super) fn record_as(&mut self, before: &Self) {
+        if let Some(eve) = &before.records {
+            self.record_to(eve.clone());
+        }
     }
 
     pub(super) fn settings(&self) -> Settings {

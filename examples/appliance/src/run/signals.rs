@@ -80,7 +80,7 @@ fn reload(
     started_with: &Plan,
     drain: &mut Duration,
 ) {
-    let plan = match Plan::read(options) {
+    let mut plan = match Plan::read(options) {
         Ok(plan) => plan,
         Err(errors) => {
             for error in &errors {
@@ -90,6 +90,10 @@ fn reload(
             return;
         }
     };
+    if plan.eve() != started_with.eve() {
+        warn!(key = "eve", "SIGHUP: stays as it is until a restart");
+    }
+    plan.record_as(started_with);
     let (now, new) = (control.settings(), plan.settings());
     let run = plan.run.fixed(&started_with.run).into_iter();
     for key in new.fixed(&now).into_iter().chain(run) {

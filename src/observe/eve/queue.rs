@@ -1,0 +1,300 @@
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
+use std::io::{self, Write};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use super::EveSettings;
+
+/// Where records go: a queue of so many bytes, which a thread writes out. Cloned, it is the same queue.
+///
+/// Who records waits for no disk. A record that finds no room is counted and forgotten, unless the
+/// [settings](EveSettings::is_lossless) say that nothing may be lost.
+#[derive(Clone)]
+pub struct Eve {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    settings: EveSettings,
+    queue: Mutex<Queue>,
+    /// There is something to write.
+    filled: Condvar,
+    /// There is room again.
+    emptied: Condvar,
+    written: AtomicU64,
+    dropped: AtomicU64,
+    /// The frame that is judged at the moment; 0 for none.
+    frame: AtomicU64,
+}
+
+#[derive(Default)]
+struct Queue {
+    bytes: Vec<u8>,
+    records: u64,
+    /// No more will come.
+    is_closed: bool,
+    /// What was queued could not be written.
+    has_failed: bool,
+}
+
+/// Records are gathered so long before they are written, unless there are many.
+const GATHER: Duration = Duration::from_millis(50);
+
+impl Eve {
+    /// Begins to write records to `output`, from a thread of its own.
+    ///
+    /// # Errors
+    ///
+    /// Where there can be no thread.
+    pub fn start<W>(output: W, settings: EveSettings) -> io::Result<(Self, EveWriter)>
+    where
+        W: Write + Send + 'static,
+    {
+        let half = Vec::with_capacity(settings.queue);
+        let queue = Queue { bytes: Vec::with_capacity(settings.queue), ..Queue::default() };
+        let shared = Arc::new(Shared {
+            settings,
+            queue: Mutex::new(queue),
+            filled: Condvar::new(),
+            emptied: Condvar::new(),
+            written: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+            frame: AtomicU64::new(0),
+        });
+        let its = Arc::clone(&shared);
+        let thread =
+            thread::Builder::new().name("eve".into()).spawn(move || its.write(output, half))?;
+        Ok((Self { shared: Arc::clone(&shared) }, EveWriter { shared, thread: Some(thread) }))
+    }
+
+    /// What is recorded.
+    pub fn settings(&self) -> &EveSettings {
+        &self.shared.settings
+    }
+
+    /// Records that were written.
+    pub fn written(&self) -> u64 {
+        self.shared.written.load(Ordering::Relaxed)
+    }
+
+    /// Records that found no room, or could not be written.
+    pub fn dropped(&self) -> u64 {
+        self.shared.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Says which frame of a capture is judged from now on, for the records that come of it; 0 for none.
+    pub fn at_frame(&self, number: u64) {
+        self.shared.frame.store(number, Ordering::Relaxed);
+    }
+
+    pub(super) fn frame(&self) -> Option<u64> {
+        Some(self.shared.frame.load(Ordering::Relaxed)).filter(|number| *number > 0)
+    }
+
+    /// Queues whole lines.
+    pub(super) fn give(&self, lines: &[u8]) {
+        let Shared { settings, filled, emptied, dropped, .. } = &*self.shared;
+        let mut queue = self.shared.lock();
+        loop {
+            let len = queue.bytes.len().saturating_add(lines.len());
+            // One that could never be queued is lost in any case.
+            let may_wait = settings.is_lossless && !queue.bytes.is_empty();
+            if queue.has_failed || queue.is_closed || (len > settings.queue && !may_wait) {
+                dropped.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+            if len <= settings.queue {
+                break;
+            }
+            queue = emptied.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        let half = settings.queue / 2;
+        let before = queue.bytes.len();
+        queue.bytes.extend_from_slice(lines);
+        queue.records = queue.records.saturating_add(1);
+        let is_due = before == 0 || (before < half && queue.bytes.len() >= half);
+        drop(queue);
+        if is_due {
+            filled.notify_one();
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes until no more will come. The lock is not held meanwhile.
+    fn write(&self, mut output: impl Write, mut bytes: Vec<u8>) -> io::Result<()> {
+        let mut result = Ok(());
+        loop {
+            let mut queue = self.lock();
+            while queue.bytes.is_empty() && !queue.is_closed {
+                queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            }
+            if queue.bytes.len() < self.settings.queue / 2 && !queue.is_closed {
+                let waited = self.filled.wait_timeout(queue, GATHER);
+                queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+            }
+            if queue.bytes.is_empty() {
+                break;
+            }
+            core::mem::swap(&mut queue.bytes, &mut bytes);
+            let records = core::mem::take(&mut queue.records);
+            drop(queue);
+            self.emptied.notify_all();
+            match output.write_all(&bytes).and_then(|()| output.flush()) {
+                Ok(()) => _ = self.written.fetch_add(records, Ordering::Relaxed),
+                Err(error) => {
+                    let mut queue = self.lock();
+                    queue.has_failed = true;
+                    let lost = records.saturating_add(queue.records);
+                    self.dropped.fetch_add(lost, Ordering::Relaxed);
+                    self.emptied.notify_all();
+                    result = Err(error);
+                    break;
+                }
+            }
+            bytes.clear();
+        }
+        result
+    }
+}
+
+impl fmt::Debug for Eve {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Eve")
+            .field("settings", self.settings())
+            .field("written", &self.written())
+            .field("dropped", &self.dropped())
+            .finish()
+    }
+}
+
+/// The thread that writes records. Dropped, it writes what is queued and ends.
+pub struct EveWriter {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl EveWriter {
+    /// Writes what is queued. Records that come after are counted as dropped.
+    ///
+    /// # Errors
+    ///
+    /// The one that kept records from being written.
+    pub fn finish(mut self) -> io::Result<()> {
+        self.end()
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.shared.lock().is_closed = true;
+        self.shared.filled.notify_one();
+        self.shared.emptied.notify_all();
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(result)) => result,
+            Some(Err(_)) => Err(io::Error::other("the thread that writes records has panicked")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for EveWriter {
+    fn drop(&mut self) {
+        let _ = self.end();
+    }
+}
+
+impl fmt::Debug for EveWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EveWriter").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    /// Takes what is written, each piece only once it is let.
+    struct Slow(mpsc::Sender<Vec<u8>>, mpsc::Receiver<()>);
+
+    impl Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.send(bytes.to_vec()).unwrap();
+            let _ = self.1.recv();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_finds_no_room_is_counted_and_nobody_waits() {
+        let (written, pieces) = mpsc::channel();
+        let (go_on, may) = mpsc::channel();
+        let settings = EveSettings { queue: 10, ..EveSettings::default() };
+        let (eve, writer) = Eve::start(Slow(written, may), settings).unwrap();
+        eve.give(b"12345678\n");
+        assert_eq!(pieces.recv().unwrap(), b"12345678\n");
+        // The disk is busy: ten bytes more, and no eleventh.
+        eve.give(b"1234\n");
+        eve.give(b"1234\n");
+        eve.give(b"\n");
+        eve.give(b"longer than the queue\n");
+        assert_eq!(eve.dropped(), 2);
+        drop(go_on);
+        writer.finish().unwrap();
+        assert_eq!(pieces.iter().next().unwrap(), b"1234\n1234\n");
+        assert_eq!((eve.written(), eve.dropped()), (3, 2));
+        eve.give(b"too late\n");
+        assert_eq!(eve.dropped(), 3);
+    }
+
+    #[test]
+    fn nothing_is_lost_where_nothing_may_be() {
+        let (written, pieces) = mpsc::channel();
+        let (go_on, may) = mpsc::channel();
+        drop(go_on);
+        let settings = EveSettings { queue: 64, is_lossless: true, ..EveSettings::default() };
+        let (eve, writer) = Eve::start(Slow(written, may), settings).unwrap();
+        let mut expected = Vec::new();
+        for number in 0..1_000 {
+            let line = format!("record {number}\n");
+            eve.give(line.as_bytes());
+            expected.extend_from_slice(line.as_bytes());
+        }
+        writer.finish().unwrap();
+        assert_eq!(pieces.iter().flatten().collect::<Vec<_>>(), expected);
+        assert_eq!((eve.written(), eve.dropped()), (1_000, 0));
+    }
+
+    #[test]
+    fn a_full_disk_is_told_and_stops_nobody() {
+        struct Full;
+        impl Write for Full {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::StorageFull.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let settings = EveSettings { queue: 8, is_lossless: true, ..EveSettings::default() };
+        let (eve, writer) = Eve::start(Full, settings).unwrap();
+        for _ in 0..100 {
+            eve.give(b"record\n");
+        }
+        let error = writer.finish().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert_eq!((eve.written(), eve.dropped()), (0, 100));
+    }
+}
