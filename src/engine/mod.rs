@@ -53,6 +53,7 @@
 //!   undone. Not so where panics abort ([`contains_panics`]), and not with a stack that overflows or a loop without
 //!   end.
 
+mod begin;
 mod carriers;
 mod control;
 mod counters;
@@ -69,6 +70,7 @@ mod hearing;
 mod intake;
 mod judge;
 mod limit;
+mod losses;
 mod open;
 mod output;
 mod panel;

@@ -101,21 +101,22 @@ impl Streams {
     /// Begins to follow a connection, if there is room for one more.
     pub(super) fn begin(
         &mut self,
-        connection: Connection,
+        mut connection: Connection,
         is_heir: bool,
         wants: Interest,
         server_port: Option<u16>,
     ) -> Option<Place> {
-        let session =
-            wants.intersects(Interest::MESSAGES).then(|| Session::tcp(server_port, self.messages));
-        let entry =
-            Entry { connection, session, wants, had_message: false, had_gap: false, is_heir };
+        if self.free.is_empty() && self.entries.len() >= self.most {
+            connection.close(&mut self.pool);
+            return None;
+        }
+        let is_read = wants.intersects(Interest::MESSAGES);
+        let session = is_read.then(|| Session::tcp(server_port, self.messages));
+        let had_message = false;
+        let entry = Entry { connection, session, wants, had_message, had_gap: false, is_heir };
         if let Some(place) = self.free.pop() {
             *self.entries.get_mut(place.index())? = entry;
             return Some(place);
-        }
-        if self.entries.len() >= self.most {
-            return None;
         }
         let place = Place(u32::try_from(self.entries.len()).ok()?);
         self.entries.push(entry);

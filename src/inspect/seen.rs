@@ -45,9 +45,9 @@ impl<'a> StreamChunk<'a> {
 #[cfg_attr(not(feature = "http"), doc = "```ignore")]
 /// use gwlb_geneve::inspect::{Reason, Verdict, http_fn};
 ///
-/// let no_trace = http_fn("no-trace", |request, _cx| match request.method() {
-///     b"TRACE" => Verdict::reject(Reason::new("trace")),
-///     _ => Verdict::PASS,
+/// let no_trace = http_fn("no-trace", |request, _cx| match request.method() == "TRACE" {
+///     true => Verdict::reject(Reason::new("trace")),
+///     false => Verdict::PASS,
 /// });
 /// # let _ = no_trace;
 /// ```

@@ -112,7 +112,7 @@ impl Connection {
     }
 
     /// From now on segments may have been let past unseen: what would have been
-    /// [discarded](Discard::Acknowledgment) as an acknowledgment of what was never sent is a [gap](Arrival::Gap).
+    /// [discarded](super::Discard::Acknowledgment) as an acknowledgment of what was never sent is a [gap](Arrival::Gap).
     pub fn allow_gaps(&mut self) {
         self.is_midstream = true;
     }

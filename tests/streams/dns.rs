@@ -60,6 +60,24 @@ fn what_is_no_dns_on_its_port_is_an_exception() {
     }
 }
 
+/// It cannot be read, and does not hide what comes after it.
+#[test]
+fn a_fragment_is_an_exception_and_the_next_query_is_read() {
+    let (client, _) = sides("10.1.0.10:40000", "10.2.0.20:53");
+    let parts = fragments(&client.udp(&query("a-long-name-to-be-cut.example")), 7, 24);
+    for (policy, is_passed) in
+        [(ExceptionPolicy::AVAILABLE, true), (ExceptionPolicy::STRICT, false)]
+    {
+        let mut engine = guarded(policy);
+        let sent = send(&mut engine, at(0), &client, &parts[0]);
+        assert_eq!(sent.outcome.exception, Some(Exception::StreamMemoryFull));
+        assert_eq!(sent.is_forwarded(), is_passed);
+        let sent = send(&mut engine, at(1), &client, &client.udp(&query("evil.example")));
+        let reason = if is_passed { BLOCKED.name() } else { "stream-memory-full" };
+        sent.assert_refused(reason);
+    }
+}
+
 #[test]
 fn a_query_over_tcp_cut_in_two() {
     let mut talk = Talk::between(
