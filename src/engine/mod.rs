@@ -58,6 +58,7 @@ mod carriers;
 mod control;
 mod counters;
 mod datagram;
+mod defrag;
 mod edit;
 mod error;
 mod explain;
@@ -383,6 +384,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         self.panel.streams.as_ref().map_or(StreamUse::default(), |streams| StreamUse {
             connections: streams.len(),
             bytes: streams.pool.used(),
+            fragment_bytes: streams.fragments.used(),
             message_bytes: streams.gathered(),
         })
     }

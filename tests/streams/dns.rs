@@ -5,7 +5,7 @@ use crate::common::*;
 use crate::support::traffic::*;
 
 /// A query for a name (RFC 1035 §4.1).
-fn query(name: &str) -> Vec<u8> {
+pub(crate) fn query(name: &str) -> Vec<u8> {
     let mut bytes = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     for label in name.split('.') {
         bytes.push(label.len() as u8);
@@ -15,9 +15,9 @@ fn query(name: &str) -> Vec<u8> {
     bytes
 }
 
-const BLOCKED: Reason = Reason::new("blocked-name");
+pub(crate) const BLOCKED: Reason = Reason::new("blocked-name");
 
-fn guarded(policy: ExceptionPolicy) -> Engine<impl Inspector> {
+pub(crate) fn guarded(policy: ExceptionPolicy) -> Engine<impl Inspector> {
     let make = || {
         dns_fn("blocked", |message, _| {
             let mut names = message.questions().map(|question| question.name.to_string());

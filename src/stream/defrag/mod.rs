@@ -198,6 +198,11 @@ impl Defragmenter {
         Some(buffer)
     }
 
+    /// Whether anything is remembered of the datagram that a fragment is part of.
+    pub fn knows(&self, endpoint: u64, packet: &IpPacket<'_>) -> bool {
+        Part::of(endpoint, packet).is_some_and(|part| self.store.find(&part.name).is_some())
+    }
+
     /// Remembers a fragment that is forwarded, as it was [considered](Self::consider) last. `false` where that does not
     /// fit together any more.
     pub fn commit(&mut self, piece: &Piece, packet: &IpPacket<'_>, now: Timestamp) -> bool {
