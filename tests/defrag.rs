@@ -93,7 +93,7 @@ fn what_is_no_fragment_is_none() {
 #[test]
 fn a_first_fragment_has_the_whole_header() {
     let mut it = Defragmenter::new(DefragLimits::default()).unwrap();
-    let mut tcp = vec![0; 40];
+    let mut tcp = [0; 40];
     (tcp[12], tcp[19]) = (0x60, 1);
     for (len, is_whole) in [(8, false), (16, false), (24, true)] {
         for is_v6 in [false, true] {

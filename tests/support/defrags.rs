@@ -37,7 +37,7 @@ pub fn packet(is_v6: bool, fragment: Option<(u16, usize, bool)>, data: &[u8]) ->
     bytes[2..4].copy_from_slice(&len.to_be_bytes());
     if let (Some((identification, _, more)), Some(place)) = (fragment, place) {
         bytes[4..6].copy_from_slice(&identification.to_be_bytes());
-        let place = place / 8 | if more { 0x2000 } else { 0 };
+        let place = (place / 8) | if more { 0x2000 } else { 0 };
         bytes[6..8].copy_from_slice(&place.to_be_bytes());
     }
     let checksum = Checksum::of(&bytes[..24]);
@@ -97,7 +97,7 @@ pub fn check(script: &[u8]) {
     let now = Timestamp::EPOCH;
     for step in script.chunks_exact(5) {
         let [which, place, units, fill, how] = *step else { unreachable!() };
-        let (is_v6, identification) = (which & 1 != 0, u16::from(which >> 1 & 3));
+        let (is_v6, identification) = (which & 1 != 0, u16::from((which >> 1) & 3));
         let more = how & 1 == 0;
         let start = usize::from(place & 31) * 8;
         let odd = if more { 0 } else { usize::from(how >> 5) };

@@ -35,15 +35,15 @@ impl Memory {
     pub(super) const MOST: usize = (1 << 30) * (size_of::<usize>() / 4);
 
     pub(super) fn new(bytes: usize) -> Result<Self, TryReserveError> {
-        let most = bytes / size_of::<Block>();
+        let most = Self::blocks_in(bytes);
         let mut blocks = Vec::new();
         blocks.try_reserve_exact(most)?;
         Ok(Self { blocks, most, taken: 0, vacant: NONE })
     }
 
     /// How many blocks that many bytes are.
-    pub(super) const fn blocks_in(bytes: usize) -> usize {
-        bytes / size_of::<Block>()
+    pub(super) fn blocks_in(bytes: usize) -> usize {
+        bytes.checked_div(size_of::<Block>()).unwrap_or(0)
     }
 
     pub(super) const fn used(&self) -> usize {

@@ -128,11 +128,11 @@ impl Store {
         slots.saturating_add(limit.saturating_mul(size_of::<u32>()))
     }
 
-    pub(super) const fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.names.len()
     }
 
-    pub(super) const fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         self.names.len() >= self.limit
     }
 

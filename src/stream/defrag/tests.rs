@@ -14,7 +14,7 @@ fn fragment(identification: u16, offset: u16, more: bool, data: &[u8]) -> Vec<u8
     let len = u16::try_from(20 + data.len()).unwrap();
     bytes[2..4].copy_from_slice(&len.to_be_bytes());
     bytes[4..6].copy_from_slice(&identification.to_be_bytes());
-    let place = offset / 8 | if more { 0x2000 } else { 0 };
+    let place = (offset / 8) | if more { 0x2000 } else { 0 };
     bytes[6..8].copy_from_slice(&place.to_be_bytes());
     bytes.extend(data);
     bytes
