@@ -35,6 +35,11 @@ impl Fragments {
         Ok(Self { defragmenter, buffer, is_stranger: false, is_followed: false })
     }
 
+    /// Forgets all of them.
+    pub(super) fn clear(&mut self) {
+        self.defragmenter.clear();
+    }
+
     /// Bytes that are in use.
     pub(super) const fn used(&self) -> usize {
         self.defragmenter.used()

@@ -286,6 +286,9 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let Self { table, panel, .. } = self;
         let events = &mut output.events;
         table.drain(&mut |flow| panel.ended(flow, now, events));
+        if let Some(streams) = &mut panel.streams {
+            streams.fragments.clear();
+        }
         self.account(output);
     }
 

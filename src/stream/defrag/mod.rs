@@ -255,6 +255,13 @@ impl Defragmenter {
         }
     }
 
+    /// Forgets everything, refusals too.
+    pub fn clear(&mut self) {
+        while let Some((slot, _)) = self.store.oldest() {
+            self.remove(slot);
+        }
+    }
+
     /// Whether a fragment is one that came before. An error where it overlaps with others in any other way.
     fn compare(&self, datagram: &Datagram, part: &Part<'_>) -> Result<bool, Refusal> {
         let mut is_known = false;
