@@ -47,7 +47,7 @@
 //!              editing; crafted RST / ICMP
 //!   capture/   pcap and pcapng files, in and out
 //!   flow/      who talks to whom: key, hashes, bounded expiring table
-//!   stream/    bytes in order: TCP reassembly
+//!   stream/    bytes in order: IP defragmentation, TCP reassembly
 //!   protocol/  messages in the bytes: HTTP, TLS, DNS, each parsed once per flow
 //!   inspect/   the Inspector trait, Verdict, Context, composition, exception policy
 //!   inspectors/

@@ -113,9 +113,12 @@ fn provoke<I: Inspector>(engine: &mut Engine<I>, class: Exception, endpoint: u64
             [fine, bad]
         }
         Exception::StreamMemoryFull => {
-            handshake(engine, at(0), &(client, server));
-            let parts = fragments(&client.tcp(ACK, 1_000, 5_000, &[b'x'; 40]), 7, 32);
-            [parts[0].clone(), client.tcp(ACK, 1_000, 5_000, b"bad")]
+            // As many connections as may be followed.
+            for port in 50_000..50_064 {
+                let other = client.with_port(port);
+                send(engine, at(0), &other, &other.tcp(SYN, 999, 0, &[])).assert_forwarded();
+            }
+            [client.tcp(SYN, 999, 0, &[]), client.tcp(ACK, 1_000, 5_000, b"bad")]
         }
         Exception::OutOfOrderNotStored => {
             handshake(engine, at(0), &(client, server));

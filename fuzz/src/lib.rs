@@ -5,6 +5,8 @@
 pub mod check;
 #[path = "../../tests/support/crafted.rs"]
 pub mod crafted;
+#[path = "../../tests/support/defrags.rs"]
+pub mod defrags;
 #[path = "../../tests/support/dns.rs"]
 pub mod dns;
 #[path = "../../tests/support/edits.rs"]

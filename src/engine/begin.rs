@@ -30,6 +30,8 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             return None;
         }
         let ports = turn.packet.flow.key.five_tuple(state.bits.opener()).ports;
+        // A fragment before its first belongs to no connection yet.
+        ports?;
         let place = match turn.packet.flow.key.protocol() {
             IpProtocol::UDP => {
                 let is_dns = ports.is_some_and(|ports| {

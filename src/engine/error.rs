@@ -5,6 +5,7 @@ use thiserror::Error;
 use crate::flow::{FlowTableError, FragmentMapError};
 use crate::inspect::BuildError;
 use crate::stream::StreamError;
+use crate::stream::defrag::DefragError;
 
 /// Why there can be no such engine.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -22,6 +23,9 @@ pub enum EngineError {
     /// There is no memory for streams.
     #[error(transparent)]
     Streams(#[from] StreamError),
+    /// There is no memory for datagrams in fragments.
+    #[error(transparent)]
+    Defrag(#[from] DefragError),
     /// There is no memory for connections.
     #[error("connections: expected memory for them, found none: {0}")]
     Connections(#[from] TryReserveError),

@@ -57,24 +57,15 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             let said = self.hear(turn, id, |hearing, _| hearing.packet());
             return self.say(turn, id, &said, output);
         }
+        if packet.flow.part != Part::Whole {
+            return self.follow_fragment(turn, id, place, side, output);
+        }
         match &packet.transport {
-            Transport::Tcp(segment) if packet.flow.part == Part::Whole => {
-                self.follow_segment(turn, id, place, side, segment, output)
-            }
+            Transport::Tcp(segment) => self.follow_segment(turn, id, place, side, segment, output),
             #[cfg(feature = "dns")]
-            Transport::Udp(datagram) if packet.flow.part == Part::Whole => {
-                let said = self.hear(turn, id, |hearing, _| {
-                    hearing.packet();
-                    if hearing.goes_on() {
-                        hearing.datagram(side, datagram.payload());
-                    }
-                });
-                if said.wants.is_some_and(|wants| !wants.contains(Interest::DNS)) {
-                    self.give_up(id);
-                }
-                self.say(turn, id, &said, output)
+            Transport::Udp(datagram) => {
+                self.follow_datagram(turn, id, side, datagram.payload(), output)
             }
-            _ if place == Place::DATAGRAMS => self.pass_unread(turn, id, side, output),
             _ => {
                 let wants = self.entry(place).map_or(Interest::NONE, |(entry, ..)| entry.wants);
                 self.lose(turn, id, wants, Why::Gap, output)
@@ -82,7 +73,29 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         }
     }
 
-    fn follow_segment(
+    /// The outcome for a datagram of a flow whose messages are wanted.
+    #[cfg(feature = "dns")]
+    pub(super) fn follow_datagram(
+        &mut self,
+        turn: &Turn<'_>,
+        id: FlowId,
+        side: Side,
+        payload: &[u8],
+        output: &mut Output,
+    ) -> Outcome {
+        let said = self.hear(turn, id, |hearing, _| {
+            hearing.packet();
+            if hearing.goes_on() {
+                hearing.datagram(side, payload);
+            }
+        });
+        if said.wants.is_some_and(|wants| !wants.contains(Interest::DNS)) {
+            self.give_up(id);
+        }
+        self.say(turn, id, &said, output)
+    }
+
+    pub(super) fn follow_segment(
         &mut self,
         turn: &Turn<'_>,
         id: FlowId,
@@ -137,7 +150,9 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         output: &mut Output,
     ) -> Outcome {
         if accepted.is_edited() && !is_rewritable(turn.packet) {
-            return self.drop_for(turn.packet, "overlap-in-tunnel");
+            let is_whole = turn.packet.flow.part == Part::Whole;
+            let reason = if is_whole { "overlap-in-tunnel" } else { "overlap-in-fragments" };
+            return self.drop_for(turn.packet, reason);
         }
         let said = self.hear(turn, id, |hearing, followed| {
             hearing.packet();

@@ -97,11 +97,13 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
                 Err(outcome) => return outcome,
             }
         }
-        let outcome = if packet.depth > 0 {
-            self.judge_tunneled(turn, output)
-        } else {
-            self.judge(turn, None, output)
+        let is_early = noted == Some(Exception::FragmentBeforeFirst);
+        let outcome = match self.screen_fragment(turn, is_early) {
+            Some(outcome) => outcome,
+            None if packet.depth > 0 => self.judge_tunneled(turn, output),
+            None => self.judge(turn, None, output),
         };
+        self.settle_fragment(turn, is_early, &outcome);
         let is_own = packet.flow.relation == Relation::Own;
         if packet.flow.part != Part::Whole && is_own && !outcome.disposition.is_forward() {
             self.poison(turn);
@@ -357,6 +359,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         packet: &mut ParsedPacket<'_>,
     ) -> Result<Option<Exception>, Outcome> {
         let endpoint = Some(packet.envelope.endpoint());
+        self.note_fragment(packet);
         let resolved = match self.fragments.resolve(packet.flow, now) {
             #[cfg(feature = "faults")]
             Resolved::Flow(flow) if self.faults.fragment_memory_full => Resolved::NoRoom(flow),

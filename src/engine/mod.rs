@@ -58,6 +58,7 @@ mod carriers;
 mod control;
 mod counters;
 mod datagram;
+mod defrag;
 mod edit;
 mod error;
 mod explain;
@@ -285,6 +286,9 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let Self { table, panel, .. } = self;
         let events = &mut output.events;
         table.drain(&mut |flow| panel.ended(flow, now, events));
+        if let Some(streams) = &mut panel.streams {
+            streams.fragments.clear();
+        }
         self.account(output);
     }
 
@@ -383,6 +387,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         self.panel.streams.as_ref().map_or(StreamUse::default(), |streams| StreamUse {
             connections: streams.len(),
             bytes: streams.pool.used(),
+            fragment_bytes: streams.fragments.used(),
             message_bytes: streams.gathered(),
         })
     }

@@ -6,6 +6,7 @@ use crate::gwlb::{EndpointId, Profile};
 use crate::inspect::{ExceptionPolicy, MssClamp};
 use crate::protocol;
 use crate::stream::StreamLimits;
+use crate::stream::defrag::DefragLimits;
 
 /// What an [`Engine`](super::Engine) is made with.
 ///
@@ -30,6 +31,8 @@ pub struct Settings {
     pub fragments_per_endpoint: usize,
     /// How much may be remembered of the bytes of TCP connections, where inspectors want streams or messages.
     pub streams: StreamLimits,
+    /// How much may be remembered of datagrams that come in fragments, where inspectors want streams or messages.
+    pub defrag: DefragLimits,
     /// How large messages may be.
     pub messages: protocol::Limits,
     /// How many bytes of messages that are not whole yet may be gathered, of all flows together. By default 16 MiB.
@@ -76,6 +79,7 @@ impl Default for Settings {
             fragments: 65_536,
             fragments_per_endpoint: 32_768,
             streams: StreamLimits::default(),
+            defrag: DefragLimits::default(),
             messages: protocol::Limits::default(),
             message_bytes: 16 << 20,
             groups: EndpointGroups::default(),

@@ -2,6 +2,7 @@ use alloc::vec::Vec;
 use core::mem::size_of;
 
 use super::EngineError;
+use super::defrag::Fragments;
 use super::settings::Settings;
 use crate::inspect::Interest;
 use crate::packet::TcpSegment;
@@ -18,6 +19,7 @@ pub(super) struct Streams {
     free: Vec<Place>,
     most: usize,
     messages: protocol::Limits,
+    pub(super) fragments: Fragments,
     pub(super) pool: Pool,
     pub(super) room: Room,
     /// A connection whose flow has begun anew.
@@ -47,6 +49,9 @@ pub struct StreamUse {
     /// Bytes of theirs that wait for others, or are not acknowledged, of
     /// [`StreamLimits::bytes`](crate::stream::StreamLimits::bytes).
     pub bytes: usize,
+    /// Bytes of datagrams in fragments that are not whole, of
+    /// [`DefragLimits::bytes`](crate::stream::defrag::DefragLimits::bytes).
+    pub fragment_bytes: usize,
     /// Bytes of messages that are not whole, of [`message_bytes`](super::Settings::message_bytes).
     pub message_bytes: usize,
 }
@@ -79,6 +84,7 @@ impl Streams {
             free,
             most,
             messages: settings.messages,
+            fragments: Fragments::new(settings)?,
             pool: Pool::new(settings.streams)?,
             room: Room::new(settings.message_bytes),
             heir: None,
@@ -91,6 +97,7 @@ impl Streams {
         Self::most(settings, flows)
             .saturating_mul(size_of::<Entry>().saturating_add(size_of::<Place>()))
             .saturating_add(settings.streams.bytes)
+            .saturating_add(Fragments::bytes(settings))
             .saturating_add(settings.message_bytes)
     }
 

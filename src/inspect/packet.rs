@@ -216,6 +216,16 @@ impl<'a> ParsedPacket<'a> {
         Ok(Self { envelope, ip, transport, flow, depth, opaque, is_straight: false })
     }
 
+    /// The same with the whole datagram in the place of one of its fragments. What part that plays stays known.
+    #[cfg(feature = "std")]
+    pub(crate) fn put_together<'b>(&self, ip: IpPacket<'b>) -> Result<ParsedPacket<'b>, ParseError>
+    where
+        'a: 'b,
+    {
+        ip.check_whole()?;
+        Ok(ParsedPacket { ip, transport: ip.transport()?, is_straight: false, ..*self })
+    }
+
     /// Whether what the packet carries has a wrong checksum.
     #[inline(always)]
     pub fn is_damaged(&self) -> bool {

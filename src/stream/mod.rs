@@ -31,6 +31,8 @@
 //! }
 //! ```
 //!
+//! Datagrams that came in fragments are put together before, by [`defrag`].
+//!
 //! # What is promised
 //!
 //! * **The bytes that a receiver accepts are those that were judged.** Bytes that were forwarded are remembered until
@@ -58,6 +60,7 @@ mod arrival;
 mod commit;
 mod connection;
 mod consider;
+pub mod defrag;
 mod error;
 mod glance;
 mod half;

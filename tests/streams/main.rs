@@ -9,6 +9,8 @@ mod common;
 #[cfg(feature = "dns")]
 mod dns;
 mod evasion;
+#[cfg(feature = "dns")]
+mod fragments;
 mod http;
 mod memory;
 mod order;

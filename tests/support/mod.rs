@@ -5,6 +5,8 @@
 
 pub mod check;
 pub mod crafted;
+#[cfg(feature = "alloc")]
+pub mod defrags;
 #[cfg(all(feature = "tls", feature = "dns"))]
 pub mod dns;
 pub mod edits;

@@ -7,6 +7,8 @@ use core::time::Duration;
 use store::{Datagram, Store};
 use thiserror::Error;
 
+#[cfg(feature = "std")]
+use super::FlowKey;
 use super::clock::{Clock, Moment};
 use super::{FlowSeed, FragmentKey, PacketFlow, Part, Relation};
 use crate::Timestamp;
@@ -122,6 +124,12 @@ impl FragmentMap {
         };
         count(if counted { &mut self.counters.poisoned } else { &mut self.counters.no_room });
         counted
+    }
+
+    /// The flow of a datagram that is known and not refused.
+    #[cfg(feature = "std")]
+    pub(crate) fn flow_of(&self, name: &FragmentKey) -> Option<FlowKey> {
+        self.store.find(name)?.1.flow.map(|(key, _)| key)
     }
 
     /// What the map has done so far.
