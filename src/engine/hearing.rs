@@ -174,22 +174,24 @@ impl<I: Inspector> Hearing<'_, I> {
 /// What cannot be judged in the ordinary way about a message: also one of which two receivers may disagree where it ends. Bytes of
 /// no protocol that is known are no exception: there are many such protocols.
 fn class_of(message: &protocol::Message<'_>) -> Option<Exception> {
-    if let protocol::Message::Opaque(opaque) = message {
-        return match opaque.why {
+    #[cfg(feature = "http")]
+    let unless_clear = |anomalies: protocol::http::Anomalies| {
+        anomalies.is_ambiguous().then_some(Exception::ProtocolUnparsable)
+    };
+    match message {
+        protocol::Message::Opaque(opaque) => match opaque.why {
             Why::Unparsable | Why::Switched | Why::TooLarge => Some(Exception::ProtocolUnparsable),
             Why::NoRoom => Some(Exception::StreamMemoryFull),
             // A gap was told of when it was found.
             _ => None,
-        };
+        },
+        #[cfg(feature = "http")]
+        protocol::Message::HttpRequest(request) => unless_clear(request.anomalies()),
+        #[cfg(feature = "http")]
+        protocol::Message::HttpResponse(response) => unless_clear(response.anomalies()),
+        #[cfg(feature = "http")]
+        protocol::Message::HttpBody(body) => unless_clear(body.anomalies()),
+        #[cfg(any(feature = "dns", feature = "tls"))]
+        _ => None,
     }
-    let is_ambiguous = match message {
-        #[cfg(feature = "http")]
-        protocol::Message::HttpRequest(request) => request.anomalies().is_ambiguous(),
-        #[cfg(feature = "http")]
-        protocol::Message::HttpResponse(response) => response.anomalies().is_ambiguous(),
-        #[cfg(feature = "http")]
-        protocol::Message::HttpBody(body) => body.anomalies().is_ambiguous(),
-        _ => false,
-    };
-    is_ambiguous.then_some(Exception::ProtocolUnparsable)
 }

@@ -82,7 +82,8 @@ pub(crate) fn anomaly_rules(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Opt
             }
             // They are not looked for, which nobody should miss.
             _ => {
-                let found = alloc::format!("`{key}` without the feature `{key}`");
+                let keys = table.len();
+                let found = alloc::format!("`{key}` with {keys} keys, without the feature `{key}`");
                 reader.unexpected(value.span().start, "a protocol that is built in", &found);
             }
         }
