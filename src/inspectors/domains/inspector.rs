@@ -268,8 +268,13 @@ impl DomainInspector {
         if decision.action == Action::Allow {
             return Verdict::PASS;
         }
-        let what = format_args!("the {over} name {}", Text::from(name));
-        self.settle(&Told { action: decision.action, what, list: decision.list }, packet, cx)
+        let (action, list) = (decision.action, decision.list);
+        let name = Text::from(name);
+        self.settle(
+            &Told { action, what: format_args!("the {over} name {name}"), list },
+            packet,
+            cx,
+        )
     }
 
     fn hidden(
@@ -319,9 +324,11 @@ impl DomainInspector {
             answers.contradict(packet.endpoint(), name, server, now)
         };
         if is_odd {
-            let what =
-                format_args!("the {over} name {name} at {server}, which DNS did not give for it");
-            self.mismatch(packet, cx, &what);
+            self.mismatch(
+                packet,
+                cx,
+                &format_args!("the {over} name {name} at {server}, which DNS did not give for it"),
+            );
         }
     }
 

@@ -2,9 +2,9 @@ use super::super::parser::{Context, End, Guess, Outcome, Parser as Plug, Stop};
 use super::super::partial::Partial;
 use super::super::room::{Buffer, Room};
 use super::super::sides::Sides;
-use super::super::{self as protocol, Why};
 use super::Message;
 use crate::Side;
+use crate::protocol::{self, Why};
 
 /// DNS over TCP (RFC 7766 §8): messages with two bytes of length before each, any number of them.
 #[derive(Debug, Default)]
