@@ -106,9 +106,8 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     pub(super) fn not_edited(&self, number: usize, datagram: &Datagram<'_>, output: &mut Output) {
         let refused = Outcome::refused(Disposition::Drop, Reason::new("rewrite-failed"));
         let envelope = Envelope::parse(datagram.payload(), &self.settings.profile).ok();
-        if let Some(outcome) = output.outcomes.get_mut(number) {
-            *outcome = self.or_would(refused, envelope.map(|envelope| envelope.endpoint()));
-        }
+        let refused = self.or_would(refused, envelope.map(|envelope| envelope.endpoint()));
+        replace(number, datagram, refused, output);
     }
 
     #[cold]
@@ -137,8 +136,16 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         };
         self.settle_flow(now, id, to, CloseReason::Failed, output);
         let settled = self.settle(CLASS, treatment, reason, endpoint);
-        if let Some(outcome) = output.outcomes.get_mut(number) {
-            *outcome = settled;
-        }
+        replace(number, datagram, settled, output);
+    }
+}
+
+/// Another outcome for a datagram, which may have been edited before.
+fn replace(number: usize, datagram: &Datagram<'_>, mut with: Outcome, output: &mut Output) {
+    if with.disposition == Disposition::Forward && datagram.is_edited() {
+        with.disposition = Disposition::ForwardEdited;
+    }
+    if let Some(outcome) = output.outcomes.get_mut(number) {
+        *outcome = with;
     }
 }

@@ -1,7 +1,9 @@
 //! The same verdict however the request is disguised on its way.
 
-use gwlb_geneve::engine::Disposition;
+use gwlb_geneve::engine::{Disposition, Engine};
 use gwlb_geneve::gwlb::{Envelope, Profile};
+use gwlb_geneve::inspect::{Context, Exception, Packet, Rewriter};
+use gwlb_geneve::packet::{EditError, PacketMut};
 
 use crate::common::*;
 use crate::support::traffic::*;
@@ -30,6 +32,42 @@ fn a_retransmission_of_other_bytes_is_written_over() {
     talk.next[0] = 1_030;
     talk.ask(&HARMLESS[30..]).assert_forwarded();
     assert_eq!(talk.engine.counters().dropped(), 0);
+}
+
+/// Fails when it is to edit.
+struct Clumsy;
+
+impl Rewriter for Clumsy {
+    type Plan = bool;
+
+    fn plan(&mut self, packet: &Packet<'_>, _cx: &mut Context<'_>) -> Option<bool> {
+        match packet.payload() {
+            [] => None,
+            payload => Some(payload.ends_with(b"boom")),
+        }
+    }
+
+    fn rewrite(&mut self, panics: bool, packet: &mut PacketMut<'_>) -> Result<(), EditError> {
+        if panics {
+            std::panic::resume_unwind(Box::new("as the test wants it"));
+        }
+        packet.set_udp_payload(b"").map(drop)
+    }
+}
+
+/// Bytes that were written over stay so when a rewriter fails on them, and the outcome says so.
+#[test]
+fn a_rewriter_that_fails_does_not_bring_other_bytes_back() {
+    let mut engine = Engine::new(settings(), no_admin).unwrap().with_rewriter(Clumsy);
+    let (client, server) = pair();
+    handshake(&mut engine, at(0), &(client, server));
+    let first = client.tcp(ACK, 1_000, 5_000, b"GET /other");
+    send(&mut engine, at(1), &client, &first).assert_refused("rewrite-failed");
+    let other = client.tcp(ACK, 1_000, 5_000, b"GET /aboom");
+    let sent = send(&mut engine, at(2), &client, &other);
+    assert_eq!(sent.outcome.exception, Some(Exception::InspectorPanic));
+    assert_eq!(sent.outcome.disposition, Disposition::ForwardEdited, "{}", sent.outcome);
+    assert_eq!(payload(&sent), b"GET /other");
 }
 
 /// The other way round: the forbidden bytes came first, and harmless ones do not hide them.
