@@ -2,6 +2,7 @@
 
 mod capture;
 mod decode;
+mod demo;
 mod explain;
 mod replay;
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
@@ -36,6 +37,8 @@ enum Command {
     Wrap(wrap::Options),
     /// Say why a packet of a capture is treated as it is.
     Explain(explain::Options),
+    /// Show what all this is for: a story with services, clients and attackers, which needs neither root nor a cloud.
+    Demo(demo::Options),
 }
 
 /// What every command that reads a capture takes.
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Command::Replay(options) => replay::run(&options),
         Command::Wrap(options) => wrap::run(&options),
         Command::Explain(options) => explain::run(&options),
+        Command::Demo(options) => demo::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
