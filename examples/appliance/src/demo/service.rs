@@ -1,27 +1,8 @@
 //! The container services: a table each, behind plain HTTP. They check nothing: whoever reaches them can write.
 
-use std::collections::BTreeMap;
+use super::world::Store;
 
-/// A store, and all that it was ever asked.
-#[derive(Debug)]
-pub(super) struct Service {
-    pub(super) name: &'static str,
-    table: BTreeMap<String, String>,
-    /// `METHOD path`, in the order in which they came.
-    pub(super) log: Vec<String>,
-}
-
-impl Service {
-    pub(super) fn new(name: &'static str, rows: &[(&str, &str)]) -> Self {
-        let table = rows.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
-        Self { name, table, log: Vec::new() }
-    }
-
-    /// What is in the table.
-    pub(super) const fn table(&self) -> &BTreeMap<String, String> {
-        &self.table
-    }
-
+impl Store {
     /// Answers the requests that are whole at the front of what a client said; how much of it they were.
     pub(super) fn answer(&mut self, said: &[u8]) -> (usize, Vec<u8>) {
         let (mut used, mut answers) = (0, Vec::new());
@@ -84,7 +65,7 @@ mod tests {
 
     #[test]
     fn requests_are_answered_once_they_are_whole_and_one_after_the_other() {
-        let mut service = Service::new("pet store", &[("1", "Rex")]);
+        let [(_, mut service), _] = Store::all();
         let put = b"PUT /pets/2 HTTP/1.1\r\nContent-Length: 4\r\n\r\nTom!";
         for len in 0..put.len() {
             assert_eq!(service.answer(&put[..len]), (0, Vec::new()));
@@ -100,7 +81,7 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_not_found() {
-        let mut service = Service::new("food store", &[]);
+        let [_, (_, mut service)] = Store::all();
         let (_, answer) = service.answer(b"GET /food/9 HTTP/1.1\r\n\r\n");
         assert!(answer.starts_with(b"HTTP/1.1 404"));
         let (_, answer) = service.answer(b"DELETE /food/9 HTTP/1.1\r\n\r\n");

@@ -6,6 +6,8 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use gwlb_geneve::packet::{Checksum, IpProtocol, TcpFlags, TcpSegment};
 
+use super::world::End;
+
 pub(super) const ACK: TcpFlags = TcpFlags::ACK;
 pub(super) const SYN: TcpFlags = TcpFlags::SYN;
 
@@ -65,6 +67,13 @@ fn datagram((from, to): (Ipv4Addr, Ipv4Addr), id: u16, fragment: u16, payload: &
     packet
 }
 
+/// A SYN to a store from an address and with numbers that nobody has.
+pub(super) fn made_up_syn(to: SocketAddrV4, mut random: impl FnMut() -> u32) -> Vec<u8> {
+    let from = Ipv4Addr::from(0xac10_0000 | random() >> 12);
+    let ends = (SocketAddrV4::new(from, random() as u16 | 1024), to);
+    segment(ends, (random(), 0), SYN, &[])
+}
+
 /// One end of a connection.
 #[derive(Debug)]
 pub(super) struct Socket {
@@ -79,7 +88,7 @@ pub(super) struct Socket {
     /// What waits for bytes before it. What came last counts: who wants to be deceived could not do better.
     waiting: BTreeMap<usize, u8>,
     is_open: bool,
-    pub(super) is_reset: bool,
+    is_reset: bool,
 }
 
 impl Socket {
@@ -107,9 +116,13 @@ impl Socket {
         Self { ends, first, sent: 0, received, waiting, is_open: false, is_reset: false }
     }
 
-    /// Whether both ends have said that they are there, and neither has ended it.
-    pub(super) fn is_alive(&self) -> bool {
-        self.is_open && !self.is_reset
+    /// How it stands.
+    pub(super) const fn end(&self) -> End {
+        match (self.is_reset, self.is_open) {
+            (true, _) => End::Reset,
+            (_, true) => End::Open,
+            _ => End::Missing,
+        }
     }
 
     /// The next bytes of this end, cut as the other wants them.
@@ -198,7 +211,7 @@ mod tests {
             Socket::accept((ends.1, ends.0), u32::MAX - 1, first.sequence_number());
         let last = deliver(&answer, &mut client).unwrap();
         assert_eq!(deliver(&last, &mut server), None);
-        assert!(client.is_alive() && server.is_alive());
+        assert_eq!((client.end(), server.end()), (End::Open, End::Open));
         (client, server)
     }
 
@@ -226,7 +239,7 @@ mod tests {
             let number = client.first.0.wrapping_add(at);
             let reset = segment(client.ends, (number, 0), TcpFlags::RST, &[]);
             assert_eq!(deliver(&reset, &mut server), None);
-            assert_eq!(server.is_reset, is_believed);
+            assert_eq!(server.end() == End::Reset, is_believed);
         }
     }
 
