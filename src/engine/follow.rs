@@ -51,11 +51,17 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         }
         let Some(state) = self.table.state_mut(id) else { return Outcome::FORWARD };
         let Inspection::Followed(_, place) = &state.inspection else { return Outcome::FORWARD };
-        let place = *place;
+        let mut place = *place;
         let side = side_of(turn, state.bits.opener());
         if packet.flow.relation != Relation::Own {
             let said = self.hear(turn, id, |hearing, _| hearing.packet());
             return self.say(turn, id, &said, output);
+        }
+        if place == Place::GIVEN_UP {
+            match self.resume(turn, id, output) {
+                Ok(resumed) => place = resumed,
+                Err(outcome) => return outcome,
+            }
         }
         if packet.flow.part != Part::Whole {
             return self.follow_fragment(turn, id, place, side, output);
@@ -185,14 +191,14 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             let edits = entry.connection.edits(pool, accepted, payload);
             written_over = self.patches.plan(turn.number, payload, edits);
         }
-        let streams = self.panel.streams.as_mut();
-        let Some((entry, pool, room)) = streams.and_then(|streams| streams.get_mut(place)) else {
-            return false;
-        };
+        let Some(streams) = &mut self.panel.streams else { return false };
+        let Some((entry, pool, _)) = streams.get_mut(place) else { return false };
         let forwarded = written_over.and_then(|patch| self.patches.bytes(patch));
         if !entry.connection.commit(pool, accepted, forwarded.unwrap_or(payload)) {
             return false;
         }
+        streams.settle(place);
+        let Some((entry, pool, room)) = streams.get_mut(place) else { return false };
         let is_over = |entry: &Entry| {
             let session = entry.session.as_ref();
             session.is_some_and(|session| session.progress() != crate::protocol::Progress::More)

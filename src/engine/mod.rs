@@ -53,6 +53,7 @@
 //!   undone. Not so where panics abort ([`contains_panics`]), and not with a stack that overflows or a loop without
 //!   end.
 
+mod accounts;
 mod begin;
 mod carriers;
 mod control;

@@ -173,6 +173,18 @@ impl<F> State<F> {
         if self.bits.has(known) { Some(number) } else { None }
     }
 
+    /// Notes where the streams of the opener and of the other side begin, as far as that is known.
+    pub(super) fn begin_at(&mut self, (opener, other): (Option<u32>, Option<u32>)) {
+        let (forward, reverse) = match self.bits.opener() {
+            Direction::Forward => (opener, other),
+            Direction::Reverse => (other, opener),
+        };
+        self.bits.set(Bits::FORWARD_KNOWN, forward.is_some());
+        self.bits.set(Bits::REVERSE_KNOWN, reverse.is_some());
+        self.sequence.forward = forward.unwrap_or(0);
+        self.sequence.reverse = reverse.unwrap_or(0);
+    }
+
     /// Follows a packet that is forwarded.
     #[inline(always)]
     pub(super) fn pass(&mut self, packet: &ParsedPacket<'_>) {

@@ -4,7 +4,7 @@ use super::arrival::{Accepted, Arrival, Discard, Gap, Marks, NoRoom};
 use super::connection::Connection;
 use super::half::{Bits, ENDLESS, Half};
 use super::options::{self, Options};
-use super::pool::Pool;
+use super::pool::{Claim, Pool};
 use super::store::{Store, length};
 use crate::packet::{TcpFlags, TcpSegment};
 use crate::{Side, Timestamp};
@@ -329,8 +329,10 @@ impl Consideration<'_> {
             return Err(Arrival::NoRoom(NoRoom::OutOfOrder));
         }
         let blocks = Store::most_blocks(payload.len(), end.saturating_sub(mine.acked) as u64);
-        if !self.pool.has_room(blocks, out_of_order) {
-            let what = if out_of_order { NoRoom::OutOfOrder } else { NoRoom::InOrder };
+        let claim = mine.claim(out_of_order);
+        if !self.pool.has_room(blocks, claim) {
+            let may_wait = claim != Claim::InOrder;
+            let what = if may_wait { NoRoom::OutOfOrder } else { NoRoom::InOrder };
             return Err(Arrival::NoRoom(what));
         }
         self.mark(Marks::STORES);

@@ -75,5 +75,5 @@ pub use arrival::{Accepted, Arrival, Discard, Gap, NoRoom};
 pub use connection::Connection;
 pub use error::StreamError;
 pub use limits::StreamLimits;
-pub use pool::Pool;
+pub use pool::{Pool, Share};
 pub use walk::{Chunk, Chunks, Edit, Edits};
