@@ -6,7 +6,7 @@ use super::hearing::Hearing;
 use super::judge::Stage;
 use super::losses::unless_other;
 use super::panel::Panel;
-use super::state::{Inspection, State};
+use super::state::{Bits, Inspection, State};
 use super::streams::{Entry, Place};
 use super::turn::Turn;
 use super::{Checksums, Engine, Outcome, Output};
@@ -259,6 +259,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             packet,
             settings,
             endpoint: turn.endpoint(),
+            fails_closed: bits.has(Bits::FAILS_CLOSED),
             verdict: Verdict::PASS,
             exception: None,
             was_asked: false,
@@ -269,6 +270,9 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let wants = is_left.then(|| hearing.inspector.wants(hearing.flow));
         let Hearing { verdict, exception, .. } = hearing;
         *marks = effects.marks;
+        if let Some(wants) = wants {
+            bits.set(Bits::FAILS_CLOSED, wants.contains(Interest::FAIL_CLOSED));
+        }
         let mut is_late = false;
         if let (Some(budget), Some(began)) = (budget, began) {
             let took = (budget.clock)().saturating_sub(began).saturating_add(delay);

@@ -112,7 +112,7 @@ impl ReasonBook {
 
 /// Yes-or-no facts about a flow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Bits(u8);
+pub(super) struct Bits(u16);
 
 impl Bits {
     pub(super) const OPENED_IN_REVERSE: Self = Self(1);
@@ -126,6 +126,8 @@ impl Bits {
     pub(super) const REVERSE_KNOWN: Self = Self(1 << 6);
     /// The handshake is over.
     pub(super) const UNDER_WAY: Self = Self(1 << 7);
+    /// It is the flow of somebody who fails closed.
+    pub(super) const FAILS_CLOSED: Self = Self(1 << 8);
 
     #[inline]
     pub(super) const fn has(self, other: Self) -> bool {

@@ -48,7 +48,7 @@ pub struct ApiFlow {
 impl Inspector for ApiInspector {
     type Flow = ApiFlow;
 
-    const INTEREST: Interest = Interest::HTTP;
+    const INTEREST: Interest = Interest::HTTP.and(Interest::FAIL_CLOSED);
 
     fn name(&self) -> &str {
         Self::REASON.name()

@@ -55,6 +55,8 @@ pub struct DomainFlow {
     refusal: Option<Verdict>,
     /// Whether a name was judged.
     is_named: bool,
+    /// Whether it began while nothing is to be refused.
+    is_spared: bool,
     /// The server name of TLS.
     server_name: Option<Box<str>>,
 }
@@ -71,13 +73,24 @@ pub(super) enum Hidden {
 impl Inspector for DomainInspector {
     type Flow = DomainFlow;
 
-    const INTEREST: Interest = Interest::PACKETS.and(Interest::MESSAGES);
+    const INTEREST: Interest = Interest::PACKETS.and(Interest::MESSAGES).and(Interest::FAIL_CLOSED);
 
-    /// Packets matter only where something is to be refused by its port alone.
+    /// Packets matter only where something is to be refused by its port alone. Only an allow-list fails closed.
     fn interest(&self) -> Interest {
-        let is_by_port =
-            self.lists.is_allow_list() || self.lists.hidden(Hidden::Quic) != Action::Allow;
-        if is_by_port { Self::INTEREST } else { Interest::MESSAGES }
+        let is_by_port = self.lists.hidden(Hidden::Quic) != Action::Allow;
+        if self.lists.is_allow_list() {
+            Self::INTEREST
+        } else if is_by_port {
+            Self::INTEREST.without(Interest::FAIL_CLOSED)
+        } else {
+            Interest::MESSAGES
+        }
+    }
+
+    /// Nothing is refused while there is only to be found out what would be.
+    fn wants(&self, flow: &DomainFlow) -> Interest {
+        let interest = self.interest();
+        if flow.is_spared { interest.without(Interest::FAIL_CLOSED) } else { interest }
     }
 
     fn name(&self) -> &str {
@@ -95,16 +108,18 @@ impl Inspector for DomainInspector {
             return None;
         }
         let either = |port| ports.is_some_and(|it| it.source == port || it.destination == port);
+        let is_spared = self.lists.discovers(cx.now());
+        let flow = || DomainFlow { is_spared, ..DomainFlow::default() };
         let (hidden, what) = match first.flow().protocol() {
-            IpProtocol::TCP => return Some(DomainFlow::default()),
+            IpProtocol::TCP => return Some(flow()),
             IpProtocol::ICMP | IpProtocol::ICMPV6 => return None,
             IpProtocol::UDP if either(QUIC) => (Hidden::Quic, "QUIC"),
-            IpProtocol::UDP if DNS.into_iter().any(either) => return Some(DomainFlow::default()),
+            IpProtocol::UDP if DNS.into_iter().any(either) => return Some(flow()),
             _ => (Hidden::Unknown, "a protocol without names"),
         };
         let told = Told { action: self.lists.hidden(hidden), what, list: None };
         let verdict = self.settle(&told, first, cx);
-        (!verdict.is_pass()).then(|| DomainFlow { refusal: Some(verdict), ..DomainFlow::default() })
+        (!verdict.is_pass()).then(|| DomainFlow { refusal: Some(verdict), ..flow() })
     }
 
     #[inline]
