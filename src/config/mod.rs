@@ -81,9 +81,13 @@
 //! | `endpoints` | endpoints that have flows |
 //! | `header-bytes` | bytes for unusual GENEVE headers, out of `flow-bytes` |
 //! | `fragments`, `fragments-per-endpoint` | datagrams in fragments, of all endpoints and of each |
-//! | `streams`, `stream-bytes` | TCP connections whose bytes are put in order, and bytes remembered for that |
+//! | `streams`, `streams-per-endpoint` | TCP connections whose bytes are put in order, of all endpoints and of each |
+//! | `stream-bytes`, `stream-bytes-per-endpoint` | bytes remembered for that |
 //! | `stream-window` | bytes ahead of one that is missing, of each direction of a connection |
-//! | `message-size`, `message-bytes` | bytes of a message, and of all messages that are not whole yet |
+//! | `defrag-datagrams`, `defrag-datagrams-per-endpoint` | datagrams in fragments that are put together for streams and messages |
+//! | `defrag-bytes`, `defrag-bytes-per-endpoint` | bytes remembered for that |
+//! | `message-size` | bytes of a message |
+//! | `message-bytes`, `message-bytes-per-endpoint` | bytes of all messages that are not whole yet |
 //! | `answers-per-second`, `icmp-errors-per-second` | packets of one's own, ICMP errors about unknown flows |
 //! | `unhealthy-after` | panics and overrun budgets of inspectors |
 //!
@@ -94,6 +98,10 @@
 //! | `closing`, `closed` | TCP of which one side, and both, have closed |
 //! | `udp`, `icmp`, `other` | what was seen in both directions |
 //! | `unanswered` | what was seen in one direction, but for TCP |
+//! | `defrag` | a datagram in fragments that is put together; not shorter than any receiver waits |
+//!
+//! The shares of an endpoint are by default three quarters of `streams`, `stream-bytes` and `message-bytes`, half of
+//! `fragments`, `defrag-datagrams` and `defrag-bytes`, and all of `flows`.
 
 #[cfg(feature = "eve")]
 mod eve;

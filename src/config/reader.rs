@@ -109,7 +109,7 @@ pub(super) fn read(text: &str) -> Result<Config, ConfigErrors> {
         operation::limits(&mut reader, limits, &mut config.settings);
     }
     if let Some((timeouts, _)) = table(&mut reader, &document, "timeouts") {
-        operation::timeouts(&mut reader, timeouts, &mut config.settings.timeouts);
+        operation::timeouts(&mut reader, timeouts, &mut config.settings);
     }
     if reader.errors() > 0 { Err(reader.finish()) } else { Ok(config) }
 }

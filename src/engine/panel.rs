@@ -76,6 +76,13 @@ impl<I: Inspector> Panel<I> {
         }
     }
 
+    /// Whether any of the inspectors of a generation fails closed.
+    pub(super) fn may_fail_closed(&mut self, generation: u8) -> bool {
+        let inspector = self.generations.get_mut(generation);
+        I::INTEREST.contains(Interest::FAIL_CLOSED)
+            && inspector.is_some_and(|it| it.interest().contains(Interest::FAIL_CLOSED))
+    }
+
     /// Tells the inspectors of a flow that is no longer in the table.
     pub(super) fn ended(
         &mut self,

@@ -37,6 +37,8 @@ pub struct Settings {
     pub messages: protocol::Limits,
     /// How many bytes of messages that are not whole yet may be gathered, of all flows together. By default 16 MiB.
     pub message_bytes: usize,
+    /// How many of these one endpoint may have. By default 12 MiB.
+    pub message_bytes_per_endpoint: usize,
     /// Endpoints that share a key space, since one flow may cross several of them.
     pub groups: EndpointGroups,
     /// Endpoints, with what is different for them. Where there are any, others are
@@ -82,6 +84,7 @@ impl Default for Settings {
             defrag: DefragLimits::default(),
             messages: protocol::Limits::default(),
             message_bytes: 16 << 20,
+            message_bytes_per_endpoint: 12 << 20,
             groups: EndpointGroups::default(),
             endpoints: BTreeMap::new(),
             policy: ExceptionPolicy::AVAILABLE,

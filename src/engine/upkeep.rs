@@ -110,8 +110,13 @@ impl Settings {
             ("fragments", self.fragments == other.fragments),
             ("fragments_per_endpoint", self.fragments_per_endpoint == other.fragments_per_endpoint),
             ("streams", self.streams == other.streams),
+            ("defrag", self.defrag == other.defrag),
             ("messages", self.messages == other.messages),
             ("message_bytes", self.message_bytes == other.message_bytes),
+            (
+                "message_bytes_per_endpoint",
+                self.message_bytes_per_endpoint == other.message_bytes_per_endpoint,
+            ),
             ("groups", self.groups == other.groups),
         ];
         fields.into_iter().filter(|(_, is_same)| !is_same).map(|(name, _)| name).collect()

@@ -3,7 +3,7 @@
 use super::arrival::{Accepted, Marks};
 use super::connection::Connection;
 use super::half::{Bits, ENDLESS, Half};
-use super::pool::Pool;
+use super::pool::{Claim, Pool};
 use super::store::{Store, length};
 
 impl Connection {
@@ -22,7 +22,8 @@ impl Connection {
         }
         let marks = accepted.marks;
         if marks.contains(Marks::REOPENS) {
-            if !pool.has_room(Store::most_blocks(payload.len(), accepted.end as u64), false) {
+            let blocks = Store::most_blocks(payload.len(), accepted.end as u64);
+            if !pool.has_room(blocks, Claim::Unanswered) {
                 return false;
             }
             self.reopen(pool, accepted);
@@ -95,7 +96,7 @@ impl Half {
             return false;
         };
         // Others may have taken it since.
-        if !pool.has_room(Store::most_blocks(len, ahead), out_of_order) {
+        if !pool.has_room(Store::most_blocks(len, ahead), self.claim(out_of_order)) {
             return false;
         }
         let (floor, next) = (self.acked, self.next);
@@ -177,7 +178,7 @@ impl Half {
         let marks = accepted.marks;
         if marks.contains(Marks::MOVES) {
             self.first = accepted.acknowledgment_number;
-            self.bits = self.bits.with(Bits::CONFIRMED);
+            self.bits = self.bits.with(Bits::KNOWN).with(Bits::CONFIRMED);
             if self.is(Bits::SYN) {
                 let offered = Bits::SCALES.with(Bits::STAMPS);
                 self.bits = self.bits.without(offered).without(Bits::RECENT);

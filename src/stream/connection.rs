@@ -36,6 +36,18 @@ impl Connection {
         Self { is_midstream: true, ..Self::new() }
     }
 
+    /// A connection that was [opened](Self::new) and then forgotten before anybody said anything, but for the sequence
+    /// numbers of the first byte of each side whose SYN was seen. What the SYNs offered is taken for as much as can be:
+    /// windows that are scaled by the most, no time stamps to rely upon.
+    pub fn resumed(client: Option<u32>, server: Option<u32>) -> Self {
+        let half = |first: Option<u32>| first.map_or(Half::new(), Half::opened);
+        let (mut client, server) = (half(client), half(server));
+        if server.is(Bits::KNOWN) {
+            client.bits = client.bits.with(Bits::CONFIRMED);
+        }
+        Self { client, server, ..Self::new() }
+    }
+
     /// What a segment of a side is to this connection; changes nothing.
     ///
     /// The segment's checksum has been verified: receivers discard it otherwise. `now` is the time when it came.
@@ -154,6 +166,30 @@ impl Connection {
         let (client, server) = (&self.client, &self.server);
         let is_reset = client.is(Bits::RESET) || server.is(Bits::RESET);
         is_reset || (client.is(Bits::FIN_ACKED) && server.is(Bits::FIN_ACKED))
+    }
+
+    /// Whether both ends are known to take part, each having acknowledged something of the other's, its SYN at least, and
+    /// it is not [over](Self::is_over): not half-open. Nobody can bring that about from an address that is not his.
+    #[inline]
+    pub fn is_under_way(&self) -> bool {
+        self.is_steady || self.is_confirmed()
+    }
+
+    fn is_confirmed(&self) -> bool {
+        Side::ALL.into_iter().all(|side| self.half(side).is(Bits::CONFIRMED)) && !self.is_over()
+    }
+
+    /// What has to be remembered of it for it to be forgotten and [resumed](Self::resumed): the sequence numbers of the first
+    /// bytes of client and server, where their SYNs were seen. `None` where there is more to it: somebody has said something,
+    /// there was another SYN than the one, or it was not seen from its start.
+    pub fn beginnings(&self) -> Option<(Option<u32>, Option<u32>)> {
+        let (client, server) = (&self.client, &self.server);
+        let is_silent = client.is_silent() && server.is_silent() && !self.is_midstream;
+        let is_answered = !server.is(Bits::KNOWN) || client.is(Bits::CONFIRMED);
+        (is_silent && is_answered).then(|| {
+            let first = |side| self.next_sequence_number(side);
+            (first(Side::Client), first(Side::Server))
+        })
     }
 
     #[inline]

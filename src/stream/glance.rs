@@ -5,7 +5,7 @@ use super::connection::Connection;
 use super::consider::seconds;
 use super::half::Bits;
 use super::options;
-use super::pool::Pool;
+use super::pool::{Claim, Pool};
 use super::store::{Store, length};
 use crate::packet::{TcpFlags, TcpSegment};
 use crate::{Side, Timestamp};
@@ -48,7 +48,7 @@ impl Connection {
         let payload = segment.payload();
         let end = next.wrapping_add(length(payload));
         let ahead = end.wrapping_sub(mine.acked) as u64;
-        if !pool.has_room(Store::most_blocks(payload.len(), ahead), false) {
+        if !pool.has_room(Store::most_blocks(payload.len(), ahead), Claim::InOrder) {
             return None;
         }
         let marks = Marks::ACKS
