@@ -6,7 +6,7 @@ use std::path::Path;
 
 use smallvec::SmallVec;
 
-use super::burst::Burst;
+use super::burst::{Burst, Datagrams};
 use super::report::raise;
 use super::{Frame, Frames, JudgedPacket, ReplayError, Report};
 use crate::Timestamp;
@@ -198,7 +198,8 @@ impl<'e, I: Inspector, X: Rewriter, F> Run<'e, I, X, F> {
     where
         F: FnMut(&JudgedPacket<'_>) -> Result<(), E>,
     {
-        let (packets, mut datagrams) = self.burst.split();
+        let mut datagrams = Datagrams::new();
+        let packets = self.burst.split(&mut datagrams);
         #[cfg(feature = "eve")]
         if let Some((_, eve)) = &self.records {
             eve.at_frame(packets.first().map_or(0, |packet| packet.number));

@@ -181,7 +181,7 @@ fn signature_id(name: &str) -> u64 {
 
 fn anomaly(class: Exception, json: &mut Json<'_>) {
     json.object("anomaly");
-    json.text(
+    json.word(
         "type",
         match class {
             Exception::MalformedEnvelope
@@ -199,7 +199,7 @@ fn anomaly(class: Exception, json: &mut Json<'_>) {
             _ => "engine",
         },
     );
-    json.text("event", class.name());
+    json.word("event", class.name());
     json.end_object();
 }
 

@@ -1,6 +1,8 @@
+use alloc::vec::Vec;
 use core::hash::{Hash, Hasher};
 
 use super::EveSettings;
+use super::figures::{hex_u32, hex_u64};
 use super::json::Json;
 use super::stamp;
 use crate::Timestamp;
@@ -53,7 +55,7 @@ impl Header<'_> {
         if let Some(frame) = self.frame {
             json.number("pcap_cnt", frame);
         }
-        json.text("event_type", self.event_type);
+        json.word("event_type", self.event_type);
         if let Some((_, tuple)) = &self.flow {
             json.address("src_ip", tuple.source());
             if let Some(ports) = tuple.ports {
@@ -64,30 +66,49 @@ impl Header<'_> {
                 json.number("dest_port", ports.destination.into());
             }
             match protocol(tuple.protocol) {
-                Some(name) => json.text("proto", name),
+                Some(name) => json.word("proto", name),
                 None => json.display("proto", tuple.protocol),
             }
             let is_ipv4 = matches!(tuple.addresses, Addresses::V4 { .. });
             json.number("ip_v", if is_ipv4 { 4 } else { 6 });
             if self.has_packet {
-                json.text("pkt_src", "geneve encapsulation");
+                json.word("pkt_src", "geneve encapsulation");
             }
             if let Some(tx_id) = self.tx_id {
                 json.number("tx_id", tx_id);
             }
             if settings.community_id {
                 let id = community.get_or_insert_with(|| CommunityId::new(0, tuple));
-                json.text("community_id", id.as_str());
+                json.word("community_id", id.as_str());
             }
         }
         if let Some(way) = self.way {
             json.object("gwlb");
-            json.display("endpoint", way.endpoint);
+            json.write("endpoint", |out| endpoint(way.endpoint, out));
             if let Some((attachment, cookie)) = way.envelope {
-                json.display("attachment", attachment);
-                json.display("cookie", cookie);
+                json.write("attachment", |out| {
+                    out.extend_from_slice(b"0x");
+                    hex_u64(attachment.0, out);
+                });
+                json.write("cookie", |out| {
+                    out.extend_from_slice(b"0x");
+                    out.extend_from_slice(&hex_u32(cookie.0));
+                });
             }
             json.end_object();
+        }
+    }
+}
+
+/// As it displays itself.
+#[inline]
+fn endpoint(endpoint: EndpointId, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"vpce-");
+    match u32::try_from(endpoint.0) {
+        Ok(number) => out.extend_from_slice(&hex_u32(number)),
+        Err(_) => {
+            out.push(b'0');
+            hex_u64(endpoint.0, out);
         }
     }
 }
@@ -139,5 +160,37 @@ impl Hasher for Fold {
     fn finish(&self) -> u64 {
         let mixed = (self.0 ^ self.0 >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         mixed ^ mixed >> 29
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_the_load_balancer_says_is_written_as_it_displays_itself(id: u64, cookie: u32, shift in 0_u32..64) {
+            let id = id >> shift;
+            let (attachment, cookie) = (AttachmentId(id), FlowCookie(cookie));
+            let way = Way { endpoint: EndpointId(id), envelope: Some((attachment, cookie)) };
+            let mut out = Vec::new();
+            let header = Header {
+                time: Timestamp::EPOCH,
+                event_type: "alert",
+                flow: None,
+                way: Some(way),
+                frame: None,
+                has_packet: true,
+                tx_id: None,
+            };
+            header.write(&mut Json::new(&mut out), &EveSettings::default(), &mut None);
+            let expected = format!(
+                "\"gwlb\":{{\"endpoint\":\"{}\",\"attachment\":\"{attachment}\",\"cookie\":\"{cookie}\"}},",
+                way.endpoint,
+            );
+            prop_assert!(String::from_utf8(out).unwrap().ends_with(&expected));
+        }
     }
 }

@@ -106,9 +106,9 @@ impl Recorder {
         };
         header.write(&mut json, self.eve.settings(), &mut flow.community);
         if flow.app != Protocol::Unknown {
-            json.text("app_proto", flow.app.name());
+            json.word("app_proto", flow.app.name());
         } else if flow.is_unknown {
-            json.text("app_proto", "failed");
+            json.word("app_proto", "failed");
         }
         write(&mut json);
         json.end_record();
@@ -292,9 +292,9 @@ impl Recorder {
         for name in names {
             self.record(flow, ("anomaly", now, true), None, |json| {
                 json.object("anomaly");
-                json.text("type", "applayer");
+                json.word("type", "applayer");
                 json.text("event", name);
-                json.text("layer", "proto_parser");
+                json.word("layer", "proto_parser");
                 json.end_object();
             });
         }
@@ -366,10 +366,10 @@ impl Life {
         json.stamp("start", self.start);
         json.stamp("end", self.last);
         json.number("age", self.last.saturating_since(self.start).as_secs());
-        json.text("state", state);
-        json.text("reason", reason);
+        json.word("state", state);
+        json.word("reason", reason);
         if why == CloseReason::Refused {
-            json.text("action", "drop");
+            json.word("action", "drop");
         }
         json.end_object();
     }
