@@ -120,8 +120,6 @@ impl<R: Read, W: Write> Replay<R, W> {
         // Who writes wants to know on whose account a packet was injected; verdicts do not depend on it.
         let most = if self.replies.is_some() { 1 } else { Burst::MOST };
         #[cfg(feature = "eve")]
-        let most = if self.records.is_some() { 1 } else { most };
-        #[cfg(feature = "eve")]
         {
             run.records = self.records.take().map(|eve| (EventRecorder::new(eve.clone()), eve));
         }
@@ -202,7 +200,8 @@ impl<'e, I: Inspector, X: Rewriter, F> Run<'e, I, X, F> {
         let packets = self.burst.split(&mut datagrams);
         #[cfg(feature = "eve")]
         if let Some((_, eve)) = &self.records {
-            eve.at_frame(packets.first().map_or(0, |packet| packet.number));
+            let received = packets.iter().filter(|packet| packet.outer.is_ok());
+            eve.at_frames(received.map(|packet| packet.number));
         }
         self.engine.process(&mut datagrams, &mut self.output);
         #[cfg(feature = "eve")]
@@ -271,7 +270,7 @@ impl<'e, I: Inspector, X: Rewriter, F> Run<'e, I, X, F> {
         let Self { engine, mut output, mut report, last, .. } = self;
         #[cfg(feature = "eve")]
         if let Some((_, eve)) = &self.records {
-            eve.at_frame(0);
+            eve.at_frames([]);
         }
         engine.drain(last, &mut output);
         report.count_alerts(output.events());

@@ -2,7 +2,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::figures;
-use super::json::Json;
+use super::json::{self, Json};
 use crate::protocol::dns::{Message, Name, RecordData, RecordType, Records, ResponseCode, Strings};
 
 /// The object of a DNS record, version 3.
@@ -116,22 +116,20 @@ fn name(key: &str, name: &Name<'_>, json: &mut Json<'_>) {
 /// Writes a name in which nothing needs an escape; says whether it is one.
 fn is_plain(name: &Name<'_>, out: &mut Vec<u8>) -> bool {
     let start = out.len();
+    let mut is_odd = false;
     for label in name.labels() {
-        out.extend(label.iter().map(|byte| match byte {
-            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => *byte,
-            b'A'..=b'Z' => byte.to_ascii_lowercase(),
-            _ => ODD,
-        }));
+        out.extend_from_slice(label);
         out.push(b'.');
+        // Dots inside of labels, and what the escapes of names are for and not those of JSON.
+        is_odd |= label.iter().fold(false, |odd, byte| odd | matches!(byte, b'.' | b' '));
     }
-    let is_plain = !out.get(start..).unwrap_or_default().contains(&ODD) && !name.is_root();
+    let is_root = out.len() == start;
     // The dot behind the last label.
     out.pop();
-    is_plain
+    let text = out.get_mut(start..).unwrap_or_default();
+    text.make_ascii_lowercase();
+    !is_odd && !is_root && json::is_plain(text)
 }
-
-/// What stands in the place of what needs an escape.
-const ODD: u8 = 0;
 
 fn kind(kind: RecordType, json: &mut Json<'_>) {
     match kind {

@@ -14,6 +14,11 @@ impl<'a> Json<'a> {
         Self { out }
     }
 
+    /// What is written to, for what is quicker written by hand. Behind each value there is a comma.
+    pub(super) fn out(&mut self) -> &mut Vec<u8> {
+        self.out
+    }
+
     #[inline(always)]
     pub(super) fn begin(&mut self) {
         self.out.push(b'{');
@@ -163,7 +168,7 @@ fn escape(text: &[u8], out: &mut Vec<u8>) {
 
 /// Whether text needs no escapes, eight bytes at a time.
 #[inline]
-fn is_plain(text: &[u8]) -> bool {
+pub(super) fn is_plain(text: &[u8]) -> bool {
     if let Some(last) = text.last_chunk::<8>() {
         let mut rest = text;
         let mut odd = odd_ones(*last);
