@@ -13,7 +13,7 @@ use super::{Checksums, Engine, Outcome, Output};
 use crate::Side;
 use crate::flow::{FlowId, Part, Relation};
 use crate::inspect::{
-    Context, Exception, Inspector, Interest, Packet, Reason, Rewriter, Scope, Treatment, Verdict,
+    Exception, Inspector, Interest, Packet, Reason, Rewriter, Scope, Treatment, Verdict,
 };
 use crate::packet::{TcpSegment, Transport};
 use crate::protocol::{Room, Why};
@@ -254,7 +254,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let mut hearing = Hearing {
             inspector,
             flow,
-            cx: Context::new(turn.now, effects),
+            cx: turn.context(effects),
             votes: votes.as_mut(),
             packet,
             settings,

@@ -7,8 +7,8 @@ use crate::Timestamp;
 use crate::flow::{FlowId, Part, Probe, Relation, Resolved};
 use crate::gwlb::Envelope;
 use crate::inspect::{
-    Action, CloseReason, Context, Exception, Inspector, Interest, Packet, ParsedPacket, Reason,
-    Rewriter, Scope, Verdict,
+    Action, CloseReason, Exception, Inspector, Interest, Packet, ParsedPacket, Reason, Rewriter,
+    Scope, Verdict,
 };
 use crate::packet::TcpFlags;
 
@@ -203,7 +203,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         effects.marks = state.marks;
         let verdict = match self.panel.generations.get_mut(state.generation) {
             Some(inspector) if I::INTEREST.contains(Interest::PACKETS) => {
-                inspector.packet(flow, &view, &mut Context::new(turn.now, effects))
+                inspector.packet(flow, &view, &mut turn.context(effects))
             }
             _ => Verdict::PASS,
         };

@@ -4,8 +4,8 @@ use super::turn::Turn;
 use super::{Engine, Outcome, Output};
 use crate::flow::{Direction, FlowId, PacketFlow, Part, Probe, Refusal, Relation};
 use crate::inspect::{
-    Beginning, CloseReason, Context, Exception, Inspector, Interest, Packet, ParsedPacket, Reason,
-    Rewriter, Treatment, Verdict,
+    Beginning, CloseReason, Exception, Inspector, Interest, Packet, ParsedPacket, Reason, Rewriter,
+    Treatment, Verdict,
 };
 use crate::packet::{IpProtocol, TcpFlags, Transport};
 
@@ -114,7 +114,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         effects.marks = 0;
         let opened = match self.panel.generations.get_mut(generation) {
             Some(inspector) if I::INTEREST != Interest::NONE => {
-                inspector.open(&view, &mut Context::new(turn.now, effects))
+                inspector.open(&view, &mut turn.context(effects))
             }
             _ => None,
         };
@@ -262,7 +262,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     fn judge_stateless(&mut self, turn: &Turn<'_>, bits: Bits) -> Verdict {
         let Stage::Stateless { generation, flow } = &mut self.stage else { return Verdict::PASS };
         let view = Packet::new(turn.packet, bits.opener(), bits.beginning());
-        let mut cx = Context::new(turn.now, &mut self.panel.effects);
+        let mut cx = turn.context(&mut self.panel.effects);
         match self.panel.generations.get_mut(*generation) {
             Some(inspector) => inspector.packet(flow, &view, &mut cx),
             None => Verdict::PASS,

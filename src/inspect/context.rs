@@ -11,12 +11,31 @@ use crate::flow::Direction;
 pub struct Context<'a> {
     now: Timestamp,
     effects: &'a mut Effects,
+    /// [`NOWHERE`] where there is none.
+    datagram: usize,
 }
+
+const NOWHERE: usize = usize::MAX;
 
 impl<'a> Context<'a> {
     /// A context at a moment, whose effects are gathered in `effects`.
+    #[inline]
     pub fn new(now: Timestamp, effects: &'a mut Effects) -> Self {
-        Self { now, effects }
+        Self { now, effects, datagram: NOWHERE }
+    }
+
+    /// The same for the datagram at this place of its burst.
+    #[inline]
+    #[must_use]
+    pub fn of_datagram(self, place: usize) -> Self {
+        Self { datagram: place, ..self }
+    }
+
+    /// The place in its burst of the datagram that brought the packet; `None` where it is for no packet that inspectors are asked, as
+    /// when a flow closes.
+    #[inline]
+    pub fn datagram(&self) -> Option<usize> {
+        Some(self.datagram).filter(|place| *place != NOWHERE)
     }
 
     /// The packet's time.

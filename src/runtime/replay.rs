@@ -6,7 +6,7 @@ use std::path::Path;
 
 use smallvec::SmallVec;
 
-use super::burst::Burst;
+use super::burst::{Burst, Datagrams};
 use super::report::raise;
 use super::{Frame, Frames, JudgedPacket, ReplayError, Report};
 use crate::Timestamp;
@@ -120,8 +120,6 @@ impl<R: Read, W: Write> Replay<R, W> {
         // Who writes wants to know on whose account a packet was injected; verdicts do not depend on it.
         let most = if self.replies.is_some() { 1 } else { Burst::MOST };
         #[cfg(feature = "eve")]
-        let most = if self.records.is_some() { 1 } else { most };
-        #[cfg(feature = "eve")]
         {
             run.records = self.records.take().map(|eve| (EventRecorder::new(eve.clone()), eve));
         }
@@ -198,10 +196,12 @@ impl<'e, I: Inspector, X: Rewriter, F> Run<'e, I, X, F> {
     where
         F: FnMut(&JudgedPacket<'_>) -> Result<(), E>,
     {
-        let (packets, mut datagrams) = self.burst.split();
+        let mut datagrams = Datagrams::new();
+        let packets = self.burst.split(&mut datagrams);
         #[cfg(feature = "eve")]
         if let Some((_, eve)) = &self.records {
-            eve.at_frame(packets.first().map_or(0, |packet| packet.number));
+            let received = packets.iter().filter(|packet| packet.outer.is_ok());
+            eve.at_frames(received.map(|packet| packet.number));
         }
         self.engine.process(&mut datagrams, &mut self.output);
         #[cfg(feature = "eve")]
@@ -270,7 +270,7 @@ impl<'e, I: Inspector, X: Rewriter, F> Run<'e, I, X, F> {
         let Self { engine, mut output, mut report, last, .. } = self;
         #[cfg(feature = "eve")]
         if let Some((_, eve)) = &self.records {
-            eve.at_frame(0);
+            eve.at_frames([]);
         }
         engine.drain(last, &mut output);
         report.count_alerts(output.events());

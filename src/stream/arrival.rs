@@ -23,6 +23,8 @@ pub enum Arrival {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Accepted {
     pub(super) side: Side,
+    /// Whether it is next in order and nothing waits for it: [`Connection::glance`](super::Connection::glance) says so.
+    pub(super) is_straight: bool,
     /// The shift of the windows that a SYN asks for.
     pub(super) scale: u8,
     pub(super) marks: Marks,

@@ -7,8 +7,38 @@ use super::pool::{Claim, Pool};
 use super::store::{Store, length};
 
 impl Connection {
-    #[inline]
-    pub(super) fn take_in(&mut self, pool: &mut Pool, accepted: &Accepted, payload: &[u8]) -> bool {
+    /// The straight way for a segment that was next in order, in a connection that has not changed since. `None` where there is
+    /// none; then nothing has changed that matters.
+    #[inline(always)]
+    pub(super) fn take_straight(
+        &mut self,
+        pool: &mut Pool,
+        accepted: &Accepted,
+        payload: &[u8],
+    ) -> Option<bool> {
+        let (mine, other) = self.halves_mut(accepted.side);
+        let next = mine.next;
+        if accepted.end != next {
+            let is_whole = length(payload) == accepted.end.wrapping_sub(next);
+            if !is_whole || !mine.store.append_quickly(pool, mine.acked, next, payload) {
+                return None;
+            }
+            mine.next = accepted.end;
+        }
+        if accepted.marks.contains(Marks::STAMPS) {
+            mine.take_stamp(accepted);
+        }
+        if accepted.ack > other.acked {
+            other.acked = accepted.ack;
+            other.store.forget(pool, accepted.ack);
+        }
+        other.widen(accepted.edge);
+        self.moment = self.moment.wrapping_add(1);
+        Some(true)
+    }
+
+    #[inline(never)]
+    pub(super) fn take_in(&mut self, pool: &mut Pool, accepted: Accepted, payload: &[u8]) -> bool {
         const RARE: u16 = Marks::STARTS.0
             | Marks::SYN.0
             | Marks::MOVES.0
@@ -17,6 +47,7 @@ impl Connection {
             | Marks::REOPENS.0
             | Marks::FIN.0;
 
+        let accepted = &accepted;
         if accepted.moment != self.moment {
             return false;
         }
@@ -110,7 +141,7 @@ impl Half {
         done
     }
 
-    #[inline]
+    #[inline(always)]
     fn take_stamp(&mut self, accepted: &Accepted) {
         let is_newer = accepted.stamp.wrapping_sub(self.recent) < 1 << 31;
         if is_newer || !self.is(Bits::RECENT) {
@@ -119,7 +150,7 @@ impl Half {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn widen(&mut self, edge: i64) {
         if edge > self.edge || self.edge == ENDLESS {
             self.edge = edge;

@@ -16,6 +16,8 @@ pub struct Connection {
     pub(super) is_midstream: bool,
     /// Whether both sides are in the middle of what they say: neither SYN nor FIN nor RST of theirs is of consequence.
     pub(super) is_steady: bool,
+    /// Whether they have agreed upon time stamps; means something while it is steady.
+    pub(super) is_stamped: bool,
 }
 
 impl Connection {
@@ -27,6 +29,7 @@ impl Connection {
             moment: 0,
             is_midstream: false,
             is_steady: false,
+            is_stamped: false,
         }
     }
 
@@ -59,12 +62,16 @@ impl Connection {
         segment: &TcpSegment<'_>,
         now: Timestamp,
     ) -> Arrival {
-        if let Some(accepted) = self.glance(pool, side, segment, now) {
-            let accepted = Arrival::Accept(accepted);
-            debug_assert_eq!(accepted, self.look_at(pool, side, segment, now));
-            return accepted;
+        match self.glance(pool, side, segment, now) {
+            Some(accepted) => {
+                debug_assert_eq!(
+                    Arrival::Accept(Accepted { is_straight: false, ..accepted }),
+                    self.look_at(pool, side, segment, now)
+                );
+                Arrival::Accept(accepted)
+            }
+            None => self.look_at(pool, side, segment, now),
         }
-        self.look_at(pool, side, segment, now)
     }
 
     /// The bytes that become contiguous with a segment, in order: those of its `payload`, without a copy, and those
@@ -102,7 +109,13 @@ impl Connection {
     #[must_use]
     #[inline]
     pub fn commit(&mut self, pool: &mut Pool, accepted: &Accepted, payload: &[u8]) -> bool {
-        self.take_in(pool, accepted, payload)
+        if accepted.is_straight && accepted.moment == self.moment {
+            if let Some(done) = self.take_straight(pool, accepted, payload) {
+                return done;
+            }
+        }
+        // By value: what is only looked at here need never have been in memory.
+        self.take_in(pool, *accepted, payload)
     }
 
     /// Goes on behind a gap: the stream continues at its end, with [`Accepted::fresh`] and [`Chunk::offset`] counting

@@ -55,6 +55,7 @@ impl Connection {
         let options = options::read(segment).ok_or(Arrival::Discard(Discard::Options))?;
         let accepted = Accepted {
             side,
+            is_straight: false,
             scale: 0,
             marks: Marks(0),
             urgent_pointer: segment.urgent_pointer(),

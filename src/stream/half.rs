@@ -28,6 +28,8 @@ pub(super) struct Half {
     pub(super) offered_bits: Bits,
     /// By how many bits the windows that it offers are shifted, if both sides scale them.
     pub(super) scale: u8,
+    /// By how many they are in fact; means something while the connection is steady.
+    pub(super) shift: u8,
     pub(super) bits: Bits,
 }
 
@@ -103,6 +105,7 @@ impl Half {
             offered_scale: 0,
             offered_bits: Bits(0),
             scale: 0,
+            shift: 0,
             bits: Bits(0),
         }
     }

@@ -32,6 +32,7 @@
 
 mod dns;
 mod events;
+mod figures;
 mod header;
 mod http;
 mod json;
