@@ -152,7 +152,8 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             }
             Some(state) => {
                 let effects = &self.panel.effects;
-                state.bits.set(Bits::CAPTURE, effects.capture);
+                let capture = effects.captures(self.settings.capture_alerts);
+                state.bits.set(Bits::CAPTURE, state.bits.has(Bits::CAPTURE) || capture);
                 if !effects.is_quiet() {
                     self.spread_effects(turn, Some(id), output);
                 }
@@ -182,7 +183,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         };
         let treatment = self.exception(CLASS, Some(endpoint));
         let mut outcome = self.settle(CLASS, treatment, Reason::new(reason), Some(endpoint));
-        let State { mut inspection, generation, bits, .. } = state;
+        let State { mut inspection, generation, mut marks, bits, .. } = state;
         let mut verdict = Verdict::PASS;
         if treatment == Treatment::Pass && I::INTEREST.contains(Interest::PACKETS) {
             if let Inspection::Open(flow) = inspection {
@@ -194,12 +195,14 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
                     return outcome;
                 };
                 inspection = Inspection::Open(flow);
-                outcome.capture = self.panel.effects.capture;
+                let effects = &self.panel.effects;
+                outcome.capture = effects.captures(self.settings.capture_alerts);
+                marks = effects.marks;
                 self.spread_effects(turn, None, output);
             }
         }
         let (key, events) = (&turn.packet.flow.key, &mut output.events);
-        self.panel.close(key, inspection, generation, CloseReason::Evicted, now, events);
+        self.panel.close(key, inspection, (generation, marks), CloseReason::Evicted, now, events);
         self.panel.effects.clear();
         if verdict.is_pass() {
             return outcome;

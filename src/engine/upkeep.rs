@@ -122,7 +122,7 @@ impl Settings {
     pub fn with_fixed(self, other: &Self) -> Self {
         let Self { policy, monitor, endpoints, checksums, mss, .. } = self;
         let Self { answers_per_second, icmp_answers, icmp_errors_per_second, .. } = self;
-        let Self { budget, unhealthy_after, .. } = self;
+        let Self { capture_alerts, budget, unhealthy_after, .. } = self;
         Self {
             policy,
             monitor,
@@ -132,6 +132,7 @@ impl Settings {
             answers_per_second,
             icmp_answers,
             icmp_errors_per_second,
+            capture_alerts,
             budget,
             unhealthy_after,
             ..other.clone()
