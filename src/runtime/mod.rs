@@ -100,7 +100,7 @@ mod judged;
 mod manage;
 #[cfg(feature = "live")]
 mod overload;
-#[cfg(all(feature = "eve", feature = "live"))]
+#[cfg(all(any(feature = "capture", feature = "eve"), feature = "live"))]
 mod record;
 #[cfg(feature = "capture")]
 mod replay;
