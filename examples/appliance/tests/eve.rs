@@ -270,7 +270,19 @@ fn dns_agrees_with_tshark() {
             theirs[4] = names.collect::<Vec<_>>().join("\x1f");
             let kinds = theirs[9].split('\x1f').filter(|kind| !kind.is_empty() && *kind != "41");
             theirs[9] = kinds.map(type_name).collect::<Vec<_>>().join("\x1f");
-            assert_eq!(ours.get(frame), Some(&theirs), "{} frame {frame}", file.display());
+            let mut ours = ours.get(frame).cloned();
+            // The strings of a text stand one behind the other in a record.
+            theirs[15] = theirs[15].replace('\x1f', "");
+            ours.iter_mut().for_each(|row| row[15] = row[15].replace('\x1f', ""));
+            if theirs[9].contains("NSEC") {
+                // Tshark gives the types that such a record lists the name of a record's own.
+                let own = ours.as_mut().map(|row| std::mem::take(&mut row[9]));
+                let mut listed = theirs[9].split('\x1f');
+                let own = own.unwrap_or_default();
+                assert!(own.split('\x1f').all(|kind| listed.any(|it| it == kind)), "{own}");
+                theirs[9].clear();
+            }
+            assert_eq!(ours, Some(theirs), "{} frame {frame}", file.display());
             compared += 1;
         }
         let [ours, theirs] = [ours.keys().collect::<Vec<_>>(), theirs.keys().collect()];

@@ -160,21 +160,19 @@ fn who_may_get_and_who_may_put() {
                 "http://10.77.2.2/first --next -s -m 20 -o /dev/null -X DELETE http://10.77.2.2/second"
             ),
         ),
-        ("no-http", "http://10.77.2.2/last".to_owned()),
+        ("last", "http://10.77.2.2/last".to_owned()),
     ];
     let requests: Vec<_> = requests.iter().map(|(name, how)| (*name, how.as_str())).collect();
     let seen = through("api", &api("[\"10.77.1.0/24\", \"10.0.65.0/24\"]"), &requests);
-    for name in ["get", "put", "no-http"] {
+    for name in ["get", "put", "last"] {
         seen.assert_served(name);
     }
     for name in ["put-without", "put-no-token", "put-stale", "delete"] {
         seen.assert_reset(name);
     }
     assert_eq!(seen.ends["second"].0, 56);
-    let host = "10.77.2.2";
     let expected =
         ["GET 10.77.2.2 /get", "PUT 10.77.2.2 /put", "GET 10.77.2.2 /first", "GET 10.77.2.2 /last"];
-    assert!(expected.iter().all(|line| line.contains(host)));
     assert_eq!(seen.served, expected.map(|line| format!("80 {line}")), "{}", seen.appliance);
 
     // The same from elsewhere.
