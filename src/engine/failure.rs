@@ -67,7 +67,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             Stage::Stateless { flow, generation } => {
                 let (key, inspection) = (&turn.packet.flow.key, Inspection::Open(flow));
                 let (why, events) = (CloseReason::Failed, &mut output.events);
-                self.panel.close(key, inspection, generation, why, now, events);
+                self.panel.close(key, inspection, (generation, 0), why, now, events);
             }
             Stage::Opening { .. } => self.remember_failed(turn, treatment, output),
             Stage::Idle => {}

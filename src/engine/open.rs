@@ -100,9 +100,10 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     /// Ends a flow that was opened to see whose it is, as if nobody had been asked.
     fn close_unjudged(&mut self, turn: &Turn<'_>, state: State<I::Flow>, output: &mut Output) {
         self.panel.effects.clear();
-        let State { inspection, generation, .. } = state;
+        let State { inspection, generation, marks, .. } = state;
         let (key, why, now) = (&turn.packet.flow.key, CloseReason::Evicted, turn.now);
-        self.panel.close(key, inspection, generation, why, now, &mut output.events);
+        let under = (generation, marks);
+        self.panel.close(key, inspection, under, why, now, &mut output.events);
     }
 
     /// Asks the inspectors whether a flow is theirs.
@@ -201,7 +202,8 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             }
             Some(state) => {
                 let effects = &self.panel.effects;
-                state.bits.set(Bits::CAPTURE, effects.capture);
+                let capture = effects.captures(self.settings.capture_alerts);
+                state.bits.set(Bits::CAPTURE, state.bits.has(Bits::CAPTURE) || capture);
                 if !effects.is_quiet() {
                     self.spread_effects(turn, Some(id), output);
                 }
@@ -229,7 +231,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             Refusal::Collisions => "flow-hash-collisions",
             _ => CLASS.name(),
         };
-        let State { mut inspection, generation, bits, .. } = state;
+        let State { mut inspection, generation, mut marks, bits, .. } = state;
         let treatment = self.exception_of(CLASS, endpoint, bits.has(Bits::FAILS_CLOSED));
         let mut outcome = self.settle(CLASS, treatment, Reason::new(reason), Some(endpoint));
         let mut verdict = Verdict::PASS;
@@ -243,12 +245,14 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
                     return outcome;
                 };
                 inspection = Inspection::Open(flow);
-                outcome.capture = self.panel.effects.capture;
+                let effects = &self.panel.effects;
+                outcome.capture = effects.captures(self.settings.capture_alerts);
+                marks = effects.marks;
                 self.spread_effects(turn, None, output);
             }
         }
         let (key, events) = (&turn.packet.flow.key, &mut output.events);
-        self.panel.close(key, inspection, generation, CloseReason::Evicted, now, events);
+        self.panel.close(key, inspection, (generation, marks), CloseReason::Evicted, now, events);
         self.panel.effects.clear();
         if verdict.is_pass() {
             return outcome;

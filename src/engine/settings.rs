@@ -3,7 +3,7 @@ use core::time::Duration;
 
 use crate::flow::{EndpointGroups, FlowLimits, FlowSeed, FlowTimeouts};
 use crate::gwlb::{EndpointId, Profile};
-use crate::inspect::{ExceptionPolicy, MssClamp};
+use crate::inspect::{ExceptionPolicy, MssClamp, Severity};
 use crate::protocol;
 use crate::stream::StreamLimits;
 use crate::stream::defrag::DefragLimits;
@@ -63,6 +63,9 @@ pub struct Settings {
     pub icmp_answers: bool,
     /// The most ICMP errors about unknown flows that are passed in a second. By default 1,000.
     pub icmp_errors_per_second: u32,
+    /// Alerts of this severity and above have their flow kept as evidence from that packet on, as if the inspector had asked
+    /// for [that](crate::inspect::Context::capture), too. By default none do.
+    pub capture_alerts: Option<Severity>,
     /// How long inspectors may take for a packet; by default as long as they like.
     pub budget: Option<Budget>,
     /// After how many panics and overrun budgets the engine [calls itself unhealthy](super::Engine::is_healthy). By
@@ -94,6 +97,7 @@ impl Default for Settings {
             answers_per_second: 10_000,
             icmp_answers: true,
             icmp_errors_per_second: 1_000,
+            capture_alerts: None,
             budget: None,
             unhealthy_after: 100,
             seed: FlowSeed::random(),

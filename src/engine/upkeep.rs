@@ -127,7 +127,7 @@ impl Settings {
     pub fn with_fixed(self, other: &Self) -> Self {
         let Self { policy, monitor, endpoints, checksums, mss, .. } = self;
         let Self { answers_per_second, icmp_answers, icmp_errors_per_second, .. } = self;
-        let Self { budget, unhealthy_after, .. } = self;
+        let Self { capture_alerts, budget, unhealthy_after, .. } = self;
         Self {
             policy,
             monitor,
@@ -137,6 +137,7 @@ impl Settings {
             answers_per_second,
             icmp_answers,
             icmp_errors_per_second,
+            capture_alerts,
             budget,
             unhealthy_after,
             ..other.clone()

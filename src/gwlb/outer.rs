@@ -1,7 +1,7 @@
 use core::net::Ipv4Addr;
 
 use super::reply::IPV4_HEADER_LEN;
-use super::{OUTER_HEADER_LEN, OuterError, ReplyPolicy};
+use super::{OUTER_HEADER_LEN, OuterError, ReplyError, ReplyPolicy};
 use crate::packet::{Checksum, ChecksumStatus, IpPacket, IpProtocol, Transport};
 
 /// The outer IPv4 and UDP headers of a datagram, as far as an answer depends on them.
@@ -130,6 +130,29 @@ impl Outer {
             udp_checksum: udp.checksum(),
         };
         Ok((outer, udp.payload()))
+    }
+
+    /// The two headers, IPv4 and UDP, in front of `payload_len` bytes, as far as they are known: with identification 0, the
+    /// don't fragment flag clear, and no options. [`parse`](Self::parse) reads them again.
+    ///
+    /// # Errors
+    ///
+    /// [`ReplyError::TooLong`].
+    ///
+    /// ```
+    /// use gwlb_geneve::gwlb::Outer;
+    ///
+    /// let outer = Outer::new(([10, 0, 0, 1].into(), 50_000), ([10, 0, 0, 2].into(), 6_081));
+    /// let datagram = [&outer.to_headers(3)?[..], b"abc"].concat();
+    /// assert_eq!(Outer::parse(&datagram)?, (outer, &b"abc"[..]));
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    pub fn to_headers(&self, payload_len: usize) -> Result<[u8; OUTER_HEADER_LEN], ReplyError> {
+        let found = OUTER_HEADER_LEN.saturating_add(payload_len);
+        let total_len = u16::try_from(found).map_err(|_| ReplyError::TooLong { found })?;
+        let policy =
+            ReplyPolicy { identification: 0, dont_fragment: false, ..ReplyPolicy::default() };
+        Ok(self.headers(total_len, &policy))
     }
 
     /// The two headers of a datagram of `total_len` bytes, all of the outer IPv4 packet.

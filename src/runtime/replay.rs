@@ -17,6 +17,7 @@ use crate::gwlb::{OuterError, Reply, ReplyError, ReplyPolicy};
 use crate::inspect::{Inspector, Reason, Rewriter};
 #[cfg(feature = "eve")]
 use crate::observe::eve::{Eve, EventRecorder};
+use crate::observe::evidence::{Evidence, EvidenceRecorder};
 
 /// Runs the GENEVE packets of a capture through an [`Engine`], as if they came from the network.
 ///
@@ -28,6 +29,7 @@ pub struct Replay<R, W: Write = Sink> {
     pub(super) frames: Frames<R>,
     replies: Option<Writer<W>>,
     pub(super) policy: ReplyPolicy,
+    evidence: Option<Evidence>,
     #[cfg(feature = "eve")]
     records: Option<Eve>,
 }
@@ -50,6 +52,7 @@ impl<R: Read> Replay<R> {
             frames,
             replies: None,
             policy: ReplyPolicy::default(),
+            evidence: None,
             #[cfg(feature = "eve")]
             records: None,
         }
@@ -67,6 +70,7 @@ impl<R: Read> Replay<R> {
             frames: self.frames,
             replies: Some(replies),
             policy: self.policy,
+            evidence: self.evidence,
             #[cfg(feature = "eve")]
             records: self.records,
         }
@@ -86,6 +90,12 @@ impl<R: Read, W: Write> Replay<R, W> {
     #[must_use]
     pub fn record_to(self, eve: Eve) -> Self {
         Self { records: Some(eve), ..self }
+    }
+
+    /// The same replay, which keeps what is marked as evidence.
+    #[must_use]
+    pub fn keep_in(self, evidence: Evidence) -> Self {
+        Self { evidence: Some(evidence), ..self }
     }
 
     /// Shows each packet and its outcome to `each`, in the capture's order. At the end the engine's flows are
@@ -119,6 +129,7 @@ impl<R: Read, W: Write> Replay<R, W> {
         let mut run = Run::new(engine, each);
         // Who writes wants to know on whose account a packet was injected; verdicts do not depend on it.
         let most = if self.replies.is_some() { 1 } else { Burst::MOST };
+        run.evidence = self.evidence.take().map(EvidenceRecorder::new);
         #[cfg(feature = "eve")]
         {
             run.records = self.records.take().map(|eve| (EventRecorder::new(eve.clone()), eve));
@@ -146,6 +157,7 @@ pub(super) struct Run<'e, I: Inspector, X: Rewriter, F> {
     start: Option<Timestamp>,
     last: Timestamp,
     reply: Vec<u8>,
+    evidence: Option<EvidenceRecorder>,
     #[cfg(feature = "eve")]
     records: Option<(EventRecorder, Eve)>,
 }
@@ -161,6 +173,7 @@ impl<'e, I: Inspector, X: Rewriter, F> Run<'e, I, X, F> {
             start: None,
             last: Timestamp::EPOCH,
             reply: Vec::new(),
+            evidence: None,
             #[cfg(feature = "eve")]
             records: None,
         }
@@ -207,6 +220,9 @@ impl<'e, I: Inspector, X: Rewriter, F> Run<'e, I, X, F> {
         #[cfg(feature = "eve")]
         if let Some((events, _)) = &mut self.records {
             events.judged(&datagrams, &self.output, self.engine.settings());
+        }
+        if let Some(evidence) = &mut self.evidence {
+            evidence.judged(&datagrams, &self.output);
         }
         let mut failed = SmallVec::<[ReplyError; 1]>::new();
         let mut sent = 0_u64;

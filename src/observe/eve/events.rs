@@ -1,6 +1,7 @@
 use alloc::vec::Vec;
 
 use super::header::{Header, Way};
+use super::icmp::IcmpKind;
 use super::json::Json;
 use super::{Eve, EveTypes};
 use crate::Timestamp;
@@ -81,9 +82,11 @@ impl EventRecorder {
             let flow = parsed.flow();
             (flow.key, flow.key.five_tuple(flow.direction))
         });
+        let icmp = parsed.as_ref().and_then(|parsed| IcmpKind::of(&parsed.transport));
         if !outcome.disposition.is_forward() && types.contains(EveTypes::DROP) {
             let packet = parsed.as_ref().map(|parsed| (&parsed.ip, &parsed.transport));
             self.record((datagram.time(), Some(place)), "drop", flow, way, |json| {
+                IcmpKind::write(icmp, json);
                 json.object("drop");
                 if let Some((ip, transport)) = packet {
                     headers(ip, transport, json);
@@ -94,7 +97,10 @@ impl EventRecorder {
         }
         if let (Some(class), true) = (outcome.exception, types.contains(EveTypes::ANOMALY)) {
             let moment = (datagram.time(), Some(place));
-            self.record(moment, "anomaly", flow, way, |json| anomaly(class, json));
+            self.record(moment, "anomaly", flow, way, |json| {
+                IcmpKind::write(icmp, json);
+                anomaly(class, json);
+            });
         }
     }
 
@@ -113,20 +119,27 @@ impl EventRecorder {
             Some(envelope) => Way::of(envelope),
             None => Way { endpoint: event.endpoint, envelope: None },
         };
+        let icmp = parsed.as_ref().and_then(|parsed| IcmpKind::of(&parsed.transport));
         let direction = parsed.map_or(Direction::Forward, |parsed| parsed.flow().direction);
         let flow = Some((event.flow, event.flow.five_tuple(direction)));
         let now = (datagram.map_or(self.now, Datagram::time), event.datagram);
         match &event.what {
             EventKind::Alert(found) if types.contains(EveTypes::ALERT) => {
                 let is_blocked = outcome.is_some_and(|it| !it.disposition.is_forward());
-                self.record(now, "alert", flow, Some(way), |json| alert(found, is_blocked, json));
+                self.record(now, "alert", flow, Some(way), |json| {
+                    IcmpKind::write(icmp, json);
+                    alert(found, is_blocked, json);
+                });
             }
             // Told with its packet already, where that is so.
             EventKind::Exception(class, _)
                 if types.contains(EveTypes::ANOMALY)
                     && outcome.and_then(|outcome| outcome.exception) != Some(*class) =>
             {
-                self.record(now, "anomaly", flow, Some(way), |json| anomaly(*class, json));
+                self.record(now, "anomaly", flow, Some(way), |json| {
+                    IcmpKind::write(icmp, json);
+                    anomaly(*class, json);
+                });
             }
             _ => {}
         }

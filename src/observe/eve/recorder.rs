@@ -4,10 +4,12 @@ use smallvec::SmallVec;
 
 use super::header::{Header, Way};
 use super::http::{self, Pending};
+use super::icmp::IcmpKind;
 use super::json::Json;
 use super::{Eve, EveTypes, dns, tls};
-use crate::flow::{CommunityId, Direction, FlowKey};
+use crate::flow::{CommunityId, Direction, FlowKey, Relation};
 use crate::inspect::{CloseReason, Context, Inspector, Interest, Message, Packet, Verdict};
+use crate::packet::Transport;
 use crate::protocol::tls::Version;
 use crate::protocol::{self, Opaque, Protocol, Why};
 use crate::{Side, Timestamp};
@@ -34,6 +36,8 @@ pub struct FlowRecord {
     opener: Direction,
     way: Way,
     life: Life,
+    /// Of its first packet, and of the first answer, where it is a flow of ICMP.
+    icmp: [Option<IcmpKind>; 2],
     app: Protocol,
     is_unknown: bool,
     community: Option<CommunityId>,
@@ -317,6 +321,7 @@ impl FlowRecord {
             opener: if first.is_from_opener() { direction } else { direction.reversed() },
             way: Way::of(first.envelope()),
             life: Life { start: now, last: now, packets: [0; 2], bytes: [0; 2] },
+            icmp: [None; 2],
             app: Protocol::Unknown,
             is_unknown: false,
             community: None,
@@ -326,6 +331,17 @@ impl FlowRecord {
             queries: 0,
             ids: [0; 8],
         }
+    }
+
+    /// Notes what a flow of ICMP is about. An ICMP error about another flow says nothing of that.
+    #[cold]
+    fn note_icmp(&mut self, packet: &Packet<'_>) {
+        if packet.relation() == Relation::IcmpError {
+            return;
+        }
+        let [opener, answer] = &mut self.icmp;
+        let kind = if packet.is_from_opener() { opener } else { answer };
+        *kind = kind.or_else(|| IcmpKind::of(packet.transport()));
     }
 
     fn place(&self, number: u64) -> Option<usize> {
@@ -352,7 +368,7 @@ impl FlowRecord {
 }
 
 impl Life {
-    fn write(&self, why: CloseReason, json: &mut Json<'_>) {
+    fn write(&self, why: CloseReason, is_alerted: bool, json: &mut Json<'_>) {
         let [to_server, to_client] = self.packets;
         let state = match why {
             CloseReason::Closed => "closed",
@@ -376,6 +392,7 @@ impl Life {
         json.number("age", self.last.saturating_since(self.start).as_secs());
         json.word("state", state);
         json.word("reason", reason);
+        json.truth("alerted", is_alerted);
         if why == CloseReason::Refused {
             json.word("action", "drop");
         }
@@ -419,6 +436,9 @@ impl Inspector for Recorder {
         *packets = packets.saturating_add(1);
         *bytes = bytes.saturating_add(len);
         *last = (*last).max(cx.now());
+        if let Transport::Icmp(_) | Transport::Icmpv6(_) = packet.transport() {
+            flow.note_icmp(packet);
+        }
         Verdict::PASS
     }
 
@@ -448,8 +468,13 @@ impl Inspector for Recorder {
         }
         self.end_handshake(&mut flow, now);
         if self.records(EveTypes::FLOW) {
-            let life = flow.life;
-            self.record(&mut flow, ("flow", now), None, |json| life.write(why, json));
+            let (life, [icmp, response]) = (flow.life, flow.icmp);
+            let is_alerted = cx.is_alerted();
+            self.record(&mut flow, ("flow", now), None, |json| {
+                IcmpKind::write(icmp, json);
+                IcmpKind::write_response(response, json);
+                life.write(why, is_alerted, json);
+            });
         }
     }
 
