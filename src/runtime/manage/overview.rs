@@ -85,7 +85,7 @@ impl<I: Inspector> Overview<I> {
     }
 
     /// What those who write have done.
-    #[allow(clippy::vec_init_then_push, unused_mut, reason = "some features may not be there")]
+    #[allow(clippy::let_and_return, clippy::vec_init_then_push, unused_mut, reason = "by features")]
     fn writers(&self) -> Vec<Written> {
         let mut writers = Vec::new();
         #[cfg(feature = "capture")]
@@ -180,6 +180,7 @@ pub(super) struct Moment {
 }
 
 /// What a thread that writes has done.
+#[cfg_attr(not(any(feature = "capture", feature = "eve")), allow(dead_code))]
 #[derive(Debug)]
 pub(super) struct Written {
     /// What it writes.
