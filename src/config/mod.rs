@@ -100,21 +100,26 @@ mod eve;
 mod operation;
 mod reader;
 mod run;
+mod schema;
 #[cfg(test)]
 mod tests;
+mod warnings;
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 pub use crate::toml_text::{ConfigError, ConfigErrors, ConfigProblem};
 #[cfg(feature = "eve")]
 pub use eve::EveFile;
 pub use run::{LogFormat, Run, TransportKind, Way};
+pub use schema::schema;
+pub use warnings::ConfigWarning;
 
 use crate::engine::Settings;
 #[cfg(doc)]
 use crate::flow::FlowTimeouts;
-use crate::inspect::{Chain, Exception, ExceptionPolicy, Treatment};
-use crate::inspectors::access::{AccessInspector, AccessList};
+use crate::inspect::{Chain, Exception, ExceptionPolicy, Inspector, Interest, Treatment};
+use crate::inspectors::access::{AccessInspector, AccessList, Action};
 use crate::inspectors::anomaly::{AnomalyInspector, AnomalyRules};
 #[cfg(feature = "api")]
 use crate::inspectors::api::{ApiInspector, ApiRules};
@@ -153,6 +158,32 @@ impl Config {
     /// Everything that is wrong with the text, each with its line and column, in their order.
     pub fn parse(text: &str) -> Result<Self, ConfigErrors> {
         reader::read(text)
+    }
+
+    /// As [`parse`](Self::parse), and what is right in the text, but cannot be meant: what never comes to its turn.
+    ///
+    /// ```
+    /// use gwlb_geneve::config::Config;
+    ///
+    /// let (_, warnings) = Config::check(r#"
+    /// [access]
+    /// default = "allow"
+    /// rule = [{ action = "drop", to = "10.0.0.0/8" }, { action = "allow", to = "10.1.0.0/16" }]
+    /// "#)?;
+    /// assert_eq!(
+    ///     warnings[0].to_string(),
+    ///     "line 4, column 49: rule 2 never applies: rule 1 takes every flow before it",
+    /// );
+    /// # Ok::<(), gwlb_geneve::config::ConfigErrors>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse).
+    pub fn check(text: &str) -> Result<(Self, Vec<ConfigWarning>), ConfigErrors> {
+        let config = Self::parse(text)?;
+        let warnings = warnings::warnings(text, &config);
+        Ok((config, warnings))
     }
 
     /// What engines are made with. They all have one [seed](Settings::seed).
@@ -202,6 +233,70 @@ impl Config {
     #[cfg(feature = "eve")]
     pub fn record_to(&mut self, eve: Eve) {
         self.records = Some(eve);
+    }
+
+    /// Whether there is an inspector.
+    fn inspects(&self) -> bool {
+        !self.inspectors()().is_empty()
+    }
+
+    /// Whether something looks at the bytes of connections in their order.
+    fn looks_into_streams(&self) -> bool {
+        #[cfg(feature = "eve")]
+        if let Some(eve) = &self.eve {
+            use crate::observe::eve::EveTypes;
+            let types =
+                [EveTypes::FLOW, EveTypes::HTTP, EveTypes::TLS, EveTypes::DNS, EveTypes::ANOMALY];
+            if types.into_iter().any(|it| eve.settings.types.contains(it)) {
+                return true;
+            }
+        }
+        self.inspectors()().interest().intersects(Interest::IN_ORDER)
+    }
+
+    /// The tables that refuse something.
+    fn refusing(&self) -> Vec<&'static str> {
+        let mut refusing = Vec::new();
+        if let Some(list) = &self.access {
+            let mut actions = list.rules().iter().map(|rule| rule.action);
+            if list.default_action() != Action::Allow || actions.any(|it| it != Action::Allow) {
+                refusing.push("access");
+            }
+        }
+        if let Some(limits) = &self.rate {
+            if limits.rules().any(|rule| rule.action != crate::inspectors::rate::Action::Alert) {
+                refusing.push("rate");
+            }
+        }
+        if self.anomaly.as_ref().is_some_and(|rules| rules.refuses()) {
+            refusing.push("anomaly");
+        }
+        #[cfg(feature = "protocols")]
+        if self.domain_lists().is_some_and(|it| it.actions().any(|action| action.is_refusal())) {
+            refusing.push("domains");
+        }
+        #[cfg(feature = "api")]
+        if self.api.is_some() {
+            refusing.push("api");
+        }
+        refusing
+    }
+
+    /// Whether something may alert.
+    #[cfg(feature = "eve")]
+    fn alerts(&self) -> bool {
+        let logs = |list: &Arc<AccessList>| list.rules().iter().any(|rule| rule.log);
+        self.access.as_ref().is_some_and(logs)
+            || self.rate.as_ref().is_some_and(|limits| limits.rules().len() > 0)
+            || self.anomaly.as_ref().is_some_and(|rules| !rules.ignores_all())
+            || self.domains.is_some()
+            || {
+                #[cfg(feature = "api")]
+                let has_api = self.api.is_some();
+                #[cfg(not(feature = "api"))]
+                let has_api = false;
+                has_api
+            }
     }
 
     /// Makes the inspectors, one chain for each engine; what is large in them is shared.

@@ -1,8 +1,10 @@
 //! The example appliance of `gwlb-geneve`: a whole program that others can start from.
 
 mod capture;
+mod check;
 mod decode;
 mod explain;
+mod init;
 mod replay;
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 mod run;
@@ -36,6 +38,12 @@ enum Command {
     Wrap(wrap::Options),
     /// Say why a packet of a capture is treated as it is.
     Explain(explain::Options),
+    /// Say what is wrong with a configuration, and what in it never comes to its turn.
+    Check(check::Options),
+    /// Write a configuration that explains itself, to begin with.
+    Init(init::Options),
+    /// Print the JSON schema of configurations, by which editors complete them.
+    Schema,
 }
 
 /// What every command that reads a capture takes.
@@ -57,6 +65,9 @@ fn main() -> ExitCode {
         Command::Replay(options) => replay::run(&options),
         Command::Wrap(options) => wrap::run(&options),
         Command::Explain(options) => explain::run(&options),
+        Command::Check(options) => return check::run(&options),
+        Command::Init(options) => init::run(&options),
+        Command::Schema => check::schema(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

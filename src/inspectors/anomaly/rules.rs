@@ -93,6 +93,36 @@ impl AnomalyRules {
         self
     }
 
+    /// Whether nobody is told of anything.
+    #[cfg(feature = "config")]
+    pub(crate) fn ignores_all(&self) -> bool {
+        self.all_actions().iter().all(|(actions, known)| actions.heeded & known == 0)
+    }
+
+    /// Whether something is refused.
+    #[cfg(feature = "config")]
+    pub(crate) fn refuses(&self) -> bool {
+        self.all_actions()
+            .iter()
+            .any(|(actions, known)| (actions.drop | actions.reject) & known != 0)
+    }
+
+    /// Each set of actions with the bits that have a meaning in it.
+    #[cfg(feature = "config")]
+    fn all_actions(&self) -> Vec<(Actions, u64)> {
+        let mut all = Vec::new();
+        all.push((self.events, Event::ALL.iter().fold(0, |bits, event| bits | event.bit())));
+        #[cfg(feature = "http")]
+        all.push((self.http, http::Anomaly::ALL.iter().fold(0, |bits, it| bits | it.bit())));
+        #[cfg(feature = "tls")]
+        {
+            let names = tls::Anomalies::NAMES.iter();
+            let known = names.fold(0, |bits, (anomaly, _)| bits | u64::from(anomaly.bits()));
+            all.push((self.tls, known));
+        }
+        all
+    }
+
     /// What becomes of an event.
     pub const fn action(&self, event: Event) -> Action {
         self.events.of(event.bit())
