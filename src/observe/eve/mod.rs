@@ -31,18 +31,28 @@
 //! * There is no `in_iface`.
 
 mod dns;
+mod enveloped;
 mod events;
+mod file;
 mod header;
 mod http;
 mod json;
 mod queue;
 mod recorder;
+mod sink;
+#[cfg(unix)]
+mod socket;
 mod stamp;
 mod tls;
 
+pub use enveloped::Enveloped;
 pub use events::EventRecorder;
+pub use file::{FileSink, Rotation};
 pub use queue::{Eve, EveWriter};
 pub use recorder::{FlowRecord, Recorder};
+pub use sink::{Loss, Sink};
+#[cfg(unix)]
+pub use socket::{SocketKind, SocketSink};
 
 /// What is recorded, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

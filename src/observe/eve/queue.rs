@@ -1,13 +1,15 @@
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
 use std::io::{self, Write};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use super::EveSettings;
+use super::sink::{Plain, Sink};
 
 /// Where records go: a queue of so many bytes, which a thread writes out. Cloned, it is the same queue.
 ///
@@ -29,6 +31,9 @@ struct Shared {
     dropped: AtomicU64,
     /// The frame that is judged at the moment; 0 for none.
     frame: AtomicU64,
+    is_to_reopen: AtomicBool,
+    /// What is wrong with the output at the moment.
+    trouble: Mutex<Option<String>>,
 }
 
 #[derive(Default)]
@@ -45,7 +50,7 @@ struct Queue {
 const GATHER: Duration = Duration::from_millis(50);
 
 impl Eve {
-    /// Begins to write records to `output`, from a thread of its own.
+    /// Begins to write records to `output`, from a thread of its own. When that fails once, it is over.
     ///
     /// # Errors
     ///
@@ -54,6 +59,18 @@ impl Eve {
     where
         W: Write + Send + 'static,
     {
+        Self::start_with(Plain(output), settings)
+    }
+
+    /// The same to what can get over failures, such as a [`FileSink`](super::FileSink).
+    ///
+    /// # Errors
+    ///
+    /// Where there can be no thread.
+    pub fn start_with(
+        sink: impl Sink,
+        settings: EveSettings,
+    ) -> io::Result<(Self, EveWriter)> {
         let half = Vec::with_capacity(settings.queue);
         let queue = Queue { bytes: Vec::with_capacity(settings.queue), ..Queue::default() };
         let shared = Arc::new(Shared {
@@ -64,10 +81,12 @@ impl Eve {
             written: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
             frame: AtomicU64::new(0),
+            is_to_reopen: AtomicBool::new(false),
+            trouble: Mutex::new(None),
         });
         let its = Arc::clone(&shared);
         let thread =
-            thread::Builder::new().name("eve".into()).spawn(move || its.write(output, half))?;
+            thread::Builder::new().name("eve".into()).spawn(move || its.write(sink, half))?;
         Ok((Self { shared: Arc::clone(&shared) }, EveWriter { shared, thread: Some(thread) }))
     }
 
@@ -84,6 +103,16 @@ impl Eve {
     /// Records that found no room, or could not be written.
     pub fn dropped(&self) -> u64 {
         self.shared.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Has what is written to opened anew, with the next record.
+    pub fn reopen(&self) {
+        self.shared.is_to_reopen.store(true, Ordering::Relaxed);
+    }
+
+    /// What kept the latest records from being written, `None` when they were.
+    pub fn trouble(&self) -> Option<String> {
+        self.shared.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Says which frame of a capture is judged from now on, for the records that come of it; 0 for none.
@@ -130,7 +159,7 @@ impl Shared {
     }
 
     /// Writes until no more will come. The lock is not held meanwhile.
-    fn write(&self, mut output: impl Write, mut bytes: Vec<u8>) -> io::Result<()> {
+    fn write(&self, mut sink: impl Sink, mut bytes: Vec<u8>) -> io::Result<()> {
         let mut result = Ok(());
         loop {
             let mut queue = self.lock();
@@ -148,17 +177,22 @@ impl Shared {
             let records = core::mem::take(&mut queue.records);
             drop(queue);
             self.emptied.notify_all();
-            match output.write_all(&bytes).and_then(|()| output.flush()) {
-                Ok(()) => _ = self.written.fetch_add(records, Ordering::Relaxed),
-                Err(error) => {
-                    let mut queue = self.lock();
-                    queue.has_failed = true;
-                    let lost = records.saturating_add(queue.records);
-                    self.dropped.fetch_add(lost, Ordering::Relaxed);
-                    self.emptied.notify_all();
-                    result = Err(error);
-                    break;
-                }
+            if self.is_to_reopen.swap(false, Ordering::Relaxed) {
+                sink.reopen();
+            }
+            let taken = sink.take(&bytes);
+            let lost = taken.as_ref().map_or_else(|loss| loss.records.min(records), |()| 0);
+            self.written.fetch_add(records.saturating_sub(lost), Ordering::Relaxed);
+            self.dropped.fetch_add(lost, Ordering::Relaxed);
+            *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) =
+                taken.as_ref().err().map(|loss| loss.error.to_string());
+            if let Some(loss) = taken.err().filter(|loss| loss.is_final) {
+                let mut queue = self.lock();
+                queue.has_failed = true;
+                self.dropped.fetch_add(queue.records, Ordering::Relaxed);
+                self.emptied.notify_all();
+                result = Err(loss.error);
+                break;
             }
             bytes.clear();
         }
