@@ -68,6 +68,10 @@
 //! | key of `eve` | takes |
 //! |---|---|
 //! | `file` | where records are written, added to what is there; `"-"` is standard output |
+//! | `kind` | what `file` is: `"file"`; `"unix-stream"` or `"unix-datagram"`, a socket that somebody listens at |
+//! | `rotate-bytes`, `rotate-seconds` | when the file is put aside as `FILE.1`, and another one begins; by default never |
+//! | `keep` | how many are kept besides: `10` |
+//! | `envelope` | `firewall-name` and `availability-zone`: each record is wrapped as AWS Network Firewall does, see [`Enveloped`](crate::observe::eve::Enveloped) |
 //! | `types` | kinds of records, one or a list: [`EveTypes::NAMES`]. By default all |
 //! | `ja3`, `ja4` | `true`: TLS records have these fingerprints, which cost time |
 //! | `community-id` | `false`: records have no Community ID |
@@ -110,7 +114,7 @@ use alloc::vec::Vec;
 
 pub use crate::toml_text::{ConfigError, ConfigErrors, ConfigProblem};
 #[cfg(feature = "eve")]
-pub use eve::EveFile;
+pub use eve::{EveEnvelope, EveFile, EveKind};
 pub use run::{LogFormat, Run, TransportKind, Way};
 pub use schema::schema;
 pub use warnings::ConfigWarning;

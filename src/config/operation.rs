@@ -144,7 +144,12 @@ pub(super) struct Fields<'r, 'e, 't, 'a> {
 }
 
 impl Fields<'_, '_, '_, '_> {
-    fn word<T, const N: usize>(&mut self, key: &str, words: [(&str, T); N], field: &mut T) {
+    pub(super) fn word<T, const N: usize>(
+        &mut self,
+        key: &str,
+        words: [(&str, T); N],
+        field: &mut T,
+    ) {
         if let Some(meant) = self.table.get(key).and_then(|value| self.reader.word(value, words)) {
             *field = meant;
         }

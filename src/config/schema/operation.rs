@@ -2,6 +2,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::{Key, Takes, rules};
+#[cfg(feature = "eve")]
+use crate::config::EveKind;
 use crate::config::{LogFormat, TransportKind, Way};
 use crate::inspect::Exception;
 #[cfg(feature = "eve")]
@@ -134,8 +136,17 @@ fn timeouts() -> Vec<Key> {
 
 #[cfg(feature = "eve")]
 fn eve() -> Vec<Key> {
+    let envelope = Vec::from([
+        Key::required("firewall-name", Takes::AnyText, "`firewall_name`."),
+        Key::required("availability-zone", Takes::AnyText, "`availability_zone`."),
+    ]);
     Vec::from([
         Key::required("file", Takes::AnyText, "Where records go; `-` is standard output."),
+        Key::new("kind", Takes::words(EveKind::NAMES), "What `file` is."),
+        Key::new("rotate-bytes", Takes::Number(4_096, 1 << 48), "Then another file begins."),
+        Key::new("rotate-seconds", Takes::Number(1, 366 * 86_400), "Then another file begins."),
+        Key::new("keep", Takes::Number(0, 10_000), "Files that are kept besides."),
+        Key::new("envelope", Takes::Table(envelope), "As AWS Network Firewall wraps records."),
         Key::new(
             "types",
             Takes::words(EveTypes::NAMES).many_or_none(),

@@ -156,6 +156,7 @@ fn of_records() {
             "line 3, column 9: nothing is recorded: there is nothing that alerts",
         ),
         ("types = \"alert\"\n[anomaly]", ""),
+        ("keep = 3", "line 3, column 8: of no use: only files are put aside"),
     ] {
         let text = ["[eve]\nfile = \"-\"\n", text].concat();
         assert_eq!(told(&text).join("\n"), expected, "{text}");

@@ -75,7 +75,8 @@ mod tests {
         )
         .unwrap();
         let text = String::from_utf8(told.recv().unwrap()).unwrap();
-        let start = "{\"firewall_name\":\"the \\\"first\\\"\",\"availability_zone\":\"eu-central-1a\",";
+        let start =
+            "{\"firewall_name\":\"the \\\"first\\\"\",\"availability_zone\":\"eu-central-1a\",";
         let expected = format!(
             "{start}\"event_timestamp\":\"1709164801\",\"event\":{{\"timestamp\":\"2024-02-29T00:00:01.999999+0000\",\"a\":1}}}}\n\
              {start}\"event_timestamp\":\"4107542400\",\"event\":{{\"timestamp\":\"2100-03-01T00:00:00.000000+0000\"}}}}\n"

@@ -284,7 +284,10 @@ mod tests {
         assert_eq!(folder.names(), ["eve.json"]);
         sink.take_at(b"3\n", began + Duration::from_secs(61)).unwrap();
         assert_eq!(folder.names(), ["eve.json", "eve.json.1"]);
-        assert_eq!((folder.read("eve.json.1"), folder.read("eve.json")), ("1\n2\n".into(), "3\n".into()));
+        assert_eq!(
+            (folder.read("eve.json.1"), folder.read("eve.json")),
+            ("1\n2\n".into(), "3\n".into())
+        );
     }
 
     #[test]
@@ -293,7 +296,10 @@ mod tests {
         let rotation = Rotation { bytes: Some(4), keep: 0, ..Rotation::default() };
         let mut sink = FileSink::open(folder.file(), rotation).unwrap();
         sink.take(b"1\n2\n3\n").unwrap();
-        assert_eq!((folder.names(), folder.read("eve.json")), (["eve.json".into()].into(), "3\n".into()));
+        assert_eq!(
+            (folder.names(), folder.read("eve.json")),
+            (["eve.json".into()].into(), "3\n".into())
+        );
     }
 
     #[test]

@@ -67,10 +67,7 @@ impl Eve {
     /// # Errors
     ///
     /// Where there can be no thread.
-    pub fn start_with(
-        sink: impl Sink,
-        settings: EveSettings,
-    ) -> io::Result<(Self, EveWriter)> {
+    pub fn start_with(sink: impl Sink, settings: EveSettings) -> io::Result<(Self, EveWriter)> {
         let half = Vec::with_capacity(settings.queue);
         let queue = Queue { bytes: Vec::with_capacity(settings.queue), ..Queue::default() };
         let shared = Arc::new(Shared {

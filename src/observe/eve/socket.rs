@@ -83,7 +83,8 @@ impl Sink for SocketSink {
             let Err(error) = result else { break };
             let kept = whole(left, written);
             left = left.get(kept..).unwrap_or_default();
-            let is_slow = matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
+            let is_slow =
+                matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
             // Half a line must not have another one behind it.
             if !is_slow || kept < written {
                 self.open = None;
@@ -157,7 +158,10 @@ mod tests {
         sink.take(b"3\n4\n").unwrap();
         let reader = listener.accept().unwrap().0;
         let mut lines = BufReader::new(reader).lines();
-        assert_eq!((lines.next().unwrap().unwrap(), lines.next().unwrap().unwrap()), ("3".into(), "4".into()));
+        assert_eq!(
+            (lines.next().unwrap().unwrap(), lines.next().unwrap().unwrap()),
+            ("3".into(), "4".into())
+        );
         drop(lines);
         // It has gone; another one is let in by the same listener.
         sink.take(b"5\n").unwrap();

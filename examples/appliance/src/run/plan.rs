@@ -168,6 +168,13 @@ impl Plan {
         }
     }
 
+    /// Has records go on in a file of the same name, should it have been moved.
+    pub(super) fn reopen(&self) {
+        if let Some(eve) = &self.records {
+            eve.reopen();
+        }
+    }
+
     pub(super) fn settings(&self) -> Settings {
         let settings = self.config.settings();
         Settings { policy: self.policy.unwrap_or(settings.policy), ..settings }

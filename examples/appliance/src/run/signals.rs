@@ -94,6 +94,7 @@ fn reload(
         warn!(key = "eve", "SIGHUP: stays as it is until a restart");
     }
     plan.record_as(started_with);
+    plan.reopen();
     let (now, new) = (control.settings(), plan.settings());
     let run = plan.run.fixed(&started_with.run).into_iter();
     for key in new.fixed(&now).into_iter().chain(run) {
