@@ -64,6 +64,8 @@
 //! | `manage` | where metrics are told: `"127.0.0.1:9090"`, or `"off"` |
 //! | `drain` | seconds for which known flows go on after the order to stop: `330` |
 //! | `log` | `"text"` or `"json"` |
+//! | `shadow` | the file of a second configuration, which is evaluated beside this one without effect: see [`Shadow`](crate::runtime) |
+//! | `reload` | which flows a configuration is for that is read again: `"new"`, the default, or `"all"` |
 //!
 //! | key of `eve` | takes |
 //! |---|---|

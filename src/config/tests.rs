@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::*;
+use crate::engine::Flows;
 use crate::flow::{FlowLimits, FlowTimeouts};
 use crate::gwlb::EndpointId;
 use crate::inspectors::anomaly::{self, Event};
@@ -190,6 +191,8 @@ fn where_it_stands() {
         manage = "off"
         drain = 0.5
         log = "json"
+        shadow = "next.toml"
+        reload = "all"
 
         [limits]
         flows = 1000
@@ -221,6 +224,7 @@ fn where_it_stands() {
     let config = Config::parse(text).unwrap();
     let run = config.run();
     assert_eq!((run.way, run.log), (Way::Raw, LogFormat::Json));
+    assert_eq!((run.shadow.as_deref(), run.reload), (Some("next.toml"), Flows::Reopen));
     assert_eq!((run.bind, run.port), ([10, 0, 1, 5].into(), 6_082));
     assert_eq!((run.workers.map(usize::from), run.pin), (Some(3), true));
     let origins: Vec<_> = run.allow_origin.iter().map(ToString::to_string).collect();

@@ -19,4 +19,6 @@ mod order;
 mod panics;
 mod quota;
 mod reload;
+#[cfg(feature = "live")]
+mod shadow;
 mod untouched;

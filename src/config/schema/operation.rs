@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use super::{Key, Takes, rules};
 #[cfg(feature = "eve")]
 use crate::config::EveKind;
+use crate::config::run::RELOADS;
 use crate::config::{LogFormat, TransportKind, Way};
 use crate::inspect::Exception;
 #[cfg(feature = "eve")]
@@ -91,6 +92,8 @@ fn run() -> Vec<Key> {
         Key::new("manage", Takes::text("127.0.0.1:9090"), "Where metrics are told, or `off`."),
         Key::new("drain", Takes::Seconds(WEEK), "Seconds for known flows after the order to stop."),
         Key::new("log", Takes::words(LogFormat::NAMES), "The form of the log."),
+        Key::new("shadow", Takes::AnyText, "A configuration that is evaluated without effect."),
+        Key::new("reload", Takes::words(RELOADS), "Flows that a new configuration is for."),
     ])
 }
 

@@ -91,7 +91,8 @@ impl EventRecorder {
         }
     }
 
-    fn event(
+    /// Records something that happened, on account of a datagram or of none.
+    pub fn event(
         &mut self,
         event: &Event,
         datagram: Option<&Datagram<'_>>,

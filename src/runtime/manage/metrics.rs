@@ -95,6 +95,9 @@ impl Collector for Scrape {
         let up = (0..workers.len()).map(|it| ([("worker", it)], i64::from(!silent.contains(&it))));
         page.gauges("gwlb_worker_up", "Whether it answers", None, up)?;
         self.endpoints(&mut page)?;
+        for (name, help, value) in &moment.further {
+            page.counter(name, help, *value)?;
+        }
         self.latency(&mut page)?;
         let healthy = i64::from(moment.ailments.is_empty());
         page.gauge("gwlb_healthy", "Whether health checks are answered well", None, healthy)?;
@@ -174,6 +177,12 @@ impl Page<'_> {
         write_each(family, samples, |sample, value| {
             sample.encode_counter::<NoLabelSet, _, u64>(&value, None)
         })
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        self.0
+            .encode_descriptor(name, help, None, MetricType::Counter)?
+            .encode_counter::<NoLabelSet, _, u64>(&value, None)
     }
 
     fn by_name<'n>(

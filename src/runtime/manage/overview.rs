@@ -1,3 +1,4 @@
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -34,6 +35,14 @@ pub struct Overview<I: Inspector> {
     /// Since 1970.
     started: Duration,
     past: Mutex<Past>,
+    further: Vec<Further>,
+}
+
+/// A counter of somebody else's.
+struct Further {
+    name: &'static str,
+    help: &'static str,
+    value: Box<dyn Fn() -> u64 + Send + Sync>,
 }
 
 #[derive(Debug, Default)]
@@ -55,7 +64,21 @@ impl<I: Inspector> Overview<I> {
             begun: Instant::now(),
             started: started.unwrap_or_default(),
             past: Mutex::default(),
+            further: Vec::new(),
         }
+    }
+
+    /// Tells of another counter, which only goes up, beside those of the workers. The name is one of Prometheus, in lower case and
+    /// without `_total`, which is put behind it.
+    #[must_use]
+    pub fn with_counter(
+        mut self,
+        name: &'static str,
+        help: &'static str,
+        value: impl Fn() -> u64 + Send + Sync + 'static,
+    ) -> Self {
+        self.further.push(Further { name, help, value: Box::new(value) });
+        self
     }
 
     fn moment(&self) -> Moment {
@@ -71,6 +94,7 @@ impl<I: Inspector> Overview<I> {
             flow_limit: self.control.settings().flows.flows,
             started: self.started,
             uptime: self.begun.elapsed(),
+            further: self.further.iter().map(|it| (it.name, it.help, (it.value)())).collect(),
         }
     }
 }
@@ -118,6 +142,8 @@ pub(super) struct Moment {
     pub(super) started: Duration,
     pub(super) uptime: Duration,
     pub(super) names: BTreeSet<EndpointId>,
+    /// Other counters: name, help, value.
+    pub(super) further: Vec<(&'static str, &'static str, u64)>,
 }
 
 impl Moment {

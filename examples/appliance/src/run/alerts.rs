@@ -19,11 +19,7 @@ const MOST: u32 = 100;
 impl Observer for Alerts {
     fn judged(&mut self, _datagrams: &[Datagram<'_>], output: &Output, _settings: &Settings) {
         for event in output.events() {
-            if self.may() {
-                tell(event);
-            } else {
-                self.withheld += 1;
-            }
+            self.tell(event);
         }
     }
 
@@ -35,6 +31,14 @@ impl Observer for Alerts {
 }
 
 impl Alerts {
+    pub(super) fn tell(&mut self, event: &Event) {
+        if self.may() {
+            tell(event);
+        } else {
+            self.withheld += 1;
+        }
+    }
+
     fn may(&mut self) -> bool {
         let now = Instant::now();
         let (since, said) = self.second.unwrap_or((now, 0));

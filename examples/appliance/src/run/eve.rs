@@ -10,20 +10,23 @@ use gwlb_geneve::config::EveFile;
 use gwlb_geneve::engine::{Datagram, Output, Settings};
 use gwlb_geneve::inspect::Chain;
 use gwlb_geneve::observe::eve::{Eve, EveWriter, EventRecorder};
-use gwlb_geneve::runtime::{Control, Observer, Statistics};
+use gwlb_geneve::runtime::{Control, Difference, Observer, Statistics};
 use tracing::{info, warn};
 
 use super::alerts::Alerts;
+use super::shadow::Follower;
 
 /// Logs, and records where that is asked for.
 pub(super) struct Witness {
     alerts: Alerts,
     records: Option<EventRecorder>,
+    follower: Follower,
 }
 
 impl Witness {
-    pub(super) fn new(eve: Option<&Eve>) -> Self {
-        Self { alerts: Alerts::default(), records: eve.cloned().map(EventRecorder::new) }
+    pub(super) fn new(eve: Option<&Eve>, follower: Follower) -> Self {
+        let records = eve.cloned().map(EventRecorder::new);
+        Self { alerts: Alerts::default(), records, follower }
     }
 }
 
@@ -32,6 +35,19 @@ impl Observer for Witness {
         self.alerts.judged(datagrams, output, settings);
         if let Some(records) = &mut self.records {
             records.judged(datagrams, output, settings);
+        }
+        let Self { alerts, records, follower } = self;
+        if let Some(shadow) = follower.shadow() {
+            shadow.compare(datagrams, output, |difference| {
+                let Some(event) = difference.event.as_ref().filter(|_| difference.is_news) else {
+                    return;
+                };
+                alerts.tell(event);
+                if let Some(records) = records {
+                    let Difference { datagram, outcome, .. } = difference;
+                    records.event(event, Some(datagram), Some(outcome), settings);
+                }
+            });
         }
     }
 

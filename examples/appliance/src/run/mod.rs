@@ -4,6 +4,7 @@ mod alerts;
 mod eve;
 mod log;
 mod plan;
+mod shadow;
 mod signals;
 
 use std::process::ExitCode;
@@ -11,8 +12,9 @@ use std::thread;
 
 use anyhow::{Context, Result};
 use gwlb_geneve::engine::contains_panics;
-use gwlb_geneve::inspect::ExceptionPolicy;
-use gwlb_geneve::runtime::{Appliance, ManagementSettings, Overview};
+use gwlb_geneve::inspect::{Chain, ExceptionPolicy};
+use gwlb_geneve::observe::eve::Eve;
+use gwlb_geneve::runtime::{Appliance, ManagementSettings, Overview, ShadowCounters};
 use gwlb_geneve::transport::udp::{self, UdpSettings, Warning};
 use tracing::{error, info, warn};
 
@@ -21,6 +23,7 @@ use eve::Witness;
 use log::Log;
 pub(crate) use plan::Options;
 use plan::Plan;
+use shadow::Shadows;
 use signals::Orders;
 
 /// Exit status where a flag or the configuration is wrong: to try again is of no use. Whatever else goes wrong is 1.
@@ -76,10 +79,13 @@ fn serve(options: Options, mut plan: Plan, log: &Log) -> Result<()> {
         None => None,
     };
     let eve = records.as_ref().map(|(_, eve, _)| eve.clone());
+    let shadows = Shadows::default();
+    shadows.replace(plan.shadow.as_ref(), workers.get())?;
+    let (told, followers) = (eve.clone(), shadows.clone());
     let running = Appliance::new(plan.settings(), plan.inspectors())
         .workers(workers.get())
         .pin(run.pin)
-        .observer(move |_| Witness::new(eve.as_ref()))
+        .observer(move |worker| Witness::new(told.as_ref(), followers.of(worker)))
         .serve(&settings)?;
     tell(&plan, &settings, workers.get());
     let control = running.control();
@@ -87,8 +93,9 @@ fn serve(options: Options, mut plan: Plan, log: &Log) -> Result<()> {
         Some((file, eve, _)) => Some(eve::count(file, eve, control.clone())?),
         None => None,
     };
-    let _doors = doors.serve(Overview::new(control.clone())).context("cannot answer over HTTP")?;
-    orders.obey(control, options, plan, log.clone())?;
+    let overview = with_counters(Overview::new(control.clone()), eve, &shadows);
+    let _doors = doors.serve(overview).context("cannot answer over HTTP")?;
+    orders.obey(control, options, plan, shadows, log.clone())?;
 
     let statistics = running.wait()?;
     drop(counting);
@@ -109,6 +116,48 @@ fn serve(options: Options, mut plan: Plan, log: &Log) -> Result<()> {
         "ended"
     );
     Ok(())
+}
+
+/// Tells of records and of the shadow policy, too.
+fn with_counters(
+    mut overview: Overview<Chain>,
+    eve: Option<Eve>,
+    shadows: &Shadows,
+) -> Overview<Chain> {
+    if let Some(eve) = eve {
+        let written = eve.clone();
+        overview = overview
+            .with_counter("gwlb_eve_records_written", "EVE records written", move || {
+                written.written()
+            })
+            .with_counter(
+                "gwlb_eve_records_dropped",
+                "EVE records that found no room, or could not be written",
+                move || eve.dropped(),
+            );
+    }
+    let counters: [(_, _, fn(&ShadowCounters) -> u64); 3] = [
+        (
+            "gwlb_shadow_datagrams",
+            "Datagrams that the shadow policy judged",
+            ShadowCounters::datagrams,
+        ),
+        (
+            "gwlb_shadow_would_differ",
+            "Of these, those of which something else would have become",
+            ShadowCounters::would_differ,
+        ),
+        (
+            "gwlb_shadow_would_pass",
+            "Of these, those that would have been forwarded",
+            ShadowCounters::would_pass,
+        ),
+    ];
+    for (name, help, value) in counters {
+        let counters = shadows.counters.clone();
+        overview = overview.with_counter(name, help, move || value(&counters));
+    }
+    overview
 }
 
 /// Says what it will do, so that a mistake in that is seen before it does harm.

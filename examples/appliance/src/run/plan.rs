@@ -52,6 +52,10 @@ pub(crate) struct Options {
     /// The form of the log, on standard error; by default `text`.
     #[arg(long)]
     log: Option<Log>,
+    /// A second configuration, which is evaluated beside the first without effect: what it would do otherwise is told. SIGHUP
+    /// reads it again, too.
+    #[arg(long, value_name = "SHADOW.toml")]
+    shadow: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -112,6 +116,8 @@ pub(crate) struct Plan {
     config: Config,
     policy: Option<ExceptionPolicy>,
     records: Option<Eve>,
+    /// The second configuration, and its file.
+    pub(super) shadow: Option<(PathBuf, Config)>,
 }
 
 impl Plan {
@@ -148,7 +154,15 @@ impl Plan {
             Policy::Strict => ExceptionPolicy::STRICT,
             Policy::Available => ExceptionPolicy::AVAILABLE,
         });
-        Ok(Self { run, config, policy, records: None })
+        let shadow = options.shadow.clone().or_else(|| run.shadow.as_ref().map(PathBuf::from));
+        let shadow = match shadow {
+            Some(file) => {
+                let config = setup::read(&file)?;
+                Some((file, config))
+            }
+            None => None,
+        };
+        Ok(Self { run, config, policy, records: None, shadow })
     }
 
     pub(super) fn eve(&self) -> Option<&EveFile> {

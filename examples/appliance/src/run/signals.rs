@@ -13,6 +13,7 @@ use tracing::{error, info, warn};
 
 use super::log::Log;
 use super::plan::{Options, Plan};
+use super::shadow::Shadows;
 
 /// The signals that are orders.
 pub(super) struct Orders(Signals);
@@ -31,6 +32,7 @@ impl Orders {
         control: Control<Chain>,
         options: Options,
         plan: Plan,
+        shadows: Shadows,
         log: Log,
     ) -> io::Result<()> {
         let mut drain = plan.run.drain;
@@ -38,7 +40,7 @@ impl Orders {
             for signal in self.0.forever() {
                 match signal {
                     SIGHUP => match &options.config {
-                        Some(file) => reload(&control, &options, file, &plan, &mut drain),
+                        Some(file) => reload(&control, &options, file, &plan, &shadows, &mut drain),
                         None => warn!("SIGHUP: there is no configuration to read again"),
                     },
                     _ if control.is_ending() => {
@@ -78,6 +80,7 @@ fn reload(
     options: &Options,
     file: &Path,
     started_with: &Plan,
+    shadows: &Shadows,
     drain: &mut Duration,
 ) {
     let mut plan = match Plan::read(options) {
@@ -101,10 +104,18 @@ fn reload(
         warn!(key, "SIGHUP: stays as it is until a restart");
     }
     let settings = new.with_fixed(&now);
-    match control.reload(&settings, plan.inspectors(), Flows::Keep) {
+    let flows = plan.run.reload;
+    match control.reload(&settings, plan.inspectors(), flows) {
         Ok(()) => {
             *drain = plan.run.drain;
-            info!(file = %file.display(), "SIGHUP: the configuration is in force; flows that there are keep their inspectors");
+            let of_flows = match flows {
+                Flows::Keep => "flows that there are keep their inspectors",
+                Flows::Reopen => "flows that there are go on under it, too",
+            };
+            info!(file = %file.display(), "SIGHUP: the configuration is in force; {of_flows}");
+            if let Err(error) = shadows.replace(plan.shadow.as_ref(), control.workers()) {
+                error!("SIGHUP: the shadow policy stays as it was: {error:#}");
+            }
         }
         Err(error) => error!("SIGHUP: nothing was changed: {error}"),
     }
