@@ -36,7 +36,7 @@
 //! | `monitor` | `true`: judges, says what would have been done, and forwards; by default `false` |
 //! | `policy.profile` | `"available"`, which is the default, or `"strict"`: see [`ExceptionPolicy`] |
 //! | `policy.CLASS` | what becomes of a class of exceptions: [`Exception::name`] and [`Treatment::name`] |
-//! | `endpoints."vpce-…"` | a table with a `monitor` and a `policy` of its own, each as the appliance's where it is left out |
+//! | `endpoints."vpce-…"` | a table with a `monitor` and a `policy` of its own, each as the appliance's where it is left out; a `name` for people, and `flows`, the most that it may have |
 //! | `access` | the access list, as [`AccessList::from_toml`] has it |
 //! | `rate` | limits on what sources, destinations and endpoints have a second, as [`RateLimits::from_toml`] has them |
 //! | `anomaly` | what becomes of odd packets and messages, as [`AnomalyRules::from_toml`] has it |
@@ -101,6 +101,7 @@
 //! | `udp`, `icmp`, `other` | what was seen in both directions |
 //! | `unanswered` | what was seen in one direction, but for TCP |
 
+mod difference;
 #[cfg(feature = "eve")]
 mod eve;
 mod operation;
@@ -115,6 +116,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 pub use crate::toml_text::{ConfigError, ConfigErrors, ConfigProblem};
+pub use difference::differences;
 #[cfg(feature = "eve")]
 pub use eve::{EveEnvelope, EveFile, EveKind};
 pub use run::{LogFormat, Run, TransportKind, Way};
@@ -235,9 +237,12 @@ impl Config {
         self.eve.as_ref()
     }
 
-    /// Has the inspectors begin with one that records to `eve`.
+    /// Has the inspectors begin with one that records to `eve`, whose records name endpoints as it is said here.
     #[cfg(feature = "eve")]
     pub fn record_to(&mut self, eve: Eve) {
+        let endpoints = self.settings.endpoints.iter();
+        let named = endpoints.filter_map(|(id, it)| Some((*id, it.name.clone()?)));
+        eve.name_endpoints(named.collect());
         self.records = Some(eve);
     }
 

@@ -276,6 +276,9 @@ pub(super) fn share(settings: &Settings, workers: usize) -> Settings {
     share.streams.connections = part(settings.streams.connections);
     share.streams.bytes = part(settings.streams.bytes);
     share.message_bytes = part(settings.message_bytes);
+    for endpoint in share.endpoints.values_mut() {
+        endpoint.flows = endpoint.flows.map(part);
+    }
     share.answers_per_second = rate(settings.answers_per_second);
     share.icmp_errors_per_second = rate(settings.icmp_errors_per_second);
     share

@@ -63,6 +63,8 @@ fn policy() -> Vec<Key> {
 
 fn endpoint() -> Vec<Key> {
     Vec::from([
+        Key::new("name", Takes::AnyText, "What people call it."),
+        Key::new("flows", Takes::Number(1, 1 << 28), "The most flows that it may have."),
         Key::new("monitor", Takes::Truth, "Only watch its traffic."),
         Key::new("policy", Takes::Table(policy()), "Its own policy."),
     ])

@@ -38,6 +38,15 @@ pub(super) fn look(config: &Config, findings: &mut Findings<'_, '_>) {
             );
         }
     }
+    for (id, special) in &settings.endpoints {
+        if special.flows.is_some_and(|most| most >= flows.flows) {
+            let all = flows.flows;
+            findings.warn_at(
+                &["endpoints", &format!("{id}"), "flows"],
+                format!("can never be reached: `limits.flows` is {all} and is reached before"),
+            );
+        }
+    }
     let listed = settings.endpoints.len();
     if listed > flows.endpoints {
         let most = flows.endpoints;

@@ -139,7 +139,8 @@ impl EventRecorder {
         let flow = flow.as_ref().map(|(key, tuple)| (key, *tuple));
         let has_packet = way.is_some_and(|way| way.envelope.is_some());
         let frame = self.eve.frame().filter(|_| event_type != "stats");
-        let header = Header { time, event_type, flow, way, frame, has_packet, tx_id: None };
+        let name = way.and_then(|way| self.eve.name_of(way.endpoint));
+        let header = Header { time, event_type, flow, way, name, frame, has_packet, tx_id: None };
         header.write(&mut json, self.eve.settings(), &mut None);
         write(&mut json);
         json.end_record();

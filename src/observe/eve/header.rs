@@ -1,3 +1,4 @@
+use alloc::sync::Arc;
 use core::hash::{Hash, Hasher};
 
 use super::EveSettings;
@@ -30,6 +31,8 @@ pub(super) struct Header<'a> {
     /// The flow, where there is one, and its ends as they are to be told.
     pub(super) flow: Option<(&'a FlowKey, FiveTuple)>,
     pub(super) way: Option<Way>,
+    /// What people call the endpoint.
+    pub(super) name: Option<Arc<str>>,
     /// The frame of the capture.
     pub(super) frame: Option<u64>,
     /// Whether it is about a packet.
@@ -83,6 +86,9 @@ impl Header<'_> {
         if let Some(way) = self.way {
             json.object("gwlb");
             json.display("endpoint", way.endpoint);
+            if let Some(name) = &self.name {
+                json.text("endpoint_name", &**name);
+            }
             if let Some((attachment, cookie)) = way.envelope {
                 json.display("attachment", attachment);
                 json.display("cookie", cookie);

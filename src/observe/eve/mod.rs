@@ -20,7 +20,8 @@
 //!
 //! # What differs from Suricata
 //!
-//! * `gwlb` says endpoint, attachment and cookie: addresses of different endpoints may be the same.
+//! * `gwlb` says endpoint, attachment and cookie: addresses of different endpoints may be the same. Where people have a name for the
+//!   endpoint, it says that, too.
 //! * `flow_id` is made of endpoint and ends alone: a later flow between the same ends has the same.
 //! * `dns` is version 3 of that format, the one of Suricata 8.
 //! * `alert.signature_id` is made of the alert's name, which is `alert.signature`; what it found stands in

@@ -1,3 +1,4 @@
+use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -5,11 +6,12 @@ use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
 use std::io::{self, Write};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 
 use super::EveSettings;
 use super::sink::{Plain, Sink};
+use crate::gwlb::EndpointId;
 
 /// Where records go: a queue of so many bytes, which a thread writes out. Cloned, it is the same queue.
 ///
@@ -34,6 +36,9 @@ struct Shared {
     is_to_reopen: AtomicBool,
     /// What is wrong with the output at the moment.
     trouble: Mutex<Option<String>>,
+    has_names: AtomicBool,
+    /// What people call endpoints.
+    names: RwLock<BTreeMap<EndpointId, Arc<str>>>,
 }
 
 #[derive(Default)]
@@ -80,6 +85,8 @@ impl Eve {
             frame: AtomicU64::new(0),
             is_to_reopen: AtomicBool::new(false),
             trouble: Mutex::new(None),
+            has_names: AtomicBool::new(false),
+            names: RwLock::default(),
         });
         let its = Arc::clone(&shared);
         let thread =
@@ -110,6 +117,20 @@ impl Eve {
     /// What kept the latest records from being written, `None` when they were.
     pub fn trouble(&self) -> Option<String> {
         self.shared.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says what people call endpoints: from now on records have these names, too.
+    pub fn name_endpoints(&self, names: BTreeMap<EndpointId, Arc<str>>) {
+        self.shared.has_names.store(!names.is_empty(), Ordering::Relaxed);
+        *self.shared.names.write().unwrap_or_else(PoisonError::into_inner) = names;
+    }
+
+    pub(super) fn name_of(&self, endpoint: EndpointId) -> Option<Arc<str>> {
+        if !self.shared.has_names.load(Ordering::Relaxed) {
+            return None;
+        }
+        let names = self.shared.names.read().unwrap_or_else(PoisonError::into_inner);
+        names.get(&endpoint).cloned()
     }
 
     /// Says which frame of a capture is judged from now on, for the records that come of it; 0 for none.

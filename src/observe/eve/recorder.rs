@@ -100,6 +100,7 @@ impl Recorder {
             event_type,
             flow: Some((&flow.key, flow.key.five_tuple(flow.opener))),
             way: Some(flow.way),
+            name: self.eve.name_of(flow.way.endpoint),
             frame: self.eve.frame().filter(|_| is_packets),
             has_packet: is_packets,
             tx_id,

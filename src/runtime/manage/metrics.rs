@@ -112,9 +112,14 @@ impl Scrape {
         for ((name, help, value), unit) in
             ENDPOINTS.into_iter().zip([None, None, Some(Unit::Bytes)])
         {
-            let named = named.iter().map(|(endpoint, it)| (endpoint.to_string(), value(it)));
-            let others = [("other".into(), value(&others))];
-            let samples = named.chain(others).map(|(name, value)| ([("endpoint", name)], value));
+            let named = named.iter().map(|(endpoint, it)| {
+                let name = self.0.endpoint_names.get(endpoint);
+                let name = name.map(|name| ("name", name.to_string()));
+                let labels = core::iter::once(("endpoint", endpoint.to_string())).chain(name);
+                (labels.collect::<Vec<_>>(), value(it))
+            });
+            let others = [(Vec::from([("endpoint", "other".into())]), value(&others))];
+            let samples = named.chain(others);
             page.counters(name, help, unit, samples)?;
         }
         Ok(())

@@ -4,7 +4,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use super::{Subject, metrics, stats};
@@ -86,12 +86,18 @@ impl<I: Inspector> Overview<I> {
         let since = past.asked.map_or(Self::INTERVAL, |asked| asked.elapsed());
         std::thread::sleep(Self::INTERVAL.saturating_sub(since));
         let statistics = self.control.statistics();
+        let settings = self.control.settings();
         past.asked = Some(Instant::now());
         Moment {
             names: past.names.admit(statistics.total.endpoints.keys()),
             statistics,
             ailments: words(&self.control.health().reasons),
-            flow_limit: self.control.settings().flows.flows,
+            flow_limit: settings.flows.flows,
+            endpoint_names: settings
+                .endpoints
+                .into_iter()
+                .filter_map(|(id, endpoint)| Some((id, endpoint.name?)))
+                .collect(),
             started: self.started,
             uptime: self.begun.elapsed(),
             further: self.further.iter().map(|it| (it.name, it.help, (it.value)())).collect(),
@@ -142,6 +148,8 @@ pub(super) struct Moment {
     pub(super) started: Duration,
     pub(super) uptime: Duration,
     pub(super) names: BTreeSet<EndpointId>,
+    /// What people call endpoints.
+    pub(super) endpoint_names: BTreeMap<EndpointId, Arc<str>>,
     /// Other counters: name, help, value.
     pub(super) further: Vec<(&'static str, &'static str, u64)>,
 }

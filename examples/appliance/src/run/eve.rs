@@ -42,7 +42,7 @@ impl Observer for Witness {
                 let Some(event) = difference.event.as_ref().filter(|_| difference.is_news) else {
                     return;
                 };
-                alerts.tell(event);
+                alerts.tell(event, settings);
                 if let Some(records) = records {
                     let Difference { datagram, outcome, .. } = difference;
                     records.event(event, Some(datagram), Some(outcome), settings);

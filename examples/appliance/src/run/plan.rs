@@ -114,6 +114,8 @@ fn ipv4_network(text: &str) -> Result<IpNetwork, String> {
 pub(crate) struct Plan {
     pub(super) run: Run,
     config: Config,
+    /// What the configuration's file says.
+    pub(super) text: String,
     policy: Option<ExceptionPolicy>,
     records: Option<Eve>,
     /// The second configuration, and its file.
@@ -122,9 +124,13 @@ pub(crate) struct Plan {
 
 impl Plan {
     pub(super) fn read(options: &Options) -> Result<Self, Vec<String>> {
-        let config = match &options.config {
-            Some(file) => setup::read(file)?,
-            None => Config::default(),
+        let (text, config) = match &options.config {
+            Some(file) => {
+                let text = setup::text(file)?;
+                let config = Config::parse(&text).map_err(|errors| setup::lines(file, &errors))?;
+                (text, config)
+            }
+            None => (String::new(), Config::default()),
         };
         let mut run = config.run().clone();
         options.bind.inspect(|bind| run.bind = *bind);
@@ -162,7 +168,7 @@ impl Plan {
             }
             None => None,
         };
-        Ok(Self { run, config, policy, records: None, shadow })
+        Ok(Self { run, config, text, policy, records: None, shadow })
     }
 
     pub(super) fn eve(&self) -> Option<&EveFile> {

@@ -4,6 +4,7 @@ use std::process;
 use std::thread;
 use std::time::Duration;
 
+use gwlb_geneve::config::differences;
 use gwlb_geneve::engine::Flows;
 use gwlb_geneve::inspect::Chain;
 use gwlb_geneve::runtime::Control;
@@ -35,12 +36,17 @@ impl Orders {
         shadows: Shadows,
         log: Log,
     ) -> io::Result<()> {
-        let mut drain = plan.run.drain;
+        let (mut drain, mut text) = (plan.run.drain, plan.text.clone());
         let obey = move || {
             for signal in self.0.forever() {
                 match signal {
                     SIGHUP => match &options.config {
-                        Some(file) => reload(&control, &options, file, &plan, &shadows, &mut drain),
+                        Some(file) => {
+                            let read = reload(&control, &options, file, (&plan, &text), &shadows);
+                            if let Some(plan) = read {
+                                (drain, text) = (plan.run.drain, plan.text);
+                            }
+                        }
                         None => warn!("SIGHUP: there is no configuration to read again"),
                     },
                     _ if control.is_ending() => {
@@ -79,10 +85,9 @@ fn reload(
     control: &Control<Chain>,
     options: &Options,
     file: &Path,
-    started_with: &Plan,
+    (started_with, text): (&Plan, &str),
     shadows: &Shadows,
-    drain: &mut Duration,
-) {
+) -> Option<Plan> {
     let mut plan = match Plan::read(options) {
         Ok(plan) => plan,
         Err(errors) => {
@@ -90,7 +95,7 @@ fn reload(
                 error!("{error}");
             }
             error!(file = %file.display(), "SIGHUP: nothing was changed");
-            return;
+            return None;
         }
     };
     if plan.eve() != started_with.eve() {
@@ -107,7 +112,7 @@ fn reload(
     let flows = plan.run.reload;
     match control.reload(&settings, plan.inspectors(), flows) {
         Ok(()) => {
-            *drain = plan.run.drain;
+            tell_differences(text, &plan.text);
             let of_flows = match flows {
                 Flows::Keep => "flows that there are keep their inspectors",
                 Flows::Reopen => "flows that there are go on under it, too",
@@ -116,7 +121,26 @@ fn reload(
             if let Err(error) = shadows.replace(plan.shadow.as_ref(), control.workers()) {
                 error!("SIGHUP: the shadow policy stays as it was: {error:#}");
             }
+            Some(plan)
         }
-        Err(error) => error!("SIGHUP: nothing was changed: {error}"),
+        Err(error) => {
+            error!("SIGHUP: nothing was changed: {error}");
+            None
+        }
+    }
+}
+
+/// Says what a new configuration says otherwise.
+fn tell_differences(before: &str, after: &str) {
+    const MOST: usize = 100;
+    let differences = differences(before, after);
+    if differences.is_empty() {
+        info!("SIGHUP: the configuration says what it said before");
+    }
+    for difference in differences.iter().take(MOST) {
+        info!("SIGHUP: {difference}");
+    }
+    if let Some(more) = differences.len().checked_sub(MOST).filter(|more| *more > 0) {
+        info!("SIGHUP: and {more} more");
     }
 }
