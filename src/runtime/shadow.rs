@@ -120,7 +120,7 @@ impl<I: Inspector> Shadow<I> {
         for datagram in datagrams {
             self.copies.extend_from_slice(datagram.payload());
         }
-        let mut rest = &mut self.copies[..];
+        let mut rest = self.copies.as_mut_slice();
         let mut copies: SmallVec<[Datagram<'_>; MOST]> = SmallVec::new();
         for datagram in datagrams {
             let len = datagram.payload().len();

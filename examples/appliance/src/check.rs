@@ -1,4 +1,10 @@
 //! `appliance check`: what is wrong with a configuration, and what in it cannot be meant.
+//!
+//! | status | meaning |
+//! |---|---|
+//! | 0 | the configuration is fine |
+//! | 1 | there is a mistake: the appliance would not start with it; or, with `--strict`, a warning |
+//! | 2 | the command line is wrong |
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -10,14 +16,6 @@ use gwlb_geneve::config::{self, Config};
 
 use crate::{say, setup};
 
-/// Exit status where there is a mistake: the appliance would not start with this configuration. Of a warning too, where
-/// `--strict` says so.
-///
-/// | status | meaning |
-/// |---|---|
-/// | 0 | the configuration is fine |
-/// | 1 | there is a mistake, or, with `--strict`, a warning |
-/// | 2 | the command line is wrong |
 #[derive(Args)]
 pub(crate) struct Options {
     /// The configuration, in TOML.

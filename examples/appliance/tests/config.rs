@@ -83,7 +83,10 @@ fn each_mistake_has_one_line() {
             "[[rate.rule]]\nper = \"source\"\nlimit = \"syns\"",
             "1, column 1: expected `rate` here, found none",
         ),
-        ("[anomaly]\nland = \"drp\"", "2, column 8: expected `ignore`, `alert`, `drop` or `reject`"),
+        (
+            "[anomaly]\nland = \"drp\"",
+            "2, column 8: expected `ignore`, `alert`, `drop` or `reject`",
+        ),
         ("[anomaly]\ntcp-nul = \"drop\"", "did you mean `tcp-null`?"),
         (
             "[domains]\ndefault = \"drop\"\nlist = [{ action = \"allow\", names = \"a..b\" }]",
@@ -100,7 +103,10 @@ fn each_mistake_has_one_line() {
         assert_eq!(output.status.code(), Some(1), "{text}: {told}");
         assert!(output.stdout.is_empty());
         for line in told.lines() {
-            assert!(line.starts_with("error: ") && line.contains("config.toml: line "), "{text}: {told}");
+            assert!(
+                line.starts_with("error: ") && line.contains("config.toml: line "),
+                "{text}: {told}"
+            );
         }
         assert!(told.contains(said), "{text}\n{told}");
         // Whoever is to work with it, says the same.
@@ -184,7 +190,11 @@ fn the_first_configuration_is_right() {
     fs::write(&path, "# Mine\n").unwrap();
     let again = appliance(&["init", file]);
     assert_eq!(again.status.code(), Some(1));
-    assert!(stderr(&again).contains("is there already: --force writes over it"), "{}", stderr(&again));
+    assert!(
+        stderr(&again).contains("is there already: --force writes over it"),
+        "{}",
+        stderr(&again)
+    );
     assert_eq!(fs::read_to_string(&path).unwrap(), "# Mine\n");
     assert!(appliance(&["init", "--force", file]).status.success());
     assert_eq!(fs::read_to_string(&path).unwrap(), example);
@@ -203,7 +213,9 @@ fn the_comments_of_the_first_configuration_are_right() {
     let is_key = |line: &str| {
         let key = line.split([' ', '=', '"', '.']).next().unwrap_or_default();
         let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        line.starts_with('[') || line.starts_with('{') || line.starts_with("    {")
+        line.starts_with('[')
+            || line.starts_with('{')
+            || line.starts_with("    {")
             || (line.contains(" = ") && !key.is_empty() && key.chars().all(is_word))
     };
     let lines = example.lines().map(|line| match line.strip_prefix("# ") {
@@ -218,8 +230,7 @@ fn the_comments_of_the_first_configuration_are_right() {
 
 #[test]
 fn the_schema_is_one() {
-    let schema: serde_json::Value =
-        serde_json::from_str(&stdout(&appliance(&["schema"]))).unwrap();
+    let schema: serde_json::Value = serde_json::from_str(&stdout(&appliance(&["schema"]))).unwrap();
     assert_eq!(schema["$schema"], "http://json-schema.org/draft-07/schema#");
     let tables = schema["properties"].as_object().unwrap();
     for table in ["access", "domains", "api", "eve", "run", "limits"] {

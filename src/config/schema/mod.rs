@@ -69,6 +69,7 @@ enum Takes {
     /// Seconds up to so many, with fractions.
     Seconds(u64),
     /// A date of TOML, perhaps with a time.
+    #[cfg(feature = "protocols")]
     Moment,
     Table(Vec<Key>),
     /// A table whose keys have names of their own, like this one.
@@ -141,6 +142,7 @@ impl Takes {
                 ("minimum", Json::Number(0)),
                 ("maximum", Json::Number(*most)),
             ]),
+            #[cfg(feature = "protocols")]
             Self::Moment => {
                 let form = |name| {
                     let members = [("type", Json::text("string")), ("format", Json::text(name))];

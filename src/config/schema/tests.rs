@@ -109,6 +109,7 @@ fn right(takes: &Takes) -> Vec<String> {
         Takes::Words(words) => words.iter().map(|word| format!("\"{word}\"")).collect(),
         Takes::Number(least, most) => Vec::from([least, most].map(ToString::to_string)),
         Takes::Seconds(most) => Vec::from(["0".into(), "0.5".into(), most.to_string()]),
+        #[cfg(feature = "protocols")]
         Takes::Moment => Vec::from(["2030-01-31", "2030-01-31T09:00:00Z"].map(String::from)),
         Takes::Table(keys) => {
             Vec::from([format!("{{ {} }}", others(keys, "").trim_end_matches(", "))])

@@ -110,17 +110,20 @@ impl AnomalyRules {
     /// Each set of actions with the bits that have a meaning in it.
     #[cfg(feature = "config")]
     fn all_actions(&self) -> Vec<(Actions, u64)> {
-        let mut all = Vec::new();
-        all.push((self.events, Event::ALL.iter().fold(0, |bits, event| bits | event.bit())));
+        let known = Event::ALL.iter().fold(0, |bits, event| bits | event.bit());
+        let all = [(self.events, known)].into_iter();
         #[cfg(feature = "http")]
-        all.push((self.http, http::Anomaly::ALL.iter().fold(0, |bits, it| bits | it.bit())));
+        let all = {
+            let known = http::Anomaly::ALL.iter().fold(0, |bits, it| bits | it.bit());
+            all.chain([(self.http, known)])
+        };
         #[cfg(feature = "tls")]
-        {
+        let all = {
             let names = tls::Anomalies::NAMES.iter();
             let known = names.fold(0, |bits, (anomaly, _)| bits | u64::from(anomaly.bits()));
-            all.push((self.tls, known));
-        }
-        all
+            all.chain([(self.tls, known)])
+        };
+        all.collect()
     }
 
     /// What becomes of an event.

@@ -11,6 +11,7 @@ use gwlb_geneve::inspectors::access::IpNetwork;
 use gwlb_geneve::observe::eve::Eve;
 use gwlb_geneve::transport::udp::{self, Origins, UdpSettings};
 
+use super::shadow::ShadowFile;
 use crate::setup;
 
 /// What is said here wins over the configuration.
@@ -118,8 +119,8 @@ pub(crate) struct Plan {
     pub(super) text: String,
     policy: Option<ExceptionPolicy>,
     records: Option<Eve>,
-    /// The second configuration, and its file.
-    pub(super) shadow: Option<(PathBuf, Config)>,
+    /// The second configuration.
+    pub(super) shadow: Option<ShadowFile>,
 }
 
 impl Plan {
@@ -161,13 +162,7 @@ impl Plan {
             Policy::Available => ExceptionPolicy::AVAILABLE,
         });
         let shadow = options.shadow.clone().or_else(|| run.shadow.as_ref().map(PathBuf::from));
-        let shadow = match shadow {
-            Some(file) => {
-                let config = setup::read(&file)?;
-                Some((file, config))
-            }
-            None => None,
-        };
+        let shadow = shadow.map(ShadowFile::read).transpose()?;
         Ok(Self { run, config, text, policy, records: None, shadow })
     }
 

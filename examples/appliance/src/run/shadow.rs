@@ -10,6 +10,28 @@ use gwlb_geneve::inspect::Chain;
 use gwlb_geneve::runtime::{Shadow, ShadowCounters};
 use tracing::info;
 
+use crate::setup;
+
+/// The second configuration.
+pub(super) struct ShadowFile {
+    file: PathBuf,
+    text: String,
+    config: Config,
+}
+
+impl ShadowFile {
+    pub(super) fn read(file: PathBuf) -> Result<Self, Vec<String>> {
+        let text = setup::text(&file)?;
+        let config = Config::parse(&text).map_err(|errors| setup::lines(&file, &errors))?;
+        Ok(Self { file, text, config })
+    }
+
+    /// Whether another one would judge the same.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        (&self.file, &self.text) == (&other.file, &other.text)
+    }
+}
+
 /// Where workers find the shadow policy that they are to evaluate from now on.
 #[derive(Clone, Default)]
 pub(super) struct Shadows {
@@ -28,9 +50,9 @@ struct Desk {
 impl Shadows {
     /// Has workers go on with another shadow policy, or with none. The engines are made here: no worker waits for their
     /// memory.
-    pub(super) fn replace(&self, shadow: Option<&(PathBuf, Config)>, workers: usize) -> Result<()> {
+    pub(super) fn replace(&self, shadow: Option<&ShadowFile>, workers: usize) -> Result<()> {
         let mut engines = Vec::new();
-        if let Some((file, config)) = shadow {
+        if let Some(ShadowFile { file, config, .. }) = shadow {
             for _ in 0..workers {
                 let (settings, make) = (config.settings(), config.inspectors());
                 let engine = Shadow::new(&settings, workers, make, &self.counters);

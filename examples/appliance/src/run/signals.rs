@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 
 use super::log::Log;
 use super::plan::{Options, Plan};
-use super::shadow::Shadows;
+use super::shadow::{ShadowFile, Shadows};
 
 /// The signals that are orders.
 pub(super) struct Orders(Signals);
@@ -32,19 +32,22 @@ impl Orders {
         mut self,
         control: Control<Chain>,
         options: Options,
-        plan: Plan,
+        mut plan: Plan,
         shadows: Shadows,
         log: Log,
     ) -> io::Result<()> {
         let (mut drain, mut text) = (plan.run.drain, plan.text.clone());
+        // What is evaluated without effect is another story than what was started with.
+        let mut shadow = plan.shadow.take();
         let obey = move || {
             for signal in self.0.forever() {
                 match signal {
                     SIGHUP => match &options.config {
                         Some(file) => {
-                            let read = reload(&control, &options, file, (&plan, &text), &shadows);
-                            if let Some(plan) = read {
-                                (drain, text) = (plan.run.drain, plan.text);
+                            let read = reload(&control, &options, file, (&plan, &text));
+                            if let Some(new) = read {
+                                (drain, text) = (new.run.drain, new.text);
+                                follow(&shadows, &mut shadow, new.shadow, control.workers());
                             }
                         }
                         None => warn!("SIGHUP: there is no configuration to read again"),
@@ -86,7 +89,6 @@ fn reload(
     options: &Options,
     file: &Path,
     (started_with, text): (&Plan, &str),
-    shadows: &Shadows,
 ) -> Option<Plan> {
     let mut plan = match Plan::read(options) {
         Ok(plan) => plan,
@@ -118,15 +120,33 @@ fn reload(
                 Flows::Reopen => "flows that there are go on under it, too",
             };
             info!(file = %file.display(), "SIGHUP: the configuration is in force; {of_flows}");
-            if let Err(error) = shadows.replace(plan.shadow.as_ref(), control.workers()) {
-                error!("SIGHUP: the shadow policy stays as it was: {error:#}");
-            }
             Some(plan)
         }
         Err(error) => {
             error!("SIGHUP: nothing was changed: {error}");
             None
         }
+    }
+}
+
+/// Goes on with another shadow policy. One that is the same goes on with the flows that it knows.
+fn follow(
+    shadows: &Shadows,
+    present: &mut Option<ShadowFile>,
+    new: Option<ShadowFile>,
+    workers: usize,
+) {
+    let is_same = match (&*present, &new) {
+        (None, None) => true,
+        (Some(present), Some(new)) => present.is_like(new),
+        _ => false,
+    };
+    if is_same {
+        return;
+    }
+    match shadows.replace(new.as_ref(), workers) {
+        Ok(()) => *present = new,
+        Err(error) => error!("SIGHUP: the shadow policy stays as it was: {error:#}"),
     }
 }
 

@@ -99,7 +99,8 @@ fn a_removed_folder_is_got_over() {
     alone(|| {
         let folder = folder("removed");
         let eve = folder.join("eve.json");
-        let config = config("removed.toml", &format!("file = {eve:?}\nrotate-bytes = 4096\nkeep = 2"));
+        let config =
+            config("removed.toml", &format!("file = {eve:?}\nrotate-bytes = 4096\nkeep = 2"));
         let gateway = Gateway::new();
         let mut appliance = Appliance::start(&["--config", config.to_str().unwrap()]);
         traffic(&gateway, 100);
@@ -133,16 +134,16 @@ fn readers_of_a_socket_come_and_go() {
     alone(|| {
         let path = std::env::temp_dir().join(format!("gwlb-records-{}.sock", std::process::id()));
         let _ = fs::remove_file(&path);
-        let envelope = "envelope = { firewall-name = \"fw\", availability-zone = \"eu-central-1a\" }";
+        let envelope =
+            "envelope = { firewall-name = \"fw\", availability-zone = \"eu-central-1a\" }";
         let config =
             config("socket.toml", &format!("file = {path:?}\nkind = \"unix-stream\"\n{envelope}"));
         let gateway = Gateway::new();
         // Nobody is there yet.
         let appliance = Appliance::start(&["--config", config.to_str().unwrap()]);
         traffic(&gateway, 10);
-        appliance.wait_for("complaint", || {
-            appliance.log().contains("EVE records cannot be written")
-        });
+        appliance
+            .wait_for("complaint", || appliance.log().contains("EVE records cannot be written"));
         for turn in 0..2 {
             let listener = UnixListener::bind(&path).unwrap();
             traffic(&gateway, 100);
@@ -195,11 +196,17 @@ fn a_shadow_policy_is_told_and_does_nothing() {
         });
 
         // The shadow is promoted, and another one takes its place: none that differs.
-        fs::write(&first, fs::read_to_string(&shadow).unwrap() + "[run]\nreload = \"all\"\n").unwrap();
+        fs::write(&first, fs::read_to_string(&shadow).unwrap() + "[run]\nreload = \"all\"\n")
+            .unwrap();
         appliance.signal(Signal::SIGHUP);
         appliance.wait_for("reload", || appliance.log().contains("is in force"));
         let log = appliance.log();
-        assert!(log.contains("SIGHUP: `access.rule` has one less, number 1: { action = \"drop\", ports = 53 }"), "{log}");
+        assert!(
+            log.contains(
+                "SIGHUP: `access.rule` has one less, number 1: { action = \"drop\", ports = 53 }"
+            ),
+            "{log}"
+        );
         assert!(log.contains("SIGHUP: `run` is now said: { reload = \"all\" }"), "{log}");
         assert!(log.contains("flows that there are go on under it, too"), "{log}");
         assert!(!gateway.passes(&datagram(1_001, 514)), "also for a flow that there was");
