@@ -36,7 +36,7 @@
 //! | `monitor` | `true`: judges, says what would have been done, and forwards; by default `false` |
 //! | `policy.profile` | `"available"`, which is the default, or `"strict"`: see [`ExceptionPolicy`] |
 //! | `policy.CLASS` | what becomes of a class of exceptions: [`Exception::name`] and [`Treatment::name`] |
-//! | `endpoints."vpce-…"` | a table with a `monitor` and a `policy` of its own, each as the appliance's where it is left out |
+//! | `endpoints."vpce-…"` | a table with a `monitor` and a `policy` of its own, each as the appliance's where it is left out; a `name` for people, and `flows`, the most that it may have |
 //! | `access` | the access list, as [`AccessList::from_toml`] has it |
 //! | `rate` | limits on what sources, destinations and endpoints have a second, as [`RateLimits::from_toml`] has them |
 //! | `anomaly` | what becomes of odd packets and messages, as [`AnomalyRules::from_toml`] has it |
@@ -65,10 +65,16 @@
 //! | `manage` | where metrics are told: `"127.0.0.1:9090"`, or `"off"` |
 //! | `drain` | seconds for which known flows go on after the order to stop: `330` |
 //! | `log` | `"text"` or `"json"` |
+//! | `shadow` | the file of a second configuration, which is evaluated beside this one without effect: see [`Shadow`](crate::runtime) |
+//! | `reload` | which flows a configuration is for that is read again: `"new"`, the default, or `"all"` |
 //!
 //! | key of `eve` | takes |
 //! |---|---|
 //! | `file` | where records are written, added to what is there; `"-"` is standard output |
+//! | `kind` | what `file` is: `"file"`; `"unix-stream"` or `"unix-datagram"`, a socket that somebody listens at |
+//! | `rotate-bytes`, `rotate-seconds` | when the file is put aside as `FILE.1`, and another one begins; by default never |
+//! | `keep` | how many are kept besides: `10` |
+//! | `envelope` | `firewall-name` and `availability-zone`: each record is wrapped as AWS Network Firewall does, see [`Enveloped`](crate::observe::eve::Enveloped) |
 //! | `types` | kinds of records, one or a list: [`EveTypes::NAMES`]. By default all |
 //! | `ja3`, `ja4` | `true`: TLS records have these fingerprints, which cost time |
 //! | `community-id` | `false`: records have no Community ID |
@@ -112,28 +118,35 @@
 //! The shares of an endpoint are by default three quarters of `streams`, `stream-bytes` and `message-bytes`, half of
 //! `fragments`, `defrag-datagrams` and `defrag-bytes`, and all of `flows`.
 
+mod difference;
 #[cfg(feature = "eve")]
 mod eve;
 mod operation;
 mod reader;
 mod run;
+mod schema;
 #[cfg(feature = "capture")]
 mod tap;
 #[cfg(test)]
 mod tests;
+mod warnings;
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 pub use crate::toml_text::{ConfigError, ConfigErrors, ConfigProblem};
+pub use difference::differences;
 #[cfg(feature = "eve")]
-pub use eve::EveFile;
+pub use eve::{EveEnvelope, EveFile, EveKind};
 pub use run::{LogFormat, Run, TransportKind, Way};
+pub use schema::schema;
+pub use warnings::ConfigWarning;
 
 use crate::engine::Settings;
 #[cfg(doc)]
 use crate::flow::FlowTimeouts;
-use crate::inspect::{Chain, Exception, ExceptionPolicy, Treatment};
-use crate::inspectors::access::{AccessInspector, AccessList};
+use crate::inspect::{Chain, Exception, ExceptionPolicy, Inspector, Interest, Treatment};
+use crate::inspectors::access::{AccessInspector, AccessList, Action};
 use crate::inspectors::anomaly::{AnomalyInspector, AnomalyRules};
 #[cfg(feature = "api")]
 use crate::inspectors::api::{ApiInspector, ApiRules};
@@ -178,6 +191,32 @@ impl Config {
     /// Everything that is wrong with the text, each with its line and column, in their order.
     pub fn parse(text: &str) -> Result<Self, ConfigErrors> {
         reader::read(text)
+    }
+
+    /// As [`parse`](Self::parse), and what is right in the text, but cannot be meant: what never comes to its turn.
+    ///
+    /// ```
+    /// use gwlb_geneve::config::Config;
+    ///
+    /// let (_, warnings) = Config::check(r#"
+    /// [access]
+    /// default = "allow"
+    /// rule = [{ action = "drop", to = "10.0.0.0/8" }, { action = "allow", to = "10.1.0.0/16" }]
+    /// "#)?;
+    /// assert_eq!(
+    ///     warnings[0].to_string(),
+    ///     "line 4, column 49: rule 2 never applies: rule 1 takes every flow before it",
+    /// );
+    /// # Ok::<(), gwlb_geneve::config::ConfigErrors>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse).
+    pub fn check(text: &str) -> Result<(Self, Vec<ConfigWarning>), ConfigErrors> {
+        let config = Self::parse(text)?;
+        let warnings = warnings::warnings(text, &config);
+        Ok((config, warnings))
     }
 
     /// What engines are made with. They all have one [seed](Settings::seed).
@@ -235,10 +274,77 @@ impl Config {
         self.tap.as_deref()
     }
 
-    /// Has the inspectors begin with one that records to `eve`.
+    /// Has the inspectors begin with one that records to `eve`, whose records name endpoints as it is said here.
     #[cfg(feature = "eve")]
     pub fn record_to(&mut self, eve: Eve) {
+        let endpoints = self.settings.endpoints.iter();
+        let named = endpoints.filter_map(|(id, it)| Some((*id, it.name.clone()?)));
+        eve.name_endpoints(named.collect());
         self.records = Some(eve);
+    }
+
+    /// Whether there is an inspector.
+    fn inspects(&self) -> bool {
+        !self.inspectors()().is_empty()
+    }
+
+    /// Whether something looks at the bytes of connections in their order.
+    fn looks_into_streams(&self) -> bool {
+        #[cfg(feature = "eve")]
+        if let Some(eve) = &self.eve {
+            use crate::observe::eve::EveTypes;
+            let types =
+                [EveTypes::FLOW, EveTypes::HTTP, EveTypes::TLS, EveTypes::DNS, EveTypes::ANOMALY];
+            if types.into_iter().any(|it| eve.settings.types.contains(it)) {
+                return true;
+            }
+        }
+        self.inspectors()().interest().intersects(Interest::IN_ORDER)
+    }
+
+    /// The tables that refuse something.
+    fn refusing(&self) -> Vec<&'static str> {
+        let mut refusing = Vec::new();
+        if let Some(list) = &self.access {
+            let mut actions = list.rules().iter().map(|rule| rule.action);
+            if list.default_action() != Action::Allow || actions.any(|it| it != Action::Allow) {
+                refusing.push("access");
+            }
+        }
+        if let Some(limits) = &self.rate {
+            if limits.rules().any(|rule| rule.action != crate::inspectors::rate::Action::Alert) {
+                refusing.push("rate");
+            }
+        }
+        if self.anomaly.as_ref().is_some_and(|rules| rules.refuses()) {
+            refusing.push("anomaly");
+        }
+        #[cfg(feature = "protocols")]
+        if self.domain_lists().is_some_and(|it| it.actions().any(|action| action.is_refusal())) {
+            refusing.push("domains");
+        }
+        #[cfg(feature = "api")]
+        if self.api.is_some() {
+            refusing.push("api");
+        }
+        refusing
+    }
+
+    /// Whether something may alert.
+    #[cfg(feature = "eve")]
+    fn alerts(&self) -> bool {
+        let logs = |list: &Arc<AccessList>| list.rules().iter().any(|rule| rule.log);
+        self.access.as_ref().is_some_and(logs)
+            || self.rate.as_ref().is_some_and(|limits| limits.rules().len() > 0)
+            || self.anomaly.as_ref().is_some_and(|rules| !rules.ignores_all())
+            || self.domains.is_some()
+            || {
+                #[cfg(feature = "api")]
+                let has_api = self.api.is_some();
+                #[cfg(not(feature = "api"))]
+                let has_api = false;
+                has_api
+            }
     }
 
     /// Makes the inspectors, one chain for each engine; what is large in them is shared.

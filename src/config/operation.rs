@@ -10,13 +10,13 @@ use core::time::Duration;
 use toml::de::{DeTable, DeValue};
 
 use super::ConfigProblem;
-use super::run::{LogFormat, Run, TransportKind, Way};
+use super::run::{LogFormat, RELOADS, Run, TransportKind, Way};
 use crate::engine::Settings;
 use crate::inspectors::access::IpNetwork;
 use crate::inspectors::access::config::network;
 use crate::toml_text::{Reader, Value};
 
-const RUN_KEYS: [&str; 13] = [
+const RUN_KEYS: [&str; 15] = [
     "transport",
     "way",
     "bind",
@@ -30,6 +30,8 @@ const RUN_KEYS: [&str; 13] = [
     "manage",
     "drain",
     "log",
+    "shadow",
+    "reload",
 ];
 
 /// More are of no use to any machine that there is.
@@ -61,6 +63,10 @@ pub(super) fn run(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Run {
     fields.seconds("drain", &mut run.drain);
     fields.listener("health", &mut run.health);
     fields.listener("manage", &mut run.manage);
+    fields.word("reload", RELOADS, &mut run.reload);
+    let mut shadow = String::new();
+    fields.parsed("shadow", "a file", &mut shadow);
+    run.shadow = Some(shadow).filter(|file| !file.is_empty());
     if let Some(value) = table.get("allow-origin") {
         run.allow_origin = fields.networks(value);
     }

@@ -29,7 +29,10 @@ const KEYS: [&str; 13] = [
     "limits",
     "timeouts",
 ];
-const ENDPOINT_KEYS: [&str; 2] = ["monitor", "policy"];
+const ENDPOINT_KEYS: [&str; 4] = ["name", "monitor", "policy", "flows"];
+
+/// As many as a flow table can count.
+const MOST_FLOWS: u64 = 1 << 28;
 
 /// Reads on after a mistake, so that all of them are found at once.
 pub(super) fn read(text: &str) -> Result<Config, ConfigErrors> {
@@ -57,7 +60,16 @@ pub(super) fn read(text: &str) -> Result<Config, ConfigErrors> {
             reader.keys(special, &ENDPOINT_KEYS);
             let monitor = monitor(&mut reader, special);
             let policy = policy(&mut reader, special, settings.policy);
-            settings.endpoints.insert(id, EndpointSettings { policy, monitor });
+            let flows = reader.number(special, "flows", 1..=MOST_FLOWS);
+            let flows = flows.and_then(|flows| usize::try_from(flows).ok());
+            let name = special.get("name").and_then(|value| {
+                let name = value.get_ref().as_str();
+                if name.is_none() {
+                    reader.wrong_type(value, "a string");
+                }
+                name.map(Arc::from)
+            });
+            settings.endpoints.insert(id, EndpointSettings { name, flows, policy, monitor });
         }
     }
     if let Some((access, at)) = table(&mut reader, &document, "access") {

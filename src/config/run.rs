@@ -1,8 +1,10 @@
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::num::NonZeroUsize;
 use core::time::Duration;
 
+use crate::engine::Flows;
 use crate::geneve::UDP_PORT;
 use crate::inspectors::access::IpNetwork;
 
@@ -42,6 +44,11 @@ pub struct Run {
     pub drain: Duration,
     /// The form of the log.
     pub log: LogFormat,
+    /// The file of a second configuration that is evaluated beside this one, without effect. By default there is none.
+    pub shadow: Option<String>,
+    /// What becomes of the flows that there are when the configuration is read again. By default they go on under the inspectors that
+    /// they began under.
+    pub reload: Flows,
 }
 
 impl Default for Run {
@@ -60,12 +67,15 @@ impl Default for Run {
             manage: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9_090)),
             drain: Duration::from_secs(330),
             log: LogFormat::default(),
+            shadow: None,
+            reload: Flows::default(),
         }
     }
 }
 
 impl Run {
-    /// The keys of `[run]` whose values differ, and that only a start can change: all but those of the drain time.
+    /// The keys of `[run]` whose values differ, and that only a start can change: all but drain time, shadow, and
+    /// what becomes of flows.
     pub fn fixed(&self, other: &Self) -> Vec<&'static str> {
         let fields = [
             ("transport", self.transport == other.transport),
@@ -84,6 +94,9 @@ impl Run {
         fields.into_iter().filter(|(_, is_same)| !is_same).map(|(key, _)| key).collect()
     }
 }
+
+/// Which flows a configuration that is read again is for: the words of `run.reload`.
+pub(super) const RELOADS: [(&str, Flows); 2] = [("new", Flows::Keep), ("all", Flows::Reopen)];
 
 /// How datagrams come and go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

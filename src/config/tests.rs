@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::*;
+use crate::engine::Flows;
 use crate::flow::{FlowLimits, FlowTimeouts};
 use crate::gwlb::EndpointId;
 use crate::inspectors::anomaly::{self, Event};
@@ -27,6 +28,8 @@ fn everything_at_once() {
 
         [endpoints."vpce-0a1b2c3d4e5f60718"]
         monitor = false
+        name = "front door"
+        flows = 1_000
         [endpoints."vpce-05ca1ab1e0ddba115".policy]
         overload = "pass"
         [endpoints."vpce-1a2b3c4d"]
@@ -68,9 +71,11 @@ fn everything_at_once() {
     let policy = ExceptionPolicy::STRICT.with(Exception::Midstream, Treatment::Adopt).unwrap();
     assert!(settings.monitor);
     assert_eq!(settings.policy, policy);
-    let special = |id| settings.endpoints[&EndpointId(id)];
+    let special = |id| &settings.endpoints[&EndpointId(id)];
     assert_eq!((special(0xa1b2_c3d4_e5f6_0718).monitor), Some(false));
     assert_eq!((special(0xa1b2_c3d4_e5f6_0718).policy), None);
+    assert_eq!(special(0xa1b2_c3d4_e5f6_0718).flows, Some(1_000));
+    assert_eq!(settings.name_of(EndpointId(0xa1b2_c3d4_e5f6_0718)), Some("front door"));
     // What comes later in the text is what it begins with all the same.
     let overload = policy.with(Exception::Overload, Treatment::Pass).unwrap();
     assert_eq!(special(0x5ca1_ab1e_0ddb_a115).policy, Some(overload));
@@ -126,7 +131,7 @@ fn mistakes_are_told() {
         ),
         (
             "[endpoints.\"vpce-1a2b3c4d\"]\nmoniter = true",
-            "line 2, column 1: expected one of `monitor` or `policy`, found `moniter`; did you mean `monitor`?",
+            "line 2, column 1: expected one of `name`, `monitor`, `policy` or `flows`, found `moniter`; did you mean `monitor`?",
         ),
         (
             "[access]\ndefault = \"alow\"",
@@ -191,6 +196,8 @@ fn where_it_stands() {
         manage = "off"
         drain = 0.5
         log = "json"
+        shadow = "next.toml"
+        reload = "all"
 
         [limits]
         flows = 1000
@@ -230,6 +237,7 @@ fn where_it_stands() {
     let config = Config::parse(text).unwrap();
     let run = config.run();
     assert_eq!((run.way, run.log), (Way::Raw, LogFormat::Json));
+    assert_eq!((run.shadow.as_deref(), run.reload), (Some("next.toml"), Flows::Reopen));
     assert_eq!((run.bind, run.port), ([10, 0, 1, 5].into(), 6_082));
     assert_eq!((run.workers.map(usize::from), run.pin), (Some(3), true));
     let origins: Vec<_> = run.allow_origin.iter().map(ToString::to_string).collect();

@@ -210,6 +210,7 @@ impl<I: Inspector> Engine<I> {
             settings,
         };
         engine.settings.flows = *engine.table.limits();
+        engine.table.set_quotas(engine.settings.quotas());
         if I::INTEREST.intersects(Interest::IN_ORDER) {
             let flows = engine.settings.flows.flows;
             engine.panel.streams = Some(Streams::new(&engine.settings, flows)?);

@@ -1,4 +1,5 @@
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use core::time::Duration;
 
 use crate::flow::{EndpointGroups, FlowLimits, FlowSeed, FlowTimeouts};
@@ -106,6 +107,17 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// What people call an endpoint, if they do.
+    pub fn name_of(&self, endpoint: EndpointId) -> Option<&str> {
+        self.endpoints.get(&endpoint)?.name.as_deref()
+    }
+
+    /// The quotas that endpoints have of their own.
+    pub(super) fn quotas(&self) -> BTreeMap<EndpointId, usize> {
+        let endpoints = self.endpoints.iter();
+        endpoints.filter_map(|(id, special)| Some((*id, special.flows?))).collect()
+    }
+
     /// What becomes of an exception in the traffic of an endpoint.
     pub(super) fn policy_of(&self, endpoint: Option<EndpointId>) -> &ExceptionPolicy {
         let special = endpoint.and_then(|endpoint| self.endpoints.get(&endpoint));
@@ -124,8 +136,12 @@ impl Settings {
 }
 
 /// What is different for one endpoint. Empty by default.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EndpointSettings {
+    /// What people call it. Of no consequence.
+    pub name: Option<Arc<str>>,
+    /// The most flows that it may have, in place of [`FlowLimits::flows_per_endpoint`].
+    pub flows: Option<usize>,
     /// Its own [`policy`](Settings::policy).
     pub policy: Option<ExceptionPolicy>,
     /// Its own [`monitor`](Settings::monitor).

@@ -95,6 +95,9 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         {
             self.asks_otherwise |= self.faults != super::Faults::default();
         }
+        if settings.quotas() != self.settings.quotas() {
+            self.table.set_quotas(settings.quotas());
+        }
         self.settings = settings.clone().with_fixed(&self.settings);
     }
 }

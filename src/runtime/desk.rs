@@ -283,6 +283,9 @@ pub(super) fn share(settings: &Settings, workers: usize) -> Settings {
     share.defrag.bytes_per_endpoint = part(settings.defrag.bytes_per_endpoint);
     share.message_bytes = part(settings.message_bytes);
     share.message_bytes_per_endpoint = part(settings.message_bytes_per_endpoint);
+    for endpoint in share.endpoints.values_mut() {
+        endpoint.flows = endpoint.flows.map(part);
+    }
     share.answers_per_second = rate(settings.answers_per_second);
     share.icmp_errors_per_second = rate(settings.icmp_errors_per_second);
     share

@@ -110,6 +110,8 @@ mod report;
 #[cfg(all(feature = "live", feature = "udp", target_os = "linux", target_pointer_width = "64"))]
 mod serve;
 #[cfg(feature = "live")]
+mod shadow;
+#[cfg(feature = "live")]
 mod shift;
 #[cfg(feature = "live")]
 mod statistics;
@@ -145,6 +147,8 @@ pub use overload::OverloadLimits;
 pub use replay::Replay;
 #[cfg(feature = "capture")]
 pub use report::Report;
+#[cfg(feature = "live")]
+pub use shadow::{Difference, Shadow, ShadowCounters};
 #[cfg(feature = "live")]
 pub use statistics::{Statistics, WorkerStatistics};
 #[cfg(feature = "live")]

@@ -20,4 +20,6 @@ mod order;
 mod panics;
 mod quota;
 mod reload;
+#[cfg(feature = "live")]
+mod shadow;
 mod untouched;

@@ -1,7 +1,8 @@
 //! Promise 8: one endpoint cannot use up another's quota, nor make it give up flows while it has any of its own to give up.
 
-use gwlb_geneve::engine::{Engine, Settings};
+use gwlb_geneve::engine::{EndpointSettings, Engine, Settings};
 use gwlb_geneve::flow::FlowLimits;
+use gwlb_geneve::gwlb::EndpointId;
 use gwlb_geneve::inspect::{Exception, Inspector, Verdict, packet_fn};
 
 use crate::common::{POLICIES, with_policy};
@@ -93,4 +94,42 @@ fn a_newcomer_finds_room_in_a_flood() {
     let sent = send(&mut engine, at(1), &client, &client.tcp(ACK, 1_000, 5_000, b"hello"));
     sent.assert_forwarded();
     assert_eq!(sent.outcome.exception, None);
+}
+
+/// An endpoint may have a quota of its own, which can be changed under way.
+#[test]
+fn a_quota_of_its_own() {
+    let limits =
+        FlowLimits { flows: 64, flows_per_endpoint: 32, endpoints: 4, ..FlowLimits::default() };
+    let with_quota = |flows| {
+        let mut settings = Settings { flows: limits, ..with_policy(POLICIES[0]) };
+        let special = EndpointSettings { flows, ..EndpointSettings::default() };
+        settings.endpoints.insert(EndpointId(1), special);
+        settings.endpoints.insert(EndpointId(2), EndpointSettings::default());
+        settings
+    };
+    let settings = with_quota(Some(8));
+    let mut engine =
+        Engine::new(settings.clone(), || packet_fn("pass", |_, _| Verdict::PASS)).unwrap();
+    let mut established = |engine: &mut Engine<_>, endpoint, numbers: core::ops::Range<u16>| {
+        let before = engine.flow_counters().refused_quota;
+        for n in numbers.clone() {
+            let (client, server) = connection(endpoint, n);
+            if send(engine, at(0), &client, &client.tcp(SYN, 999, 0, b"")).is_forwarded() {
+                send(engine, at(0), &server, &server.tcp(SYN | ACK, 4_999, 1_000, b""));
+                send(engine, at(0), &client, &client.tcp(ACK, 1_000, 5_000, b""));
+            }
+        }
+        numbers.len() as u64 - (engine.flow_counters().refused_quota - before)
+    };
+    assert_eq!(established(&mut engine, 1, 0..20), 8);
+    assert_eq!(established(&mut engine, 2, 0..40), 32);
+    let change = |flows| Settings { seed: settings.seed.clone(), ..with_quota(flows) };
+    engine.configure(&change(Some(12)));
+    assert_eq!(established(&mut engine, 1, 20..40), 4);
+    // Fewer than there are: none of them ends, and none comes.
+    engine.configure(&change(Some(3)));
+    assert_eq!((established(&mut engine, 1, 40..50), engine.flows()), (0, 44));
+    engine.configure(&change(None));
+    assert_eq!(established(&mut engine, 1, 50..90), 20);
 }

@@ -1,9 +1,11 @@
 //! The example appliance of `gwlb-geneve`: a whole program that others can start from.
 
 mod capture;
+mod check;
 mod decode;
 mod demo;
 mod explain;
+mod init;
 mod replay;
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 mod run;
@@ -39,6 +41,12 @@ enum Command {
     Explain(explain::Options),
     /// Show what all this is for: a story with services, clients and attackers, which needs neither root nor a cloud.
     Demo(demo::Options),
+    /// Say what is wrong with a configuration, and what in it never comes to its turn.
+    Check(check::Options),
+    /// Write a configuration that explains itself, to begin with.
+    Init(init::Options),
+    /// Print the JSON schema of configurations, by which editors complete them.
+    Schema,
 }
 
 /// What every command that reads a capture takes.
@@ -61,6 +69,9 @@ fn main() -> ExitCode {
         Command::Wrap(options) => wrap::run(&options),
         Command::Explain(options) => explain::run(&options),
         Command::Demo(options) => demo::run(&options),
+        Command::Check(options) => return check::run(&options),
+        Command::Init(options) => init::run(&options),
+        Command::Schema => check::schema(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

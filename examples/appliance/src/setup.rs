@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 use clap::Args;
-use gwlb_geneve::config::Config;
+use gwlb_geneve::config::{Config, ConfigErrors};
 use gwlb_geneve::engine::Engine;
 use gwlb_geneve::inspect::Chain;
 
@@ -40,9 +40,17 @@ impl Setup {
 
 /// The configuration in a file, or all that is wrong with it.
 pub(crate) fn read(file: &Path) -> Result<Config, Vec<String>> {
+    Config::parse(&text(file)?).map_err(|errors| lines(file, &errors))
+}
+
+/// What stands in the file of a configuration.
+pub(crate) fn text(file: &Path) -> Result<String, Vec<String>> {
     let path = file.display();
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| vec![format!("cannot read {path}: {error}")])?;
-    Config::parse(&text)
-        .map_err(|errors| errors.errors().iter().map(|error| format!("{path}: {error}")).collect())
+    std::fs::read_to_string(file).map_err(|error| vec![format!("cannot read {path}: {error}")])
+}
+
+/// A line for each mistake.
+pub(crate) fn lines(file: &Path, errors: &ConfigErrors) -> Vec<String> {
+    let path = file.display();
+    errors.errors().iter().map(|error| format!("{path}: {error}")).collect()
 }

@@ -16,8 +16,10 @@ pub(super) struct Accounts {
 }
 
 pub(super) struct Account {
-    endpoint: EndpointId,
+    pub(super) endpoint: EndpointId,
     pub(super) flows: usize,
+    /// How many there may be.
+    pub(super) quota: usize,
 }
 
 impl Accounts {
@@ -36,10 +38,10 @@ impl Accounts {
 
     /// Enters one flow more into the account that was found last, if it is this endpoint's and below its quota.
     #[inline]
-    pub(super) fn enter_recent(&mut self, endpoint: EndpointId, quota: usize) -> Option<u32> {
+    pub(super) fn enter_recent(&mut self, endpoint: EndpointId) -> Option<u32> {
         let number = self.recent;
         let recent = self.get_mut(number)?;
-        if recent.endpoint != endpoint || recent.flows == 0 || recent.flows >= quota {
+        if recent.endpoint != endpoint || recent.flows == 0 || recent.flows >= recent.quota {
             return None;
         }
         recent.flows = recent.flows.wrapping_add(1);
@@ -64,7 +66,12 @@ impl Accounts {
     }
 
     /// Opens an account without flows; `None` where there are too many of them.
-    pub(super) fn open(&mut self, seed: &FlowSeed, endpoint: EndpointId) -> Option<u32> {
+    pub(super) fn open(
+        &mut self,
+        seed: &FlowSeed,
+        endpoint: EndpointId,
+        quota: usize,
+    ) -> Option<u32> {
         let number = match self.vacant.last() {
             Some(number) => *number,
             None if self.accounts.len() < self.limit => u32::try_from(self.accounts.len()).ok()?,
@@ -73,7 +80,7 @@ impl Accounts {
         if !self.index.insert(Index::short(seed.hash_number(endpoint.0)), number) {
             return None;
         }
-        let account = Account { endpoint, flows: 0 };
+        let account = Account { endpoint, flows: 0, quota };
         match self.get_mut(number) {
             Some(vacant) => {
                 *vacant = account;
@@ -82,6 +89,13 @@ impl Accounts {
             None => self.accounts.push(account),
         }
         Some(number)
+    }
+
+    /// Gives each account its quota anew.
+    pub(super) fn set_quotas(&mut self, quota_of: impl Fn(EndpointId) -> usize) {
+        for account in &mut self.accounts {
+            account.quota = quota_of(account.endpoint);
+        }
     }
 
     /// Closes an account that has no flows and stands in no ring.

@@ -11,6 +11,7 @@ mod ring;
 mod store;
 mod turnover;
 
+use alloc::collections::BTreeMap;
 use core::fmt;
 
 pub use counters::FlowCounters;
@@ -24,7 +25,7 @@ use super::clock::{Clock, deadline};
 use super::index::Index;
 use super::{FlowKey, FlowSeed, Relation};
 use crate::Timestamp;
-use crate::gwlb::Profile;
+use crate::gwlb::{EndpointId, Profile};
 use envelopes::Envelopes;
 use limits::TimeoutTicks;
 use observation::NOWHERE;
@@ -86,6 +87,8 @@ pub struct FlowTable<S> {
     clock: Clock,
     timeouts: TimeoutTicks,
     quota: usize,
+    /// Those of endpoints (or groups) that have their own.
+    quotas: BTreeMap<EndpointId, usize>,
     counters: FlowCounters,
     seed: FlowSeed,
     limits: FlowLimits,
@@ -122,10 +125,23 @@ impl<S> FlowTable<S> {
             clock: Clock::default(),
             timeouts: timeouts.into(),
             quota: limits.flows_per_endpoint,
+            quotas: BTreeMap::new(),
             counters: FlowCounters::default(),
             seed,
             limits: FlowLimits { bytes, ..limits },
         })
+    }
+
+    /// How many flows some endpoints (or groups) may have, in place of [`FlowLimits::flows_per_endpoint`], from now on: no flow
+    /// ends for it.
+    pub fn set_quotas(&mut self, quotas: BTreeMap<EndpointId, usize>) {
+        let quota_of = |endpoint| quotas.get(&endpoint).copied().unwrap_or(self.quota);
+        self.store.accounts.set_quotas(quota_of);
+        self.quotas = quotas;
+    }
+
+    fn quota_of(&self, endpoint: EndpointId) -> usize {
+        self.quotas.get(&endpoint).copied().unwrap_or(self.quota)
     }
 
     /// The most flows that the limits have room for.

@@ -100,7 +100,7 @@ impl<S> FlowTable<S> {
         let near = if self.store.is_full() {
             None
         } else {
-            self.store.accounts.enter_recent(probe.key.endpoint(), self.quota)
+            self.store.accounts.enter_recent(probe.key.endpoint())
         };
         let account = match near {
             Some(account) => account,
@@ -141,9 +141,10 @@ impl<S> FlowTable<S> {
     ) -> Result<u32, Refusal> {
         let endpoint = probe.key.endpoint();
         let mut own = self.store.accounts.find(&self.seed, endpoint);
+        let quota = self.quota_of(endpoint);
         let crowded = match own {
-            Some(own) => self.flows_of(own) >= self.quota,
-            None => !self.store.accounts.has_room() || self.quota == 0,
+            Some(own) => self.flows_of(own) >= quota,
+            None => !self.store.accounts.has_room() || quota == 0,
         };
         if crowded || self.store.is_full() {
             // No packet waits for a whole flood to be swept: the least recently used flow is at hand.
@@ -153,7 +154,7 @@ impl<S> FlowTable<S> {
                 return Err(Refusal::Endpoints);
             }
             let victim = own.and_then(|own| self.store.victim_of(own));
-            if own.map_or(0, |own| self.flows_of(own)) >= self.quota {
+            if own.map_or(0, |own| self.flows_of(own)) >= quota {
                 self.end(victim.ok_or(Refusal::Quota)?, EndReason::Evicted, ended);
             } else if self.store.is_full() {
                 let victim = victim.or_else(|| self.store.victim_of_others());
@@ -162,7 +163,7 @@ impl<S> FlowTable<S> {
             // It is closed where that was its last flow.
             own = self.store.accounts.find(&self.seed, endpoint);
         }
-        let own = own.or_else(|| self.store.accounts.open(&self.seed, endpoint));
+        let own = own.or_else(|| self.store.accounts.open(&self.seed, endpoint, quota));
         let account = own.ok_or(Refusal::Endpoints)?;
         if let Some(account) = self.store.accounts.get_mut(account) {
             account.flows = account.flows.wrapping_add(1);

@@ -93,6 +93,39 @@ impl AnomalyRules {
         self
     }
 
+    /// Whether nobody is told of anything.
+    #[cfg(feature = "config")]
+    pub(crate) fn ignores_all(&self) -> bool {
+        self.all_actions().iter().all(|(actions, known)| actions.heeded & known == 0)
+    }
+
+    /// Whether something is refused.
+    #[cfg(feature = "config")]
+    pub(crate) fn refuses(&self) -> bool {
+        self.all_actions()
+            .iter()
+            .any(|(actions, known)| (actions.drop | actions.reject) & known != 0)
+    }
+
+    /// Each set of actions with the bits that have a meaning in it.
+    #[cfg(feature = "config")]
+    fn all_actions(&self) -> Vec<(Actions, u64)> {
+        let known = Event::ALL.iter().fold(0, |bits, event| bits | event.bit());
+        let all = [(self.events, known)].into_iter();
+        #[cfg(feature = "http")]
+        let all = {
+            let known = http::Anomaly::ALL.iter().fold(0, |bits, it| bits | it.bit());
+            all.chain([(self.http, known)])
+        };
+        #[cfg(feature = "tls")]
+        let all = {
+            let names = tls::Anomalies::NAMES.iter();
+            let known = names.fold(0, |bits, (anomaly, _)| bits | u64::from(anomaly.bits()));
+            all.chain([(self.tls, known)])
+        };
+        all.collect()
+    }
+
     /// What becomes of an event.
     pub const fn action(&self, event: Event) -> Action {
         self.events.of(event.bit())

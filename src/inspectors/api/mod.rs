@@ -57,6 +57,7 @@ mod hmac;
 mod inspector;
 mod path;
 mod rule;
+mod shadow;
 mod token;
 
 pub use inspector::{ApiFlow, ApiInspector};

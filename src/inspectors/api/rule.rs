@@ -26,12 +26,12 @@ use crate::protocol::http::Request;
 pub struct ApiRule {
     pub(super) action: Action,
     pub(super) name: String,
-    methods: Vec<String>,
-    hosts: Vec<DomainPattern>,
-    paths: Vec<PathPattern>,
-    headers: Vec<(String, HeaderRule)>,
-    from: Vec<IpNetwork>,
-    token: Option<TokenRule>,
+    pub(super) methods: Vec<String>,
+    pub(super) hosts: Vec<DomainPattern>,
+    pub(super) paths: Vec<PathPattern>,
+    pub(super) headers: Vec<(String, HeaderRule)>,
+    pub(super) from: Vec<IpNetwork>,
+    pub(super) token: Option<TokenRule>,
 }
 
 /// What a header has to be like.
@@ -64,6 +64,12 @@ impl ApiRule {
     #[must_use]
     pub fn name(self, name: impl Into<String>) -> Self {
         Self { name: name.into(), ..self }
+    }
+
+    /// Its name, empty where it has none.
+    #[cfg(feature = "config")]
+    pub(crate) fn called(&self) -> &str {
+        &self.name
     }
 
     /// With this method, or another that is named. Case matters (RFC 9110 §9.1).

@@ -137,6 +137,13 @@ impl DomainLists {
         }
     }
 
+    /// All actions that something may come to.
+    #[cfg(feature = "config")]
+    pub(crate) fn actions(&self) -> impl Iterator<Item = Action> + '_ {
+        let others = [self.default, self.quic, self.ech, self.nameless];
+        self.lists.iter().map(|list| list.action).chain(others)
+    }
+
     /// How many different names there are in all lists.
     pub fn len(&self) -> usize {
         self.table.len()
@@ -161,7 +168,7 @@ impl DomainLists {
         }
     }
 
-    pub(super) fn discovers(&self, now: Timestamp) -> bool {
+    pub(crate) fn discovers(&self, now: Timestamp) -> bool {
         self.discover_until.is_some_and(|until| now < until)
     }
 

@@ -104,7 +104,8 @@ impl EventRecorder {
         }
     }
 
-    fn event(
+    /// Records something that happened, on account of a datagram or of none.
+    pub fn event(
         &mut self,
         event: &Event,
         datagram: Option<&Datagram<'_>>,
@@ -158,7 +159,8 @@ impl EventRecorder {
         let flow = flow.as_ref().map(|(key, tuple)| (key, *tuple));
         let has_packet = way.is_some_and(|way| way.envelope.is_some());
         let frame = self.eve.frame(datagram);
-        let header = Header { time, event_type, flow, way, frame, has_packet, tx_id: None };
+        let name = way.and_then(|way| self.eve.name_of(way.endpoint));
+        let header = Header { time, event_type, flow, way, name, frame, has_packet, tx_id: None };
         header.write(&mut json, self.eve.settings(), &mut None);
         write(&mut json);
         json.end_record();

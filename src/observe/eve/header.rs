@@ -1,3 +1,4 @@
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::hash::{Hash, Hasher};
 
@@ -32,6 +33,8 @@ pub(super) struct Header<'a> {
     /// The flow, where there is one, and its ends as they are to be told.
     pub(super) flow: Option<(&'a FlowKey, FiveTuple)>,
     pub(super) way: Option<Way>,
+    /// What people call the endpoint.
+    pub(super) name: Option<Arc<str>>,
     /// The frame of the capture.
     pub(super) frame: Option<u64>,
     /// Whether it is about a packet.
@@ -72,13 +75,18 @@ impl Header<'_> {
         if let Some(way) = self.way {
             out.extend_from_slice(b"\"gwlb\":{\"endpoint\":\"vpce-");
             endpoint(way.endpoint, out);
+            out.extend_from_slice(b"\",");
+            if let Some(name) = &self.name {
+                Json::new(out).text("endpoint_name", &**name);
+            }
             if let Some((attachment, cookie)) = way.envelope {
-                out.extend_from_slice(b"\",\"attachment\":\"0x");
+                out.extend_from_slice(b"\"attachment\":\"0x");
                 hex_u64(attachment.0, out);
                 out.extend_from_slice(b"\",\"cookie\":\"0x");
                 out.extend_from_slice(&hex_u32(cookie.0));
+                out.extend_from_slice(b"\",");
             }
-            out.extend_from_slice(b"\"},");
+            Json::new(out).end_object();
         }
     }
 
@@ -206,6 +214,7 @@ mod tests {
                 event_type: "alert",
                 flow: None,
                 way: Some(way),
+                name: None,
                 frame: None,
                 has_packet: true,
                 tx_id: None,

@@ -20,7 +20,8 @@
 //!
 //! # What differs from Suricata
 //!
-//! * `gwlb` says endpoint, attachment and cookie: addresses of different endpoints may be the same.
+//! * `gwlb` says endpoint, attachment and cookie: addresses of different endpoints may be the same. Where people have a name for the
+//!   endpoint, it says that, too.
 //! * `flow_id` is made of endpoint and ends alone: a later flow between the same ends has the same.
 //! * `dns` is version 3 of that format, the one of Suricata 8.
 //! * `alert.signature_id` is made of the alert's name, which is `alert.signature`; what it found stands in
@@ -31,20 +32,30 @@
 //! * There is no `in_iface`.
 
 mod dns;
+mod enveloped;
 mod events;
 mod figures;
+mod file;
 mod header;
 mod http;
 mod icmp;
 mod json;
 mod queue;
 mod recorder;
+mod sink;
+#[cfg(unix)]
+mod socket;
 mod stamp;
 mod tls;
 
+pub use enveloped::Enveloped;
 pub use events::EventRecorder;
+pub use file::{FileSink, Rotation};
 pub use queue::{Eve, EveWriter};
 pub use recorder::{FlowRecord, Recorder};
+pub use sink::{Loss, Sink};
+#[cfg(unix)]
+pub use socket::{SocketKind, SocketSink};
 
 /// What is recorded, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,14 +1,18 @@
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
 use std::io::{self, Write};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 
 use super::EveSettings;
+use super::sink::{Loss, Plain, Sink};
+use crate::gwlb::EndpointId;
 
 /// Where records go: a queue of so many bytes, which a thread writes out. Cloned, it is the same queue.
 ///
@@ -30,6 +34,12 @@ struct Shared {
     dropped: AtomicU64,
     /// The frames that are judged at the moment; 0 for none.
     frames: [AtomicU64; MOST],
+    is_to_reopen: AtomicBool,
+    /// What is wrong with the output at the moment.
+    trouble: Mutex<Option<String>>,
+    has_names: AtomicBool,
+    /// What people call endpoints.
+    names: RwLock<BTreeMap<EndpointId, Arc<str>>>,
 }
 
 #[derive(Default)]
@@ -47,7 +57,8 @@ struct Queue {
 }
 
 struct Output {
-    write: Box<dyn Write + Send>,
+    /// Closed when no more will come.
+    sink: Option<Box<dyn Sink>>,
     /// Changes places with what is queued.
     spare: Vec<u8>,
 }
@@ -66,7 +77,7 @@ const MOST: usize = 64;
 const GATHER: Duration = Duration::from_millis(50);
 
 impl Eve {
-    /// Begins to write records to `output`, from a thread of its own.
+    /// Begins to write records to `output`, from a thread of its own. When that fails once, it is over.
     ///
     /// # Errors
     ///
@@ -75,16 +86,29 @@ impl Eve {
     where
         W: Write + Send + 'static,
     {
+        Self::start_with(Plain(output), settings)
+    }
+
+    /// The same to what can get over failures, such as a [`FileSink`](super::FileSink).
+    ///
+    /// # Errors
+    ///
+    /// Where there can be no thread.
+    pub fn start_with(sink: impl Sink, settings: EveSettings) -> io::Result<(Self, EveWriter)> {
         let spare = Vec::with_capacity(settings.queue);
         let queue = Queue { bytes: Vec::with_capacity(settings.queue), ..Queue::default() };
         let shared = Arc::new(Shared {
             settings,
             queue: Mutex::new(queue),
-            output: Mutex::new(Output { write: Box::new(output), spare }),
+            output: Mutex::new(Output { sink: Some(Box::new(sink)), spare }),
             filled: Condvar::new(),
             written: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
             frames: [const { AtomicU64::new(0) }; MOST],
+            is_to_reopen: AtomicBool::new(false),
+            trouble: Mutex::new(None),
+            has_names: AtomicBool::new(false),
+            names: RwLock::default(),
         });
         let its = Arc::clone(&shared);
         let thread = thread::Builder::new().name("eve".into()).spawn(move || its.write())?;
@@ -104,6 +128,30 @@ impl Eve {
     /// Records that found no room, or could not be written.
     pub fn dropped(&self) -> u64 {
         self.shared.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Has what is written to opened anew, with the next record.
+    pub fn reopen(&self) {
+        self.shared.is_to_reopen.store(true, Ordering::Relaxed);
+    }
+
+    /// What kept the latest records from being written, `None` when they were.
+    pub fn trouble(&self) -> Option<String> {
+        self.shared.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says what people call endpoints: from now on records have these names, too.
+    pub fn name_endpoints(&self, names: BTreeMap<EndpointId, Arc<str>>) {
+        self.shared.has_names.store(!names.is_empty(), Ordering::Relaxed);
+        *self.shared.names.write().unwrap_or_else(PoisonError::into_inner) = names;
+    }
+
+    pub(super) fn name_of(&self, endpoint: EndpointId) -> Option<Arc<str>> {
+        if !self.shared.has_names.load(Ordering::Relaxed) {
+            return None;
+        }
+        let names = self.shared.names.read().unwrap_or_else(PoisonError::into_inner);
+        names.get(&endpoint).cloned()
     }
 
     /// Says which frames of a capture the datagrams of the next burst are, for the records that come of them: the first 64 of a
@@ -184,33 +232,43 @@ impl Shared {
             }
             queue = self.write_out(queue);
         }
+        drop(queue);
+        self.output.lock().unwrap_or_else(PoisonError::into_inner).sink = None;
     }
 
     /// Writes what is queued. The queue is not locked meanwhile.
     fn write_out<'a>(&'a self, mut queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
         let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
-        let Output { write, spare } = &mut *output;
+        let Output { sink, spare } = &mut *output;
         core::mem::swap(&mut queue.bytes, spare);
         let records = core::mem::take(&mut queue.records);
         let had_failed = queue.has_failed;
         drop(queue);
-        let result = match had_failed {
-            true => Err(io::ErrorKind::Other.into()),
-            false => write.write_all(spare).and_then(|()| write.flush()),
+        let loss = match sink {
+            Some(sink) if !had_failed => {
+                if self.is_to_reopen.swap(false, Ordering::Relaxed) {
+                    sink.reopen();
+                }
+                sink.take(spare).err()
+            }
+            _ => Some(Loss { records, error: io::ErrorKind::Other.into(), is_final: true }),
         };
         spare.clear();
         drop(output);
+        let lost = loss.as_ref().map_or(0, |loss| loss.records.min(records));
+        self.written.fetch_add(records.saturating_sub(lost), Ordering::Relaxed);
+        self.dropped.fetch_add(lost, Ordering::Relaxed);
         let mut queue = self.lock();
-        match result {
-            Ok(()) => _ = self.written.fetch_add(records, Ordering::Relaxed),
-            Err(error) => {
-                // The first one tells why.
-                queue.error = queue.error.take().or(Some(error).filter(|_| !queue.has_failed));
-                queue.has_failed = true;
-                let lost = records.saturating_add(core::mem::take(&mut queue.records));
-                queue.bytes.clear();
-                self.dropped.fetch_add(lost, Ordering::Relaxed);
-            }
+        if !had_failed {
+            *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) =
+                loss.as_ref().map(|loss| loss.error.to_string());
+        }
+        if let Some(loss) = loss.filter(|loss| loss.is_final) {
+            // The first one tells why.
+            queue.error = queue.error.take().or(Some(loss.error).filter(|_| !queue.has_failed));
+            queue.has_failed = true;
+            self.dropped.fetch_add(core::mem::take(&mut queue.records), Ordering::Relaxed);
+            queue.bytes.clear();
         }
         queue
     }

@@ -118,6 +118,7 @@ impl Recorder {
             event_type,
             flow: Some((&flow.key, flow.key.five_tuple(flow.opener))),
             way: Some(flow.way),
+            name: self.eve.name_of(flow.way.endpoint),
             frame: self.eve.frame(moment.datagram),
             has_packet: moment.datagram.is_some(),
             tx_id,

@@ -25,6 +25,31 @@ fn side_by_side(a: u64, b: u64, c: u64) -> [u8; 8] {
     eight_digits(all % 100_000_000)
 }
 
+/// The seconds since 1970 of what [`write`] has written.
+pub(super) fn read(text: &[u8]) -> Option<u64> {
+    let number = |at: usize, len: usize| -> Option<u64> {
+        let digits = text.get(at..at.checked_add(len)?)?;
+        core::str::from_utf8(digits).ok()?.parse().ok()
+    };
+    let (year, month, day) = (number(0, 4)?, number(5, 2)?, number(8, 2)?);
+    let (hour, minute, second) = (number(11, 2)?, number(14, 2)?, number(17, 2)?);
+    let minutes = days(year, month, day)?.checked_mul(1_440)?;
+    let minutes = minutes.checked_add(hour.checked_mul(60)?)?.checked_add(minute)?;
+    minutes.checked_mul(60)?.checked_add(second)
+}
+
+/// The days from 1970-01-01 to a date: [`civil`] the other way round.
+fn days(year: u64, month: u64, day: u64) -> Option<u64> {
+    let (year, month) = match month {
+        1 | 2 => (year.checked_sub(1)?, month.checked_add(9)?),
+        _ => (year, month.checked_sub(3)?),
+    };
+    let leaps = (year / 4).checked_sub(year / 100)?.checked_add(year / 400)?;
+    let of_year = month.checked_mul(153)?.checked_add(2)? / 5;
+    let days = year.checked_mul(365)?.checked_add(leaps)?.checked_add(of_year)?;
+    days.checked_add(day)?.checked_sub(719_469)
+}
+
 /// The date so many days after 1970-01-01, in the Gregorian calendar: counted in years that begin with March, whose
 /// leap day is the last.
 fn civil(days: u64) -> (u64, u64, u64) {
@@ -66,6 +91,7 @@ mod tests {
             (4_107_542_400, "2100-03-01T00:00:00"),
         ] {
             assert_eq!(text(seconds), format!("{expected}.000001+0000"));
+            assert_eq!(read(text(seconds).as_bytes()), Some(seconds));
         }
     }
 
@@ -87,6 +113,7 @@ mod tests {
                 _ => (year, month, day + 1),
             };
             assert_eq!(next, expected);
+            assert_eq!(super::days(next.0, next.1, next.2), Some(days));
             before = next;
         }
     }

@@ -95,6 +95,9 @@ impl Collector for Scrape {
         let up = (0..workers.len()).map(|it| ([("worker", it)], i64::from(!silent.contains(&it))));
         page.gauges("gwlb_worker_up", "Whether it answers", None, up)?;
         self.endpoints(&mut page)?;
+        for (name, help, value) in &moment.further {
+            page.counter(name, help, *value)?;
+        }
         self.latency(&mut page)?;
         let healthy = i64::from(moment.ailments.is_empty());
         page.gauge("gwlb_healthy", "Whether health checks are answered well", None, healthy)?;
@@ -117,9 +120,14 @@ impl Scrape {
         for ((name, help, value), unit) in
             ENDPOINTS.into_iter().zip([None, None, Some(Unit::Bytes)])
         {
-            let named = named.iter().map(|(endpoint, it)| (endpoint.to_string(), value(it)));
-            let others = [("other".into(), value(&others))];
-            let samples = named.chain(others).map(|(name, value)| ([("endpoint", name)], value));
+            let named = named.iter().map(|(endpoint, it)| {
+                let name = self.0.endpoint_names.get(endpoint);
+                let name = name.map(|name| ("name", name.to_string()));
+                let labels = core::iter::once(("endpoint", endpoint.to_string())).chain(name);
+                (labels.collect::<Vec<_>>(), value(it))
+            });
+            let others = [(Vec::from([("endpoint", "other".into())]), value(&others))];
+            let samples = named.chain(others);
             page.counters(name, help, unit, samples)?;
         }
         Ok(())
@@ -182,6 +190,12 @@ impl Page<'_> {
         write_each(family, samples, |sample, value| {
             sample.encode_counter::<NoLabelSet, _, u64>(&value, None)
         })
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        self.0
+            .encode_descriptor(name, help, None, MetricType::Counter)?
+            .encode_counter::<NoLabelSet, _, u64>(&value, None)
     }
 
     fn by_name<'n>(

@@ -1,9 +1,10 @@
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use super::{Subject, metrics, stats};
@@ -42,6 +43,14 @@ pub struct Overview<I: Inspector> {
     evidence: Option<Evidence>,
     #[cfg(feature = "eve")]
     eve: Option<Eve>,
+    further: Vec<Further>,
+}
+
+/// A counter of somebody else's.
+struct Further {
+    name: &'static str,
+    help: &'static str,
+    value: Box<dyn Fn() -> u64 + Send + Sync>,
 }
 
 #[derive(Debug, Default)]
@@ -67,6 +76,7 @@ impl<I: Inspector> Overview<I> {
             evidence: None,
             #[cfg(feature = "eve")]
             eve: None,
+            further: Vec::new(),
         }
     }
 
@@ -115,20 +125,40 @@ impl<I: Inspector> Overview<I> {
         writers
     }
 
+    /// Tells of another counter, which only goes up, beside those of the workers. The name is one of Prometheus, in lower case and
+    /// without `_total`, which is put behind it.
+    #[must_use]
+    pub fn with_counter(
+        mut self,
+        name: &'static str,
+        help: &'static str,
+        value: impl Fn() -> u64 + Send + Sync + 'static,
+    ) -> Self {
+        self.further.push(Further { name, help, value: Box::new(value) });
+        self
+    }
+
     fn moment(&self) -> Moment {
         let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
         let since = past.asked.map_or(Self::INTERVAL, |asked| asked.elapsed());
         std::thread::sleep(Self::INTERVAL.saturating_sub(since));
         let statistics = self.control.statistics();
+        let settings = self.control.settings();
         past.asked = Some(Instant::now());
         Moment {
             names: past.names.admit(statistics.total.endpoints.keys()),
             statistics,
             ailments: words(&self.control.health().reasons),
-            flow_limit: self.control.settings().flows.flows,
+            flow_limit: settings.flows.flows,
+            endpoint_names: settings
+                .endpoints
+                .into_iter()
+                .filter_map(|(id, endpoint)| Some((id, endpoint.name?)))
+                .collect(),
             started: self.started,
             uptime: self.begun.elapsed(),
             writers: self.writers(),
+            further: self.further.iter().map(|it| (it.name, it.help, (it.value)())).collect(),
         }
     }
 }
@@ -176,6 +206,10 @@ pub(super) struct Moment {
     pub(super) started: Duration,
     pub(super) uptime: Duration,
     pub(super) names: BTreeSet<EndpointId>,
+    /// What people call endpoints.
+    pub(super) endpoint_names: BTreeMap<EndpointId, Arc<str>>,
+    /// Other counters: name, help, value.
+    pub(super) further: Vec<(&'static str, &'static str, u64)>,
     pub(super) writers: Vec<Written>,
 }
 

@@ -12,7 +12,10 @@ use crate::runtime::{EndpointCounters, WorkerStatistics};
 pub(super) fn write(moment: &Moment) -> Option<String> {
     let statistics = &moment.statistics;
     let (named, others) = moment.endpoints();
-    let named = named.iter().map(|(endpoint, it)| (endpoint.to_string(), it.into())).collect();
+    let named = named.iter().map(|(endpoint, it)| {
+        let name = moment.endpoint_names.get(endpoint).map(ToString::to_string);
+        (endpoint.to_string(), Endpoint { name, ..it.into() })
+    });
     let stats = Stats {
         version: env!("CARGO_PKG_VERSION"),
         uptime_seconds: moment.uptime.as_secs_f64(),
@@ -27,7 +30,7 @@ pub(super) fn write(moment: &Moment) -> Option<String> {
             remembered: statistics.directory.first,
             without_room: statistics.directory.no_room,
         },
-        endpoints: named,
+        endpoints: named.collect(),
         other_endpoints: (&others).into(),
         writers: moment.writers.iter().map(|it| (it.what, numbers(it))).collect(),
     };
@@ -167,6 +170,9 @@ impl From<&WorkerStatistics> for Worker {
 
 #[derive(Serialize)]
 struct Endpoint {
+    /// What people call it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
     received: u64,
     forwarded: u64,
     bytes: u64,
@@ -174,6 +180,6 @@ struct Endpoint {
 
 impl From<&EndpointCounters> for Endpoint {
     fn from(it: &EndpointCounters) -> Self {
-        Self { received: it.received, forwarded: it.forwarded, bytes: it.bytes }
+        Self { name: None, received: it.received, forwarded: it.forwarded, bytes: it.bytes }
     }
 }

@@ -17,13 +17,9 @@ pub(super) struct Alerts {
 const MOST: u32 = 100;
 
 impl Observer for Alerts {
-    fn judged(&mut self, _datagrams: &[Datagram<'_>], output: &Output, _settings: &Settings) {
+    fn judged(&mut self, _datagrams: &[Datagram<'_>], output: &Output, settings: &Settings) {
         for event in output.events() {
-            if self.may() {
-                tell(event);
-            } else {
-                self.withheld += 1;
-            }
+            self.tell(event, settings);
         }
     }
 
@@ -35,6 +31,14 @@ impl Observer for Alerts {
 }
 
 impl Alerts {
+    pub(super) fn tell(&mut self, event: &Event, settings: &Settings) {
+        if self.may() {
+            tell(event, settings.name_of(event.endpoint));
+        } else {
+            self.withheld += 1;
+        }
+    }
+
     fn may(&mut self) -> bool {
         let now = Instant::now();
         let (since, said) = self.second.unwrap_or((now, 0));
@@ -51,22 +55,27 @@ impl Alerts {
     }
 }
 
-fn tell(event: &Event) {
+/// `endpoint_name` is there where people have a name for it.
+fn tell(event: &Event, endpoint_name: Option<&str>) {
     let Event { endpoint, flow, what, .. } = event;
     match what {
         EventKind::Alert(alert) => {
             let (name, text, severity) = (&*alert.name, &*alert.message, alert.severity);
             match severity {
                 Severity::Info | Severity::Notice => {
-                    info!(target: "alert", name, %endpoint, %flow, "{text}");
+                    info!(target: "alert", name, %endpoint, endpoint_name, %flow, "{text}");
                 }
-                Severity::Warning => warn!(target: "alert", name, %endpoint, %flow, "{text}"),
-                Severity::Critical => error!(target: "alert", name, %endpoint, %flow, "{text}"),
+                Severity::Warning => {
+                    warn!(target: "alert", name, %endpoint, endpoint_name, %flow, "{text}")
+                }
+                Severity::Critical => {
+                    error!(target: "alert", name, %endpoint, endpoint_name, %flow, "{text}")
+                }
             }
         }
         EventKind::Exception(class, treatment) => {
             let (name, treatment) = (class.name(), treatment.name());
-            warn!(target: "alert", name, treatment, %endpoint, %flow, "exception");
+            warn!(target: "alert", name, treatment, %endpoint, endpoint_name, %flow, "exception");
         }
         _ => {}
     }

@@ -4,6 +4,7 @@ mod alerts;
 mod eve;
 mod log;
 mod plan;
+mod shadow;
 mod signals;
 mod witness;
 
@@ -12,9 +13,9 @@ use std::thread;
 
 use anyhow::{Context, Result};
 use gwlb_geneve::engine::contains_panics;
-use gwlb_geneve::inspect::ExceptionPolicy;
+use gwlb_geneve::inspect::{Chain, ExceptionPolicy};
 use gwlb_geneve::observe::evidence::Evidence;
-use gwlb_geneve::runtime::{Appliance, ManagementSettings, Overview};
+use gwlb_geneve::runtime::{Appliance, ManagementSettings, Overview, ShadowCounters};
 use gwlb_geneve::transport::udp::{self, UdpSettings, Warning};
 use tracing::{error, info, warn};
 
@@ -22,6 +23,7 @@ use crate::say;
 use log::Log;
 pub(crate) use plan::Options;
 use plan::Plan;
+use shadow::Shadows;
 use signals::Orders;
 use witness::Witness;
 
@@ -88,12 +90,13 @@ fn serve(options: Options, mut plan: Plan, log: &Log) -> Result<()> {
         }
         None => (None, None),
     };
-    let overview = (eve.clone(), evidence.clone());
-    let kept = evidence.clone();
+    let shadows = Shadows::default();
+    shadows.replace(plan.shadow.as_ref(), workers.get())?;
+    let (told, keeping, followers) = (eve.clone(), evidence.clone(), shadows.clone());
     let running = Appliance::new(plan.settings(), plan.inspectors())
         .workers(workers.get())
         .pin(run.pin)
-        .observer(move |_| Witness::new(eve.as_ref(), evidence.as_ref()))
+        .observer(move |worker| Witness::new(told.as_ref(), keeping.as_ref(), followers.of(worker)))
         .serve(&settings)?;
     tell(&plan, &settings, workers.get());
     let control = running.control();
@@ -101,10 +104,11 @@ fn serve(options: Options, mut plan: Plan, log: &Log) -> Result<()> {
         Some((file, eve, _)) => Some(eve::count(file, eve, control.clone())?),
         None => None,
     };
-    let (eve, evidence) = overview;
+    let kept = evidence.clone();
     let overview = Overview::new(control.clone()).with_eve(eve).with_evidence(evidence);
+    let overview = with_counters(overview, &shadows);
     let _doors = doors.serve(overview).context("cannot answer over HTTP")?;
-    orders.obey(control, options, plan, log.clone())?;
+    orders.obey(control, options, plan, shadows, log.clone())?;
 
     let statistics = running.wait()?;
     drop(counting);
@@ -132,6 +136,32 @@ fn serve(options: Options, mut plan: Plan, log: &Log) -> Result<()> {
         "ended"
     );
     Ok(())
+}
+
+/// Tells of the shadow policy, too.
+fn with_counters(mut overview: Overview<Chain>, shadows: &Shadows) -> Overview<Chain> {
+    let counters: [(_, _, fn(&ShadowCounters) -> u64); 3] = [
+        (
+            "gwlb_shadow_datagrams",
+            "Datagrams that the shadow policy judged",
+            ShadowCounters::datagrams,
+        ),
+        (
+            "gwlb_shadow_would_differ",
+            "Of these, those of which something else would have become",
+            ShadowCounters::would_differ,
+        ),
+        (
+            "gwlb_shadow_would_pass",
+            "Of these, those that would have been forwarded",
+            ShadowCounters::would_pass,
+        ),
+    ];
+    for (name, help, value) in counters {
+        let counters = shadows.counters.clone();
+        overview = overview.with_counter(name, help, move || value(&counters));
+    }
+    overview
 }
 
 /// Says what it will do, so that a mistake in that is seen before it does harm.

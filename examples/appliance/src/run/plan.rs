@@ -12,6 +12,7 @@ use gwlb_geneve::observe::eve::Eve;
 use gwlb_geneve::observe::evidence::EvidenceSettings;
 use gwlb_geneve::transport::udp::{self, Origins, UdpSettings};
 
+use super::shadow::ShadowFile;
 use crate::setup;
 
 /// What is said here wins over the configuration.
@@ -53,6 +54,10 @@ pub(crate) struct Options {
     /// The form of the log, on standard error; by default `text`.
     #[arg(long)]
     log: Option<Log>,
+    /// A second configuration, which is evaluated beside the first without effect: what it would do otherwise is told. SIGHUP
+    /// reads it again, too.
+    #[arg(long, value_name = "SHADOW.toml")]
+    shadow: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -111,15 +116,23 @@ fn ipv4_network(text: &str) -> Result<IpNetwork, String> {
 pub(crate) struct Plan {
     pub(super) run: Run,
     config: Config,
+    /// What the configuration's file says.
+    pub(super) text: String,
     policy: Option<ExceptionPolicy>,
     records: Option<Eve>,
+    /// The second configuration.
+    pub(super) shadow: Option<ShadowFile>,
 }
 
 impl Plan {
     pub(super) fn read(options: &Options) -> Result<Self, Vec<String>> {
-        let config = match &options.config {
-            Some(file) => setup::read(file)?,
-            None => Config::default(),
+        let (text, config) = match &options.config {
+            Some(file) => {
+                let text = setup::text(file)?;
+                let config = Config::parse(&text).map_err(|errors| setup::lines(file, &errors))?;
+                (text, config)
+            }
+            None => (String::new(), Config::default()),
         };
         let mut run = config.run().clone();
         options.bind.inspect(|bind| run.bind = *bind);
@@ -149,7 +162,9 @@ impl Plan {
             Policy::Strict => ExceptionPolicy::STRICT,
             Policy::Available => ExceptionPolicy::AVAILABLE,
         });
-        Ok(Self { run, config, policy, records: None })
+        let shadow = options.shadow.clone().or_else(|| run.shadow.as_ref().map(PathBuf::from));
+        let shadow = shadow.map(ShadowFile::read).transpose()?;
+        Ok(Self { run, config, text, policy, records: None, shadow })
     }
 
     pub(super) fn eve(&self) -> Option<&EveFile> {
@@ -170,6 +185,13 @@ impl Plan {
     pub(super) fn record_as(&mut self, before: &Self) {
         if let Some(eve) = &before.records {
             self.record_to(eve.clone());
+        }
+    }
+
+    /// Has records go on in a file of the same name, should it have been moved.
+    pub(super) fn reopen(&self) {
+        if let Some(eve) = &self.records {
+            eve.reopen();
         }
     }
 

@@ -4,6 +4,7 @@ use std::process;
 use std::thread;
 use std::time::Duration;
 
+use gwlb_geneve::config::differences;
 use gwlb_geneve::engine::Flows;
 use gwlb_geneve::inspect::Chain;
 use gwlb_geneve::runtime::Control;
@@ -13,6 +14,7 @@ use tracing::{error, info, warn};
 
 use super::log::Log;
 use super::plan::{Options, Plan};
+use super::shadow::{ShadowFile, Shadows};
 
 /// The signals that are orders.
 pub(super) struct Orders(Signals);
@@ -30,15 +32,24 @@ impl Orders {
         mut self,
         control: Control<Chain>,
         options: Options,
-        plan: Plan,
+        mut plan: Plan,
+        shadows: Shadows,
         log: Log,
     ) -> io::Result<()> {
-        let mut drain = plan.run.drain;
+        let (mut drain, mut text) = (plan.run.drain, plan.text.clone());
+        // What is evaluated without effect is another story than what was started with.
+        let mut shadow = plan.shadow.take();
         let obey = move || {
             for signal in self.0.forever() {
                 match signal {
                     SIGHUP => match &options.config {
-                        Some(file) => reload(&control, &options, file, &plan, &mut drain),
+                        Some(file) => {
+                            let read = reload(&control, &options, file, (&plan, &text));
+                            if let Some(new) = read {
+                                (drain, text) = (new.run.drain, new.text);
+                                follow(&shadows, &mut shadow, new.shadow, control.workers());
+                            }
+                        }
                         None => warn!("SIGHUP: there is no configuration to read again"),
                     },
                     _ if control.is_ending() => {
@@ -77,9 +88,8 @@ fn reload(
     control: &Control<Chain>,
     options: &Options,
     file: &Path,
-    started_with: &Plan,
-    drain: &mut Duration,
-) {
+    (started_with, text): (&Plan, &str),
+) -> Option<Plan> {
     let mut plan = match Plan::read(options) {
         Ok(plan) => plan,
         Err(errors) => {
@@ -87,7 +97,7 @@ fn reload(
                 error!("{error}");
             }
             error!(file = %file.display(), "SIGHUP: nothing was changed");
-            return;
+            return None;
         }
     };
     if plan.eve() != started_with.eve() {
@@ -98,17 +108,63 @@ fn reload(
         warn!(key = "tap", "SIGHUP: stays where it is until a restart");
     }
     plan.record_as(started_with);
+    plan.reopen();
     let (now, new) = (control.settings(), plan.settings());
     let run = plan.run.fixed(&started_with.run).into_iter();
     for key in new.fixed(&now).into_iter().chain(run) {
         warn!(key, "SIGHUP: stays as it is until a restart");
     }
     let settings = new.with_fixed(&now);
-    match control.reload(&settings, plan.inspectors(), Flows::Keep) {
+    let flows = plan.run.reload;
+    match control.reload(&settings, plan.inspectors(), flows) {
         Ok(()) => {
-            *drain = plan.run.drain;
-            info!(file = %file.display(), "SIGHUP: the configuration is in force; flows that there are keep their inspectors");
+            tell_differences(text, &plan.text);
+            let of_flows = match flows {
+                Flows::Keep => "flows that there are keep their inspectors",
+                Flows::Reopen => "flows that there are go on under it, too",
+            };
+            info!(file = %file.display(), "SIGHUP: the configuration is in force; {of_flows}");
+            Some(plan)
         }
-        Err(error) => error!("SIGHUP: nothing was changed: {error}"),
+        Err(error) => {
+            error!("SIGHUP: nothing was changed: {error}");
+            None
+        }
+    }
+}
+
+/// Goes on with another shadow policy. One that is the same goes on with the flows that it knows.
+fn follow(
+    shadows: &Shadows,
+    present: &mut Option<ShadowFile>,
+    new: Option<ShadowFile>,
+    workers: usize,
+) {
+    let is_same = match (&*present, &new) {
+        (None, None) => true,
+        (Some(present), Some(new)) => present.is_like(new),
+        _ => false,
+    };
+    if is_same {
+        return;
+    }
+    match shadows.replace(new.as_ref(), workers) {
+        Ok(()) => *present = new,
+        Err(error) => error!("SIGHUP: the shadow policy stays as it was: {error:#}"),
+    }
+}
+
+/// Says what a new configuration says otherwise.
+fn tell_differences(before: &str, after: &str) {
+    const MOST: usize = 100;
+    let differences = differences(before, after);
+    if differences.is_empty() {
+        info!("SIGHUP: the configuration says what it said before");
+    }
+    for difference in differences.iter().take(MOST) {
+        info!("SIGHUP: {difference}");
+    }
+    if let Some(more) = differences.len().checked_sub(MOST).filter(|more| *more > 0) {
+        info!("SIGHUP: and {more} more");
     }
 }

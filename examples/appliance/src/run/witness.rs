@@ -3,23 +3,26 @@
 use gwlb_geneve::engine::{Datagram, Output, Settings};
 use gwlb_geneve::observe::eve::{Eve, EventRecorder};
 use gwlb_geneve::observe::evidence::{Evidence, EvidenceRecorder};
-use gwlb_geneve::runtime::Observer;
+use gwlb_geneve::runtime::{Difference, Observer};
 
 use super::alerts::Alerts;
+use super::shadow::Follower;
 
 /// Logs; and records, and keeps evidence, where that is asked for.
 pub(super) struct Witness {
     alerts: Alerts,
     records: Option<EventRecorder>,
     evidence: Option<EvidenceRecorder>,
+    follower: Follower,
 }
 
 impl Witness {
-    pub(super) fn new(eve: Option<&Eve>, evidence: Option<&Evidence>) -> Self {
+    pub(super) fn new(eve: Option<&Eve>, evidence: Option<&Evidence>, follower: Follower) -> Self {
         Self {
             alerts: Alerts::default(),
             records: eve.cloned().map(EventRecorder::new),
             evidence: evidence.cloned().map(EvidenceRecorder::new),
+            follower,
         }
     }
 }
@@ -32,6 +35,19 @@ impl Observer for Witness {
         }
         if let Some(evidence) = &mut self.evidence {
             evidence.judged(datagrams, output);
+        }
+        let Self { alerts, records, follower, .. } = self;
+        if let Some(shadow) = follower.shadow() {
+            shadow.compare(datagrams, output, |difference| {
+                let Some(event) = difference.event.as_ref().filter(|_| difference.is_news) else {
+                    return;
+                };
+                alerts.tell(event, settings);
+                if let Some(records) = records {
+                    let Difference { datagram, outcome, .. } = difference;
+                    records.event(event, Some(datagram), Some(outcome), settings);
+                }
+            });
         }
     }
 

@@ -8,6 +8,7 @@ mod appliance;
 #[path = "../common/mod.rs"]
 mod common;
 mod gateway;
+mod records;
 mod written;
 
 use std::fs;
@@ -292,6 +293,8 @@ fn mistakes_end_it_with_2() {
         ),
         (&["--config", bad], "line 3, column 1: expected one of `transport`"),
         (&["--config", "no-such.toml"], "cannot read no-such.toml"),
+        (&["--shadow", "no-such.toml"], "cannot read no-such.toml"),
+        (&["--shadow", bad], "bad.toml: line 2, column 8: expected a number from 1 to 65535"),
     ] {
         let output = Command::new(common::binary())
             .arg("run")

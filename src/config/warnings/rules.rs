@@ -1,0 +1,163 @@
+use alloc::format;
+
+use super::{Findings, rule_name};
+use crate::config::Config;
+use crate::inspectors::access::Action;
+use crate::inspectors::anomaly::{Action as AnomalyAction, Event};
+use crate::inspectors::rate::{Action as RateAction, RateRule};
+
+/// Rules of inspectors that never come to their turn.
+pub(super) fn look(config: &Config, findings: &mut Findings<'_, '_>) {
+    access(config, findings);
+    rate(config, findings);
+    anomaly(config, findings);
+    #[cfg(feature = "protocols")]
+    domains(config, findings);
+    #[cfg(feature = "api")]
+    api(config, findings);
+}
+
+fn access(config: &Config, findings: &mut Findings<'_, '_>) {
+    let Some(list) = &config.access else { return };
+    if list.rules().is_empty() && list.default_action() == Action::Allow {
+        findings.warn_at(&["access"], "refuses nothing: there is no rule, and the default allows");
+    }
+    let places = findings.tables(&["access", "rule"]);
+    for shadowed in list.shadowed() {
+        let Some((at, _)) = places.get(shadowed.rule.index()) else { continue };
+        let name = |rule| list.rule(rule).and_then(|rule| rule.name.as_deref());
+        let rule = rule_name(shadowed.rule.index(), name(shadowed.rule));
+        let by = rule_name(shadowed.by.index(), name(shadowed.by));
+        findings.warn(*at, format!("{rule} never applies: {by} takes every flow before it"));
+    }
+}
+
+fn rate(config: &Config, findings: &mut Findings<'_, '_>) {
+    let Some(limits) = &config.rate else { return };
+    if limits.rules().len() == 0 {
+        findings.warn_at(&["rate"], "the list of rules is empty: nothing is limited");
+    }
+    for (index, ((at, _), rule)) in
+        findings.tables(&["rate", "rule"]).into_iter().zip(limits.rules()).enumerate()
+    {
+        let mut earlier = limits.rules().enumerate().take(index);
+        if let Some((number, by)) = earlier.find(|(_, earlier)| is_stricter(earlier, rule)) {
+            let rule = rule_name(index, rule.name.as_deref());
+            let by = rule_name(number, by.name.as_deref());
+            findings
+                .warn(at, format!("{rule} can never be reached: {by} refuses what is beyond less"));
+        }
+    }
+}
+
+/// Whether what one rule lets pass is never beyond another one.
+fn is_stricter(one: &RateRule, other: &RateRule) -> bool {
+    let meant =
+        |rule: &RateRule| (rule.per, rule.of, rule.direction, rule.prefix_v4, rule.prefix_v6);
+    one.action != RateAction::Alert
+        && meant(one) == meant(other)
+        && one.rate <= other.rate
+        && one.burst <= other.burst
+}
+
+fn anomaly(config: &Config, findings: &mut Findings<'_, '_>) {
+    let Some(rules) = &config.anomaly else { return };
+    if rules.ignores_all() {
+        findings.warn_at(&["anomaly"], "looks for nothing: all that it knows is ignored");
+    }
+    for (key, event) in [("low-ttl", Event::TtlLow), ("ttl-tolerance", Event::TtlChanged)] {
+        if rules.action(event) == AnomalyAction::Ignore {
+            let event = event.name();
+            findings.warn_at(&["anomaly", key], format!("of no use: `{event}` is ignored"));
+        }
+    }
+    let ports = [
+        ("http-ports", rules.http_ports.is_empty(), Event::NotHttp),
+        ("tls-ports", rules.tls_ports.is_empty(), Event::NotTls),
+    ];
+    for (key, is_empty, event) in ports {
+        let event = event.name();
+        if is_empty {
+            let text = format!("never comes about: `{key}` is empty");
+            findings.warn_at(&["anomaly", event], text);
+        }
+    }
+}
+
+#[cfg(feature = "protocols")]
+fn domains(config: &Config, findings: &mut Findings<'_, '_>) {
+    use alloc::vec::Vec;
+
+    use toml::de::DeValue;
+
+    use crate::Timestamp;
+    use crate::inspectors::domains::{Action, DomainLists, DomainPattern, Over};
+
+    let Some(lists) = config.domain_lists() else { return };
+    if lists.actions().all(|action| action == Action::Allow) {
+        findings.warn_at(&["domains"], "decides nothing: all that it knows is to allow");
+    }
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    if !lists.discovers(Timestamp::from_unix(now.unwrap_or_default())) {
+        findings.warn_at(&["domains", "discover-until"], "of no use: this time is over");
+    }
+    // The lists before the one that is looked at.
+    let mut earlier = DomainLists::new(Action::Allow);
+    for (at, table) in findings.tables(&["domains", "list"]) {
+        let each = |key: &str| -> Vec<_> {
+            match table.get(key).map(|value| (value, value.get_ref())) {
+                Some((_, DeValue::Array(values))) => values.iter().collect(),
+                Some((value, _)) => Vec::from([value]),
+                None => Vec::new(),
+            }
+        };
+        let named = each("over").into_iter().filter_map(|value| {
+            let name = value.get_ref().as_str()?;
+            Over::ALL.into_iter().find(|over| over.name() == name)
+        });
+        let mut over: Vec<_> = named.collect();
+        if over.is_empty() {
+            over.extend(Over::ALL);
+        }
+        let names = each("names").into_iter().filter_map(|value| {
+            let pattern: DomainPattern = value.get_ref().as_str()?.parse().ok()?;
+            Some((value.span().start, pattern))
+        });
+        let names: Vec<_> = names.collect();
+        let is_taken = |pattern: &DomainPattern| {
+            // No pattern has this label, so that only those take it that take all below a name.
+            let asked = match (pattern.is_below(), pattern.name()) {
+                (true, "") => "?".into(),
+                (true, name) => format!("?.{name}"),
+                (false, name) => name.into(),
+            };
+            over.iter().all(|over| earlier.decide(&asked, *over).list.is_some())
+        };
+        let taken: Vec<_> = names.iter().filter(|(_, pattern)| is_taken(pattern)).collect();
+        if !taken.is_empty() && taken.len() == names.len() {
+            findings.warn(at, "the list never applies: earlier ones take all of its names");
+        } else {
+            for (at, pattern) in taken {
+                findings.warn(*at, format!("`{pattern}` never applies: an earlier list takes it"));
+            }
+        }
+        let patterns = names.into_iter().map(|(_, pattern)| pattern);
+        earlier = earlier.list("", Action::Allow, &over, patterns);
+    }
+}
+
+#[cfg(feature = "api")]
+fn api(config: &Config, findings: &mut Findings<'_, '_>) {
+    let Some(rules) = &config.api else { return };
+    if rules.rules().is_empty() {
+        findings.warn_at(&["api", "rule"], "the list of rules is empty: every request is refused");
+    }
+    let places = findings.tables(&["api", "rule"]);
+    for (rule, by) in rules.shadowed() {
+        let name = |rule: usize| rules.rules().get(rule).map(|rule| rule.called());
+        let (told, by) = (rule_name(rule, name(rule)), rule_name(by, name(by)));
+        if let Some((at, _)) = places.get(rule) {
+            findings.warn(*at, format!("{told} never applies: {by} takes every request before it"));
+        }
+    }
+}
