@@ -47,7 +47,8 @@ struct Queue {
 }
 
 struct Output {
-    write: Box<dyn Write + Send>,
+    /// Closed when no more will come.
+    write: Option<Box<dyn Write + Send>>,
     /// Changes places with what is queued.
     spare: Vec<u8>,
 }
@@ -80,7 +81,7 @@ impl Eve {
         let shared = Arc::new(Shared {
             settings,
             queue: Mutex::new(queue),
-            output: Mutex::new(Output { write: Box::new(output), spare }),
+            output: Mutex::new(Output { write: Some(Box::new(output)), spare }),
             filled: Condvar::new(),
             written: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
@@ -184,6 +185,8 @@ impl Shared {
             }
             queue = self.write_out(queue);
         }
+        drop(queue);
+        self.output.lock().unwrap_or_else(PoisonError::into_inner).write = None;
     }
 
     /// Writes what is queued. The queue is not locked meanwhile.
@@ -194,9 +197,9 @@ impl Shared {
         let records = core::mem::take(&mut queue.records);
         let had_failed = queue.has_failed;
         drop(queue);
-        let result = match had_failed {
-            true => Err(io::ErrorKind::Other.into()),
-            false => write.write_all(spare).and_then(|()| write.flush()),
+        let result = match write {
+            Some(write) if !had_failed => write.write_all(spare).and_then(|()| write.flush()),
+            _ => Err(io::ErrorKind::Other.into()),
         };
         spare.clear();
         drop(output);
