@@ -70,7 +70,7 @@ pub struct EveSettings {
     pub community_id: bool,
     /// Bytes that may wait to be written; twice as many are reserved. By default 4 MiB.
     pub queue: usize,
-    /// Whether who finds no room waits for it, rather than lose a record: for captures. By default not.
+    /// Whether nothing may be lost: then who records waits for the output, and writes to it. For captures. By default not.
     pub is_lossless: bool,
 }
 
