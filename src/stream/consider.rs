@@ -228,11 +228,20 @@ impl Consideration<'_> {
         } else if ack < self.other.oldest_ack(self.mine) {
             return self.ack_elsewhere();
         } else {
-            self.mark(Marks::ACKS);
+            // Else it waits for one in order: memory is kept longer, and that is all.
+            self.mark(Marks::ACKS.if_so(self.is_near()));
         }
         self.accepted.ack = ack;
         self.accepted.edge = ack.saturating_add(self.window());
         Ok(())
+    }
+
+    /// Whether its number is so near to the next one in order that nobody guesses it: what it acknowledges is believed then.
+    /// The window that was offered may be wide, and that of a connection not seen from its start is not known.
+    #[inline]
+    fn is_near(&self) -> bool {
+        let ahead = self.accepted.start.saturating_sub(self.mine.next);
+        ahead <= i64::from(self.pool.limits().window)
     }
 
     /// It acknowledges what never came past.
@@ -242,7 +251,8 @@ impl Consideration<'_> {
         if self.answers_offer() {
             return self.ack_elsewhere();
         }
-        if !self.connection.is_midstream || ack.saturating_sub(other.next) > FAR {
+        let is_plausible = self.connection.is_midstream && self.is_near();
+        if !is_plausible || ack.saturating_sub(other.next) > FAR {
             return Err(Arrival::Discard(Discard::Acknowledgment));
         }
         if other.is(Bits::IGNORED) {
