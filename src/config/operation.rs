@@ -130,7 +130,7 @@ fn share_out(table: &DeTable<'_>, settings: &mut Settings) {
     let shares = [
         ("fragments", settings.fragments, &mut settings.fragments_per_endpoint, 2, 1),
         ("streams", streams.connections, &mut streams.connections_per_endpoint, 3, 1),
-        ("stream-bytes", streams.bytes, &mut streams.bytes_per_endpoint, 3, 64 << 10),
+        ("stream-bytes", streams.bytes, &mut streams.bytes_per_endpoint, 3, 1),
         ("message-bytes", settings.message_bytes, &mut settings.message_bytes_per_endpoint, 3, 1),
         ("defrag-datagrams", defrag.datagrams, &mut defrag.datagrams_per_endpoint, 2, 1),
         ("defrag-bytes", defrag.bytes, &mut defrag.bytes_per_endpoint, 2, 8 << 10),

@@ -330,7 +330,7 @@ fn the_shares_of_an_endpoint_follow_from_what_there_is_for_all() {
     let settings = Config::parse(text).unwrap().settings();
     assert_eq!(settings.fragments_per_endpoint, 6);
     assert_eq!(settings.streams.connections_per_endpoint, 75);
-    assert_eq!(settings.streams.bytes_per_endpoint, 64 << 10);
+    assert_eq!(settings.streams.bytes_per_endpoint, 48 << 10);
     assert_eq!(settings.message_bytes_per_endpoint, 3_000);
     let DefragLimits { datagrams_per_endpoint, bytes_per_endpoint, .. } = settings.defrag;
     assert_eq!((datagrams_per_endpoint, bytes_per_endpoint), (4, 64 << 10));

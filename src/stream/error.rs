@@ -16,14 +16,6 @@ pub enum StreamError {
         /// What was asked for.
         found: usize,
     },
-    /// A share of it for next to nothing.
-    #[error("stream memory of an endpoint: expected at least {least} bytes, found {found}")]
-    Share {
-        /// The least there can be.
-        least: usize,
-        /// What was asked for.
-        found: usize,
-    },
     /// A window of nothing, or one that no receiver can offer (RFC 7323 §2.3).
     #[error("stream window: expected 1 to {most} bytes, found {found}")]
     Window {

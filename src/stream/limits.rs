@@ -4,7 +4,8 @@ pub struct StreamLimits {
     /// Bytes of memory for all that is remembered of all connections: a hard cap, bookkeeping included. 64 MiB by
     /// default; it is taken from the system as it is needed and never given back.
     pub bytes: usize,
-    /// How many of these one endpoint may have, so that none takes the memory of all. 48 MiB by default.
+    /// How many of these one endpoint may have, so that none takes the memory of all: 64 KiB at least, 48 MiB by
+    /// default.
     pub bytes_per_endpoint: usize,
     /// How far out of order bytes may be to be remembered, in bytes after the next one in order, for each direction
     /// of each connection. 1 MiB by default.

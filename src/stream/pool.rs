@@ -100,9 +100,6 @@ impl Pool {
         if !(least..=most).contains(&limits.bytes) {
             return Err(StreamError::Bytes { least, most, found: limits.bytes });
         }
-        if limits.bytes_per_endpoint < Self::LEAST {
-            return Err(StreamError::Share { least, found: limits.bytes_per_endpoint });
-        }
         if !(1..=Self::LARGEST_WINDOW).contains(&limits.window) {
             let most = Self::LARGEST_WINDOW;
             return Err(StreamError::Window { most, found: limits.window });
@@ -113,7 +110,7 @@ impl Pool {
             .try_reserve_exact(count)
             .map_err(|source| StreamError::Memory { bytes: limits.bytes, source })?;
         let most = u32::try_from(count).unwrap_or(u32::MAX);
-        let share = limits.bytes_per_endpoint.checked_div(size).unwrap_or(0);
+        let share = limits.bytes_per_endpoint.max(least).checked_div(size).unwrap_or(0);
         let most_of_share = u32::try_from(share).unwrap_or(u32::MAX).min(most);
         let share = Share::new();
         Ok(Self { limits, blocks, most, most_of_share, taken: 0, vacant: NONE, share })

@@ -23,6 +23,8 @@ use crate::protocol::{self, Opaque, Text, Why, dns};
 ///
 /// A refusal is for [`REASON`](Self::REASON) and for the whole flow, and an alert of that name says which name it was. What does
 /// not fit together is reported by alerts named [`MISMATCH`](Self::MISMATCH), and never refused.
+///
+/// Lists of what alone is allowed [fail closed](Interest::FAIL_CLOSED), in flows that begin after discovery.
 #[derive(Clone, Debug)]
 pub struct DomainInspector {
     lists: Arc<DomainLists>,
