@@ -6,7 +6,7 @@ use crate::runtime::{EndpointCounters, WorkerStatistics};
 pub(super) type Metric<T> = (&'static str, &'static str, fn(&T) -> u64);
 
 /// Counters of each worker.
-pub(super) const COUNTERS: [Metric<WorkerStatistics>; 26] = [
+pub(super) const COUNTERS: [Metric<WorkerStatistics>; 27] = [
     ("gwlb_datagrams_received", "Datagrams received from load balancers", |it| it.received()),
     ("gwlb_datagrams_forwarded", "Datagrams judged to go back", |it| it.counters.forwarded),
     ("gwlb_datagrams_edited", "Of those forwarded, the ones that were changed", |it| {
