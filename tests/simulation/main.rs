@@ -1,8 +1,8 @@
 //! Two real TCP stacks talk to each other through an engine, over a network that loses, delays, doubles, cuts and damages packets,
 //! and in which somebody forges them: the bytes that an application reads are the bytes that were judged.
 //!
-//! Everything follows from a number. `SIMULATION_SEEDS=10000` tries more of them, `SIMULATION_SEED=17` that one alone. Without
-//! optimisation it takes ten times as long, so there are fewer of them then.
+//! Everything follows from a number. `SIMULATION_SEEDS=10000` tries more of them, `SIMULATION_SEED=17` that one alone. There
+//! are fewer where the compiler does not optimise.
 #![cfg(feature = "std")]
 
 #[path = "../support/mod.rs"]
