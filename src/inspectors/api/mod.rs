@@ -49,6 +49,9 @@
 //! not seen here: keep `flow-table-full`, `inspector-panic`, `inspector-budget` and `overload` strict where that matters.
 //!
 //! A token's signature is verified by HS256 alone, and where there is a [key](TokenRule::key); see [`TokenRule`].
+//!
+//! Weighed and left: RS256 and ES256. What verifies them is either built from C and assembly, or brings a dozen crates of big numbers and
+//! curves along, for something that the server behind does in any case.
 
 mod base64url;
 #[cfg(feature = "config")]
