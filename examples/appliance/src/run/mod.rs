@@ -136,7 +136,8 @@ fn with_counters(
                 move || eve.dropped(),
             );
     }
-    let counters: [(_, _, fn(&ShadowCounters) -> u64); 3] = [
+    type Value = fn(&ShadowCounters) -> u64;
+    let counters: [(&str, &str, Value); 3] = [
         (
             "gwlb_shadow_datagrams",
             "Datagrams that the shadow policy judged",

@@ -207,7 +207,7 @@ fn a_shadow_policy_is_told_and_does_nothing() {
             ),
             "{log}"
         );
-        assert!(log.contains("SIGHUP: `run` is now said: { reload = \"all\" }"), "{log}");
+        assert!(log.contains("SIGHUP: `run.reload` is now said: \"all\""), "{log}");
         assert!(log.contains("flows that there are go on under it, too"), "{log}");
         assert!(!gateway.passes(&datagram(1_001, 514)), "also for a flow that there was");
         assert!(gateway.passes(&datagram(1_003, 53)));
