@@ -5,8 +5,8 @@ use alloc::sync::Arc;
 
 use toml::de::DeTable;
 
+use super::Config;
 use super::operation::Fields;
-use super::{Config, ConfigProblem};
 use crate::inspect::Severity;
 use crate::inspectors::tap::config::tap_rules;
 use crate::observe::evidence::EvidenceSettings;
@@ -47,10 +47,6 @@ pub(super) fn tap(
     let has_rules = !rules.rules().is_empty();
     config.settings.capture_alerts = alerts;
     config.tap = has_rules.then(|| Arc::new(rules));
-    if alerts.is_none() && !has_rules {
-        let nothing = "expected `alerts` or a `[[tap.rule]]`, found neither: nothing would be kept";
-        reader.report(at, ConfigProblem::Together(nothing.into()));
-    }
     if directory.is_empty() {
         let at = table.get("directory").map_or(at, |value| value.span().start);
         reader.unexpected(at, "`directory` to name a directory", "none");
@@ -104,8 +100,6 @@ mod tests {
         assert!(told.ends_with("found `warnings`; did you mean `warning`?"), "{told}");
         let told = error("[tap]\ndirectory = \"/tmp\"\nfile-size = 1000");
         assert!(told.starts_with("line 3, column 13: expected a number from 262144"), "{told}");
-        let told = error("[tap]\ndirectory = \"/tmp\"\nalerts = \"none\"");
-        assert!(told.ends_with("found neither: nothing would be kept"), "{told}");
         let told = error("[tap]\ndirectory = \"/tmp\"\n[[tap.rule]]\naction = \"drop\"\nport = 1");
         assert!(
             told.contains("line 4, column 1: ") && told.contains("line 5, column 1: "),

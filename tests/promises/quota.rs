@@ -111,7 +111,7 @@ fn a_quota_of_its_own() {
     let settings = with_quota(Some(8));
     let mut engine =
         Engine::new(settings.clone(), || packet_fn("pass", |_, _| Verdict::PASS)).unwrap();
-    let mut established = |engine: &mut Engine<_>, endpoint, numbers: core::ops::Range<u16>| {
+    let established = |engine: &mut Engine<_>, endpoint, numbers: core::ops::Range<u16>| {
         let before = engine.flow_counters().refused_quota;
         for n in numbers.clone() {
             let (client, server) = connection(endpoint, n);

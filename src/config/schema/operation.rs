@@ -43,6 +43,8 @@ pub(super) fn keys() -> Vec<Key> {
     keys.push(Key::new("api", Takes::Table(rules::api()), "Which HTTP requests there may be."));
     #[cfg(feature = "eve")]
     keys.push(Key::new("eve", Takes::Table(eve()), "What is recorded, and where."));
+    #[cfg(feature = "capture")]
+    keys.push(Key::new("tap", Takes::Table(tap()), "Which flows are kept as evidence, and where."));
     keys.extend([
         Key::new("run", Takes::Table(run()), "Where it stands and how it works."),
         Key::new("limits", Takes::Table(limits()), "How much it may hold."),
@@ -113,10 +115,33 @@ fn limits() -> Vec<Key> {
         Key::new("fragments", Takes::Number(1, 1 << 24), "Datagrams in fragments."),
         Key::new("fragments-per-endpoint", Takes::Number(1, BYTES), "The same, of each endpoint."),
         Key::new("streams", Takes::Number(1, 1 << 28), "TCP connections put in order."),
+        Key::new("streams-per-endpoint", Takes::Number(1, BYTES), "The same, of each endpoint."),
         Key::new("stream-bytes", Takes::Number(1, BYTES), "Bytes remembered for that."),
+        Key::new(
+            "stream-bytes-per-endpoint",
+            Takes::Number(1, BYTES),
+            "The same, of each endpoint.",
+        ),
         Key::new("stream-window", Takes::Number(1, 1 << 30), "Bytes ahead of a missing one."),
         Key::new("message-size", Takes::Number(1, 1 << 24), "Bytes of a message."),
         Key::new("message-bytes", Takes::Number(1, BYTES), "Bytes of messages under way."),
+        Key::new(
+            "message-bytes-per-endpoint",
+            Takes::Number(1, BYTES),
+            "The same, of each endpoint.",
+        ),
+        Key::new("defrag-datagrams", Takes::Number(1, 1 << 16), "Datagrams put together."),
+        Key::new(
+            "defrag-datagrams-per-endpoint",
+            Takes::Number(1, 1 << 16),
+            "The same, of each endpoint.",
+        ),
+        Key::new("defrag-bytes", Takes::Number(1, BYTES), "Bytes of their fragments."),
+        Key::new(
+            "defrag-bytes-per-endpoint",
+            Takes::Number(1, BYTES),
+            "The same, of each endpoint.",
+        ),
         Key::new("answers-per-second", per_second(), "Packets of one's own."),
         Key::new("icmp-errors-per-second", per_second(), "ICMP errors about unknown flows."),
         Key::new("unhealthy-after", Takes::Number(1, BYTES), "Failures of inspectors."),
@@ -133,6 +158,7 @@ fn timeouts() -> Vec<Key> {
         ("icmp", "ICMP seen in both directions."),
         ("other", "Other protocols seen in both directions."),
         ("unanswered", "What was seen in one direction, but for TCP."),
+        ("defrag", "A datagram in fragments that is put together."),
     ]
     .into_iter()
     .map(|(name, about)| Key::new(name, Takes::Seconds(WEEK), about))
@@ -162,5 +188,25 @@ fn eve() -> Vec<Key> {
         Key::new("community-id", Takes::Truth, "Records have a Community ID."),
         Key::new("queue", Takes::Number(64 << 10, 1 << 30), "Bytes that may wait for the disk."),
         Key::new("stats", Takes::Seconds(WEEK), "Seconds between records of counters."),
+    ])
+}
+
+#[cfg(feature = "capture")]
+fn tap() -> Vec<Key> {
+    use crate::observe::evidence::EvidenceSettings;
+
+    let least = EvidenceSettings::LEAST_FILE_SIZE;
+    let alerts = ["none", "info", "notice", "warning", "critical"];
+    Vec::from([
+        Key::required("directory", Takes::AnyText, "Where files of evidence are."),
+        Key::new("file-size", Takes::Number(least, 1 << 40), "Bytes, then another file begins."),
+        Key::new("files", Takes::Number(1, 1_000_000), "Files that are kept."),
+        Key::new("queue", Takes::Number(256 << 10, 1 << 30), "Bytes that may wait for the disk."),
+        Key::new(
+            "alerts",
+            Takes::Words(alerts.into()),
+            "Alerts whose flows are kept: these and worse.",
+        ),
+        Key::new("rule", Takes::Table(rules::flows()).list(), "Flows that are kept whole."),
     ])
 }

@@ -24,12 +24,11 @@ fn ports() -> Takes {
     Takes::Either([Takes::text("443,8000-8100"), Takes::Number(0, 65_535)].into()).many()
 }
 
-pub(super) fn access() -> Vec<Key> {
+/// Which flows a rule takes.
+pub(super) fn flows() -> Vec<Key> {
     let protocol = Takes::Either([Takes::text("tcp"), Takes::Number(0, 255)].into()).many();
-    let rule = Vec::from([
+    Vec::from([
         Key::new("name", Takes::AnyText, "For people."),
-        Key::required("action", verdicts(), "What becomes of a flow that it takes."),
-        Key::new("log", Takes::Truth, "Each flow that it takes is told."),
         Key::new("direction", directions(), "Flows that `from` opens, or either side."),
         Key::new(
             "endpoint",
@@ -41,7 +40,15 @@ pub(super) fn access() -> Vec<Key> {
         Key::new("ports", ports(), "Ports that it goes to."),
         Key::new("source-ports", ports(), "Ports that it comes from."),
         Key::new("protocol", protocol, "Names or numbers of protocols."),
+    ])
+}
+
+pub(super) fn access() -> Vec<Key> {
+    let mut rule = Vec::from([
+        Key::required("action", verdicts(), "What becomes of a flow that it takes."),
+        Key::new("log", Takes::Truth, "Each flow that it takes is told."),
     ]);
+    rule.extend(flows());
     Vec::from([
         Key::required("default", verdicts(), "What becomes of what no rule takes."),
         Key::new("rule", Takes::Table(rule).list(), "In their order: the first that takes a flow."),

@@ -1,6 +1,7 @@
 //! What is right in a configuration and yet cannot be meant: what never comes to its turn, and what makes something else
 //! moot.
 
+#[cfg(feature = "eve")]
 mod eve;
 mod limits;
 mod operation;

@@ -8,6 +8,10 @@ use crate::inspectors::rate::{Action as RateAction, RateRule};
 
 /// Rules of inspectors that never come to their turn.
 pub(super) fn look(config: &Config, findings: &mut Findings<'_, '_>) {
+    #[cfg(feature = "capture")]
+    if config.evidence().is_some() {
+        tap(config, findings);
+    }
     access(config, findings);
     rate(config, findings);
     anomaly(config, findings);
@@ -159,5 +163,14 @@ fn api(config: &Config, findings: &mut Findings<'_, '_>) {
         if let Some((at, _)) = places.get(rule) {
             findings.warn(*at, format!("{told} never applies: {by} takes every request before it"));
         }
+    }
+}
+
+/// Flows that are kept.
+#[cfg(feature = "capture")]
+fn tap(config: &Config, findings: &mut Findings<'_, '_>) {
+    let has_rules = config.tap_rules().is_some();
+    if config.settings().capture_alerts.is_none() && !has_rules {
+        findings.warn_at(&["tap", "alerts"], "keeps nothing: neither alerts nor a `[[tap.rule]]`");
     }
 }

@@ -66,10 +66,10 @@ fn tell(event: &Event, endpoint_name: Option<&str>) {
                     info!(target: "alert", name, %endpoint, endpoint_name, %flow, "{text}");
                 }
                 Severity::Warning => {
-                    warn!(target: "alert", name, %endpoint, endpoint_name, %flow, "{text}")
+                    warn!(target: "alert", name, %endpoint, endpoint_name, %flow, "{text}");
                 }
                 Severity::Critical => {
-                    error!(target: "alert", name, %endpoint, endpoint_name, %flow, "{text}")
+                    error!(target: "alert", name, %endpoint, endpoint_name, %flow, "{text}");
                 }
             }
         }

@@ -140,7 +140,9 @@ fn serve(options: Options, mut plan: Plan, log: &Log) -> Result<()> {
 
 /// Tells of the shadow policy, too.
 fn with_counters(mut overview: Overview<Chain>, shadows: &Shadows) -> Overview<Chain> {
-    let counters: [(_, _, fn(&ShadowCounters) -> u64); 3] = [
+    type Value = fn(&ShadowCounters) -> u64;
+
+    let counters: [(&str, &str, Value); 3] = [
         (
             "gwlb_shadow_datagrams",
             "Datagrams that the shadow policy judged",
