@@ -75,6 +75,8 @@ assert_eq!(report.dropped[&Reason::new(\"ping\")], 2);
 mod appliance;
 #[cfg(feature = "capture")]
 mod burst;
+#[cfg(feature = "capture")]
+mod compare;
 #[cfg(feature = "live")]
 mod control;
 #[cfg(feature = "live")]
@@ -84,10 +86,14 @@ mod directory;
 mod endpoints;
 #[cfg(feature = "capture")]
 mod error;
+#[cfg(all(feature = "capture", feature = "config"))]
+mod expect;
 #[cfg(feature = "capture")]
 mod explain;
 #[cfg(feature = "live")]
 mod failure;
+#[cfg(feature = "capture")]
+mod flow_numbers;
 #[cfg(feature = "capture")]
 mod frames;
 #[cfg(feature = "live")]
@@ -119,21 +125,27 @@ mod worker;
 
 #[cfg(feature = "live")]
 pub use appliance::{Appliance, Running};
+#[cfg(feature = "capture")]
+pub use compare::{ComparedPacket, Comparison};
 #[cfg(feature = "live")]
 pub use control::Control;
 pub use endpoints::EndpointCounters;
 #[cfg(feature = "capture")]
 pub use error::{FrameError, ReplayError};
+#[cfg(all(feature = "capture", feature = "config"))]
+pub use expect::{Checked, Expectations, Unmet};
 #[cfg(feature = "capture")]
 pub use explain::ExplainedPacket;
 #[cfg(feature = "live")]
 pub use failure::{ReloadFailed, RunError, StartError, WorkerError};
 #[cfg(feature = "capture")]
+pub use flow_numbers::FlowNumbers;
+#[cfg(feature = "capture")]
 pub use frames::{Frame, FrameCounters, Frames};
 #[cfg(feature = "live")]
 pub use health::{Ailment, Health};
 #[cfg(feature = "capture")]
-pub use judged::JudgedPacket;
+pub use judged::{JudgedPacket, ReplayedFrame};
 #[cfg(feature = "manage")]
 pub use manage::{
     Management, ManagementError, ManagementSettings, OpenManagement, Overview, Subject,
