@@ -1,9 +1,14 @@
 //! The example appliance of `gwlb-geneve`: a whole program that others can start from.
 
+mod annotate;
 mod capture;
+mod cases;
 mod decode;
+mod diff;
 mod explain;
+mod flows;
 mod replay;
+mod report;
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 mod run;
 mod setup;
@@ -32,6 +37,11 @@ enum Command {
     Run(run::Options),
     /// Run the GENEVE datagrams of a capture through the appliance and count what comes out.
     Replay(replay::Options),
+    /// Replay captures and hold what comes of them against what is expected, as a test.
+    ///
+    /// Each capture `NAME.pcap` or `NAME.pcapng` of the folder is judged and held against `NAME.expect.toml` beside it. Ends with 0
+    /// where all is as expected, and with 1 otherwise.
+    Test(cases::Options),
     /// Wrap the IP packets of captures as a load balancer would, to replay them.
     Wrap(wrap::Options),
     /// Say why a packet of a capture is treated as it is.
@@ -54,7 +64,11 @@ fn main() -> ExitCode {
         Command::Decode(options) => decode::run(&options),
         #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
         Command::Run(options) => return run::run(options),
-        Command::Replay(options) => replay::run(&options),
+        Command::Replay(options) => match options.comparison() {
+            Some(comparison) => return diff::run(&comparison),
+            None => replay::run(&options),
+        },
+        Command::Test(options) => return cases::run(&options),
         Command::Wrap(options) => wrap::run(&options),
         Command::Explain(options) => explain::run(&options),
     };
@@ -72,15 +86,18 @@ fn main() -> ExitCode {
 /// Writes a line to standard error, control characters of file names and the like made visible. If nobody can read it,
 /// there is nobody to tell.
 fn say(line: &str) {
-    let visible: String = line
-        .chars()
+    let _ = writeln!(std::io::stderr(), "{}", visible(line));
+}
+
+/// The same text, with control characters written out.
+fn visible(text: &str) -> String {
+    text.chars()
         .flat_map(|character| {
             let control = character.is_control();
             let escaped = character.escape_default().filter(move |_| control);
             escaped.chain(std::iter::once(character).filter(move |_| !control))
         })
-        .collect();
-    let _ = writeln!(std::io::stderr(), "{visible}");
+        .collect()
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

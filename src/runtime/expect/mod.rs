@@ -117,6 +117,11 @@ impl Expectations {
         &self.ports
     }
 
+    /// Whether it is said how many frames cannot be read, so that damage of the capture is no mistake.
+    pub fn expects_damage(&self) -> bool {
+        self.counts.iter().any(|(_, count, _)| matches!(count, Count::Unreadable))
+    }
+
     /// Runs a capture through an engine, and says what came otherwise than it should.
     ///
     /// # Errors
