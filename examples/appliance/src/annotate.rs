@@ -9,7 +9,7 @@ use gwlb_geneve::capture::{Format, Packet, Writer};
 use gwlb_geneve::runtime::{Frame, JudgedPacket};
 
 use crate::flows::{Flow, alerts};
-use crate::visible;
+use crate::visible::visible;
 
 /// Bytes of a comment: more than anyone reads, and less than the file format holds.
 const LONGEST: usize = 4_096;

@@ -14,7 +14,8 @@ use crate::decode::time;
 use crate::flows::{Flow as SeenFlow, Flows, alerts};
 use crate::replay::Comparison;
 use crate::verdict::{Alerted, Decision, Flow};
-use crate::{capture, is_broken_pipe, say, setup, visible};
+use crate::visible::visible;
+use crate::{capture, is_broken_pipe, say, setup};
 
 /// As `diff` ends: 0 for no difference, 1 for one, 2 where something was wrong.
 pub(crate) fn run(comparison: &Comparison<'_>) -> ExitCode {

@@ -13,12 +13,15 @@ mod report;
 mod run;
 mod setup;
 mod verdict;
+mod visible;
 mod wrap;
 
 use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+
+use visible::visible;
 
 /// Understands and answers the traffic of a gateway load balancer (GENEVE on UDP port 6081).
 #[derive(Parser)]
@@ -83,21 +86,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// Writes a line to standard error, control characters of file names and the like made visible. If nobody can read it,
+/// Writes a line to standard error, what is hidden in file names and the like made visible. If nobody can read it,
 /// there is nobody to tell.
 fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{}", visible(line));
-}
-
-/// The same text, with control characters written out.
-fn visible(text: &str) -> String {
-    text.chars()
-        .flat_map(|character| {
-            let control = character.is_control();
-            let escaped = character.escape_default().filter(move |_| control);
-            escaped.chain(std::iter::once(character).filter(move |_| !control))
-        })
-        .collect()
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -15,7 +15,8 @@ use gwlb_geneve::engine::Engine;
 use gwlb_geneve::geneve::UDP_PORT;
 use gwlb_geneve::runtime::{Expectations, Replay};
 
-use crate::{Input, capture, is_broken_pipe, say, setup, visible};
+use crate::visible::visible;
+use crate::{Input, capture, is_broken_pipe, say, setup};
 
 #[derive(Args)]
 pub(crate) struct Options {

@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Display, Write};
 
+use crate::visible::is_hidden;
+
 /// Something as text: nothing in it is markup, and nothing of it is hidden.
 ///
 /// It may stand between tags and in quoted attributes.
@@ -28,14 +30,6 @@ impl Write for Escaping<'_, '_> {
             plain => self.0.write_char(plain),
         })
     }
-}
-
-/// What cannot be seen, or turns around what stands beside it.
-fn is_hidden(character: char) -> bool {
-    character.is_control()
-        || matches!(character,
-            '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// `1 234 567`, with spaces that do not break.

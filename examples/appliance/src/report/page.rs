@@ -128,7 +128,7 @@ impl Page<'_> {
             let class = if *kind == "exception" { "would" } else { "drop" };
             Row {
                 cells: vec![Cell::name(reason), Cell::name(kind), Cell::count(*count)],
-                meter: Some(Meter { parts: vec![(*count, class)], whole: most }),
+                meter: Meter { parts: vec![(*count, class)], whole: most },
             }
         });
         out.push_str("<h2>Reasons</h2>\n");
@@ -173,10 +173,10 @@ impl Page<'_> {
                 Cell::count(it.dropped()),
                 Cell::bytes(it.bytes),
             ],
-            meter: Some(Meter {
+            meter: Meter {
                 parts: vec![(it.forwarded, "forward"), (it.dropped(), "drop")],
                 whole: most,
-            }),
+            },
         });
         out.push_str("<h2>Endpoints</h2>\n");
         table(out, &["endpoint", "packets", "not sent back", "bytes"], rows)?;
@@ -206,24 +206,24 @@ impl Page<'_> {
             };
             Row {
                 cells: vec![
-                    Cell::count(flow.number as u64),
                     Cell::name(flow.tuple),
+                    Cell::count(flow.number as u64),
                     Cell::name(flow.endpoint),
                     Cell::name(&outcome),
                     Cell::count(flow.packets),
                     Cell::bytes(flow.bytes),
                 ],
-                meter: Some(Meter {
+                meter: Meter {
                     parts: vec![
                         (flow.forwarded, "forward"),
                         (flow.packets - flow.forwarded, "drop"),
                     ],
                     whole: most,
-                }),
+                },
             }
         });
         out.push_str("<h2>Top flows</h2>\n");
-        table(out, &["no.", "flow", "endpoint", "outcome", "packets", "bytes"], rows)?;
+        table(out, &["flow", "no.", "endpoint", "outcome", "packets", "bytes"], rows)?;
         left_out(out, flows.len())?;
         if tally.untold > 0 || self.flows.is_full() {
             writeln!(
@@ -255,7 +255,7 @@ impl Page<'_> {
         let most = names.first().map_or(0, |(_, it)| it.packets);
         let rows = names.iter().take(MOST_ROWS).map(|(name, it)| Row {
             cells: vec![Cell::name(name), Cell::count(it.packets)],
-            meter: Some(Meter { parts: vec![(it.packets, "warning")], whole: most }),
+            meter: Meter { parts: vec![(it.packets, "warning")], whole: most },
         });
         table(out, &["alert", "times"], rows)?;
         left_out(out, names.len())?;
@@ -341,7 +341,7 @@ fn ranked(out: &mut String, head: &[&str], mut rows: Vec<(String, Volume)>) -> f
     let most = rows.first().map_or(0, |(_, volume)| volume.bytes);
     let shown = rows.iter().take(MOST_ROWS).map(|(name, volume)| Row {
         cells: vec![Cell::name(name), Cell::count(volume.packets), Cell::bytes(volume.bytes)],
-        meter: Some(Meter { parts: vec![(volume.bytes, "forward")], whole: most }),
+        meter: Meter { parts: vec![(volume.bytes, "forward")], whole: most },
     });
     table(out, head, shown)?;
     left_out(out, rows.len())
@@ -356,7 +356,7 @@ fn left_out(out: &mut String, all: usize) -> fmt::Result {
 
 struct Row {
     cells: Vec<Cell>,
-    meter: Option<Meter>,
+    meter: Meter,
 }
 
 struct Cell {
@@ -387,14 +387,15 @@ fn table(out: &mut String, head: &[&str], rows: impl Iterator<Item = Row>) -> fm
     for (name, class) in head.iter().zip(classes) {
         write!(out, "<th class=\"{class}\">{name}</th>")?;
     }
-    out.push_str("<th></th></tr></thead><tbody>\n");
+    out.push_str("</tr></thead><tbody>\n");
     for Row { cells, meter } in rows {
         out.push_str("<tr>");
-        for Cell { text, class } in cells {
-            write!(out, "<td class=\"{class}\">{text}</td>")?;
-        }
-        if let Some(meter) = meter {
-            write!(out, "<td class=\"meter-cell\">{meter}</td>")?;
+        for (place, Cell { text, class }) in cells.iter().enumerate() {
+            write!(out, "<td class=\"{class}\">{text}")?;
+            if place == 0 {
+                write!(out, "{meter}")?;
+            }
+            out.push_str("</td>");
         }
         out.push_str("</tr>\n");
     }
