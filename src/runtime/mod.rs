@@ -67,6 +67,9 @@ assert_eq!(report.dropped[&Reason::new(\"ping\")], 2);
 # Ok::<(), Box<dyn std::error::Error>>(())
 ```
 
+[`Replay::try_compare`] has two engines judge the same capture: what would another configuration do? With the feature `config`, an
+`Expectations` holds what should come of a capture, for tests.
+
 [`Frames`] walks over a capture and finds the GENEVE packets in it, for those who want nothing judged.
 "
 )]

@@ -42,21 +42,27 @@ fn packets(capture: &Path) -> Vec<(u64, u16, u32, Vec<u8>)> {
 fn the_copy_is_the_capture() {
     let folder = scratch("copies");
     let out = folder.join("out.pcapng");
-    let mut links = BTreeSet::new();
+    let (mut links, mut others) = (BTreeSet::new(), 0);
     let captures = files(&root("tests/captures"));
     for capture in &captures {
         stdout(&appliance(&["replay", text(capture), "--annotate", text(&out)]));
         let (before, after) = (packets(capture), packets(&out));
-        links.extend(before.iter().map(|packet| packet.1));
         assert!(!before.is_empty() && before == after, "{}", capture.display());
-        let Some(comments) = comments(&out) else { continue };
+        // tshark takes its time to start: once for each kind of file is enough.
+        let is_new = before.iter().any(|packet| links.insert(packet.1));
+        if !is_new && !text(capture).contains("mixed") {
+            continue;
+        }
+        let Some(comments) = comments(&out) else { return };
         assert_eq!(comments.len(), before.len(), "{}", capture.display());
         for comment in comments {
             let is_one = comment.starts_with("verdict: ") || comment == "not judged: not GENEVE";
             assert!(is_one, "{}: {comment:?}", capture.display());
+            others += u64::from(!comment.starts_with("verdict: "));
         }
     }
     assert!(links.len() > 8, "of many link types: {links:?}");
+    assert_eq!(others, 4, "in mixed.pcapng");
 }
 
 #[test]
