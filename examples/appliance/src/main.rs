@@ -12,6 +12,7 @@ mod report;
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 mod run;
 mod setup;
+mod top;
 mod verdict;
 mod visible;
 mod wrap;
@@ -45,6 +46,8 @@ enum Command {
     /// Each capture `NAME.pcap` or `NAME.pcapng` of the folder is judged and held against `NAME.expect.toml` beside it. Ends with 0
     /// where all is as expected, and with 1 otherwise.
     Test(cases::Options),
+    /// Watch a running appliance in a terminal, by what its management port says.
+    Top(top::Options),
     /// Wrap the IP packets of captures as a load balancer would, to replay them.
     Wrap(wrap::Options),
     /// Say why a packet of a capture is treated as it is.
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
             None => replay::run(&options),
         },
         Command::Test(options) => return cases::run(&options),
+        Command::Top(options) => top::run(&options),
         Command::Wrap(options) => wrap::run(&options),
         Command::Explain(options) => explain::run(&options),
     };

@@ -74,7 +74,7 @@ fn test(options: &Options) -> Result<bool> {
         results.push(result);
     }
     for capture in &found.unexpected {
-        writeln!(out, "case {} ... ignored: no {capture}{EXPECT}", visible(capture))?;
+        writeln!(out, "case {0} ... ignored: no {0}{EXPECT}", visible(capture))?;
     }
     let passed = results.iter().filter(|it| matches!(it.outcome, Outcome::Passed)).count();
     let (failed, ignored) = (results.len() - passed, found.unexpected.len());

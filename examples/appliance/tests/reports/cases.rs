@@ -49,7 +49,7 @@ fn what_is_not_as_expected_fails() {
         "[counts]\nreceived = 14\nforwarded = 13\n[[packet]]\nnumber = 1\nverdict = \"drop\"\n",
     );
     file(&folder, "ok.expect.toml", "capture = \"tcp.pcapng\"\n[counts]\nreceived = 14\n");
-    fs::copy(folder.join("tcp.pcapng"), folder.join("<other>.pcapng")).expect("a copy");
+    fs::copy(folder.join("tcp.pcapng"), folder.join("<other>\u{1b}.pcapng")).expect("a copy");
     let xml = folder.join("results.xml");
     let told = failed(&folder, &["--junit", text(&xml)]);
     assert!(told.starts_with("running 2 cases\ncase ok ... ok\ncase tcp ... FAILED\n"), "{told}");
@@ -58,12 +58,15 @@ fn what_is_not_as_expected_fails() {
         told.contains("tcp.expect.toml: line 4, packet 1: expected drop, found forward\n"),
         "{told}"
     );
-    assert!(told.contains("case <other> ... ignored: no <other>.expect.toml\n"), "{told}");
+    assert!(
+        told.contains("case <other>\\u{1b} ... ignored: no <other>\\u{1b}.expect.toml\n"),
+        "{told}"
+    );
     assert!(told.ends_with("result: FAILED. 1 passed; 1 failed; 1 ignored\n"), "{told}");
     let xml = fs::read_to_string(xml).expect("results");
     assert!(xml.contains("tests=\"3\" failures=\"1\" errors=\"0\" skipped=\"1\""), "{xml}");
     assert!(xml.contains("line 3, forwarded: expected 13, found 14\">"), "{xml}");
-    assert!(xml.contains("name=\"&lt;other&gt;\"") && !xml.contains("<other>"), "{xml}");
+    assert!(xml.contains("name=\"&lt;other&gt;\\u{1b}\"") && !xml.contains("<other>"), "{xml}");
     let parsed = std::process::Command::new("python3")
         .args(["-c", "import sys, xml.dom.minidom as m; print(len(m.parse(sys.argv[1]).getElementsByTagName('testcase')))"])
         .arg(folder.join("results.xml"))
