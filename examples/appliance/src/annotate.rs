@@ -9,7 +9,7 @@ use gwlb_geneve::capture::{Format, Packet, Writer};
 use gwlb_geneve::runtime::{Frame, JudgedPacket};
 
 use crate::flows::{Flow, alerts};
-use crate::visible::visible;
+use crate::visible::{shortened, visible};
 
 /// Bytes of a comment: more than anyone reads, and less than the file format holds.
 const LONGEST: usize = 4_096;
@@ -67,14 +67,5 @@ fn comment(packet: &JudgedPacket<'_>, flow: Option<&Flow>) -> String {
         parts.push(format!("flow: {}", flow.number));
     }
     parts.extend(alerts(packet).map(|alert| format!("alert: {}: {}", alert.name, alert.message)));
-    shortened(visible(&parts.join("; ")))
-}
-
-fn shortened(mut text: String) -> String {
-    if text.len() > LONGEST {
-        let end = (0..=LONGEST).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-        text.truncate(end);
-        text.push('…');
-    }
-    text
+    shortened(&visible(&parts.join("; ")), LONGEST)
 }

@@ -7,6 +7,8 @@ use gwlb_geneve::inspectors::access::{AccessInspector, AccessList, Action};
 use gwlb_geneve::packet::FiveTuple;
 use gwlb_geneve::runtime::{FlowNumbers, JudgedPacket};
 
+use crate::visible::shortened;
+
 /// Flows in the order of their first packets.
 pub(crate) struct Flows {
     numbers: FlowNumbers,
@@ -15,6 +17,9 @@ pub(crate) struct Flows {
 
 /// More are not told apart, so that no capture can use up the memory.
 pub(crate) const MOST: usize = 1 << 18;
+
+/// Bytes of what a rule is called. Messages can be as long as what they are about.
+const LONGEST_RULE: usize = 256;
 
 /// What has been seen of a flow.
 pub(crate) struct Flow {
@@ -78,7 +83,7 @@ impl Flows {
             } else if let Some(alert) =
                 alerts(packet).find(|alert| alert.name == outcome.reason.name())
             {
-                flow.rule = Some(alert.message.to_string());
+                flow.rule = Some(shortened(&alert.message, LONGEST_RULE));
             }
         }
         Some(flow)
@@ -111,5 +116,5 @@ fn listed(list: &AccessList, endpoint: EndpointId, tuple: &FiveTuple) -> Option<
     };
     let name = list.rule(index).and_then(|rule| rule.name.as_deref());
     let name = name.map(|name| format!(" ({name})")).unwrap_or_default();
-    Some((decision.action, format!("{index}{name}")))
+    Some((decision.action, shortened(&format!("{index}{name}"), LONGEST_RULE)))
 }

@@ -39,7 +39,8 @@ pub(crate) struct Options {
     /// Write EVE records of it to a file, or `-` for standard output: those of `[eve]` in the configuration, or all.
     #[arg(long, value_name = "OUT.json")]
     eve: Option<PathBuf>,
-    /// Write the capture again as a pcapng file, each packet with a comment: verdict, reason, rule, number of its flow.
+    /// Write the capture again as a pcapng file, each packet with a comment in place of what it had: verdict, reason, rule,
+    /// number of its flow.
     #[arg(long, value_name = "OUT.pcapng")]
     annotate: Option<PathBuf>,
     /// Write what the capture was and what became of it as a page for a browser, which asks nobody for anything.

@@ -11,6 +11,15 @@ pub(crate) fn visible(text: &str) -> String {
         .collect()
 }
 
+/// At most so many bytes of a text, and a sign where there are more.
+pub(crate) fn shortened(text: &str, most: usize) -> String {
+    if text.len() <= most {
+        return text.into();
+    }
+    let end = (0..=most).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    format!("{}…", &text[..end])
+}
+
 /// What cannot be seen, or turns around what stands beside it.
 pub(crate) fn is_hidden(character: char) -> bool {
     character.is_control()
@@ -22,6 +31,14 @@ pub(crate) fn is_hidden(character: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_are_cut_between_characters() {
+        assert_eq!(shortened("aé", 3), "aé");
+        assert_eq!(shortened("aéb", 3), "aé…");
+        assert_eq!(shortened("aéb", 2), "a…");
+        assert_eq!(shortened("é", 0), "…");
+    }
 
     #[test]
     fn what_is_hidden_is_written_out() {

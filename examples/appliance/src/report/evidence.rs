@@ -11,6 +11,7 @@ use gwlb_geneve::runtime::{Frame, JudgedPacket};
 use super::dissect::{Layer, dissect};
 use super::tally::fate;
 use crate::flows::{Flow, alerts};
+use crate::visible::shortened;
 
 /// Alerts that are shown with their packets: the first ones.
 pub(super) const MOST_ALERTS: usize = 100;
@@ -18,6 +19,8 @@ pub(super) const MOST_ALERTS: usize = 100;
 pub(super) const MOST_BEFORE: usize = 3;
 /// Bytes of a packet that are shown.
 pub(super) const MOST_BYTES: usize = 1_024;
+/// Bytes of what an alert says.
+const LONGEST_MESSAGE: usize = 2_000;
 /// Bytes, and packets, that are remembered in case an alert is about them.
 const REMEMBERED: (usize, usize) = (8 << 20, 4_096);
 
@@ -84,7 +87,7 @@ impl Evidence {
             if self.alerts.len() < MOST_ALERTS {
                 self.alerts.push(ShownAlert {
                     name: alert.name.to_string(),
-                    message: alert.message.to_string(),
+                    message: shortened(&alert.message, LONGEST_MESSAGE),
                     severity: alert.severity,
                     since_start: judged.since_start.as_secs_f64(),
                     flow: kept.flow,

@@ -42,10 +42,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     });
     let source = Source { address: options.manage, token: token.transpose()? };
     let every = Duration::from_secs(options.every);
-    let screen = Screen::new(options.manage);
     if options.once {
-        return picture(screen, &source, every);
+        return picture(&source, every);
     }
+    let screen = Screen::new(options.manage);
     if !io::stdout().is_terminal() {
         bail!("expected a terminal to draw on, found none; `--once` prints a picture");
     }
@@ -92,7 +92,8 @@ fn is_end(key: &KeyEvent) -> bool {
 }
 
 /// What is seen at two looks.
-fn picture(mut screen: Screen, source: &Source, every: Duration) -> Result<()> {
+fn picture(source: &Source, every: Duration) -> Result<()> {
+    let mut screen = Screen::picture(source.address);
     for look in 0..2 {
         if look > 0 {
             std::thread::sleep(every);

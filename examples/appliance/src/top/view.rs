@@ -28,11 +28,18 @@ pub(crate) struct Screen {
     history: VecDeque<u64>,
     /// Since when there is no answer, and why.
     lost: Option<(Instant, String)>,
+    /// Whether anybody can press a key.
+    is_live: bool,
 }
 
 impl Screen {
     pub(crate) fn new(address: SocketAddr) -> Self {
-        Self { address, looks: None, history: VecDeque::new(), lost: None }
+        Self { address, looks: None, history: VecDeque::new(), lost: None, is_live: true }
+    }
+
+    /// One that is printed.
+    pub(crate) fn picture(address: SocketAddr) -> Self {
+        Self { is_live: false, ..Self::new(address) }
     }
 
     /// Takes in what there is to tell.
@@ -107,7 +114,9 @@ impl Screen {
             who.push(Span::raw(format!("  {version}, up {}", lasting(uptime))));
             how = health(stats);
         }
-        who.push(dim("  q ends this"));
+        if self.is_live {
+            who.push(dim("  q ends this"));
+        }
         if let Some((since, why)) = &self.lost {
             let lasts = lasting(now.saturating_duration_since(*since));
             let numbers = if self.looks.is_some() { "; these numbers are from before" } else { "" };
@@ -161,20 +170,20 @@ fn totals(looks: &Looks) -> Vec<Line<'static>> {
     let recent = if recent_latency_seconds.is_some() { "recent latency" } else { "latency" };
     vec![
         Line::from(format!(
-            "received {}/s  {}bit/s   forwarded {}/s   dropped {}/s   would have been {}/s   sent {}/s",
+            "received {}/s  {}   forwarded {}/s   dropped {}/s   would have been {}/s   sent {}/s",
             rate(|stats| stats.total.received),
-            short(bits),
+            measured(bits, "bit/s"),
             rate(|stats| stats.total.forwarded),
             rate(|stats| stats.total.dropped()),
             rate(|stats| stats.total.would),
             rate(|stats| stats.total.sent),
         )),
         Line::from(format!(
-            "flows {} of {}, {} new/s   memory {}B",
+            "flows {} of {}, {} new/s   memory {}",
             total.flows.open,
             flow_limit,
             rate(|stats| stats.total.flows.created),
-            short(Some(total.memory_bytes as f64)),
+            measured(Some(total.memory_bytes as f64), "B"),
         )),
         Line::from(format!(
             "{recent}: half below {}, 99 % below {}, 99.9 % below {}",
@@ -235,7 +244,7 @@ fn reasons_table(looks: &Looks) -> Table<'static> {
     });
     let widths = [Constraint::Fill(1), Constraint::Length(10), Constraint::Length(14)];
     Table::new(rows, widths)
-        .header(headed(["verdict, or why not", "a second", "since start"]))
+        .header(headed(["verdict or reason", "a second", "since start"]))
         .block(Block::bordered().title(" verdicts "))
 }
 
@@ -289,18 +298,23 @@ fn dim(text: &'static str) -> Span<'static> {
 
 /// `1.23 M`; a dash for what is not known yet.
 fn short(number: Option<f64>) -> String {
-    let Some(number) = number else { return "-".into() };
-    let (mut number, mut unit) = (number, "");
-    for larger in [" k", " M", " G", " T"] {
+    measured(number, "").trim_end().to_string()
+}
+
+/// The same of a unit: `1.23 Mbit/s`.
+fn measured(number: Option<f64>, unit: &str) -> String {
+    let Some(number) = number else { return format!("- {unit}") };
+    let (mut number, mut prefix) = (number, "");
+    for larger in ["k", "M", "G", "T"] {
         if number >= 999.5 {
-            (number, unit) = (number / 1_000.0, larger);
+            (number, prefix) = (number / 1_000.0, larger);
         }
     }
     match number {
-        _ if unit.is_empty() => format!("{number:.0}"),
-        ..10.0 => format!("{number:.2}{unit}"),
-        10.0..100.0 => format!("{number:.1}{unit}"),
-        _ => format!("{number:.0}{unit}"),
+        _ if prefix.is_empty() => format!("{number:.0} {unit}"),
+        ..9.995 => format!("{number:.2} {prefix}{unit}"),
+        9.995..99.95 => format!("{number:.1} {prefix}{unit}"),
+        _ => format!("{number:.0} {prefix}{unit}"),
     }
 }
 
