@@ -44,7 +44,8 @@ pub(crate) fn transports(count: usize) -> (Vec<MemoryTransport>, Vec<MemoryNetwo
 pub(crate) fn patient() -> WorkerSettings {
     let (latency, full_bursts) = (Duration::from_secs(3_600), u32::MAX);
     let overload = OverloadLimits { latency, full_bursts, ..OverloadLimits::default() };
-    WorkerSettings { overload, ..WorkerSettings::default() }
+    // All that a test sends may wait for one worker that does not get its turn.
+    WorkerSettings { overload, hand_over: 8_192, ..WorkerSettings::default() }
 }
 
 /// An appliance that ends soon after it was told to.

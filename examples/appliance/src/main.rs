@@ -4,6 +4,7 @@ mod annotate;
 mod capture;
 mod cases;
 mod decode;
+mod demo;
 mod diff;
 mod explain;
 mod flows;
@@ -52,6 +53,8 @@ enum Command {
     Wrap(wrap::Options),
     /// Say why a packet of a capture is treated as it is.
     Explain(explain::Options),
+    /// Show what all this is for: a story with services, clients and attackers, which needs neither root nor a cloud.
+    Demo(demo::Options),
 }
 
 /// What every command that reads a capture takes.
@@ -78,6 +81,7 @@ fn main() -> ExitCode {
         Command::Top(options) => top::run(&options),
         Command::Wrap(options) => wrap::run(&options),
         Command::Explain(options) => explain::run(&options),
+        Command::Demo(options) => demo::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -201,6 +201,16 @@ pub(crate) struct Bridge {
     /// A shell command to run in the server's namespace (10.77.2.2, `fd77:2::2`) until the client's has ended.
     #[arg(long, value_name = "COMMAND")]
     pub(crate) server: Option<String>,
+    /// Another IPv4 address of the client's; may be repeated.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) client_address: Vec<Ipv4Addr>,
+    /// Another IPv4 address of the server's; may be repeated.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) server_address: Vec<Ipv4Addr>,
+    /// So many zones, each a client and a server with these addresses and an endpoint of their own. The server's command runs in each,
+    /// told by `GWLB_ZONE` which it is; the client's runs in the first, told by `GWLB_CLIENT_2` and so on how to enter the others.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=8))]
+    pub(crate) zones: u64,
     /// A TCP port of the server's that must accept a connection (made inside its namespace) before the client's
     /// command starts; 0 waits for nothing.
     #[arg(long, value_name = "PORT", default_value_t = 80, requires = "server")]
