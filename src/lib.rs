@@ -51,11 +51,11 @@
 //!   protocol/  messages in the bytes: HTTP, TLS, DNS, each parsed once per flow
 //!   inspect/   the Inspector trait, Verdict, Context, composition, exception policy
 //!   inspectors/
-//!              ready-made inspectors: access list, rate limits, anomalies, domain names, HTTP requests
+//!              ready-made inspectors: access list, rate limits, anomalies, domain names, HTTP requests, taps
 //!   engine/    sans-IO heart: datagrams in, dispositions and injected packets out. Owns flow table, streams and policy,
 //!              counts everything
 //!   transport/ where datagrams come from and go: UDP on Linux
-//!   observe/   what happened: histograms, EVE records
+//!   observe/   what happened: histograms, EVE records, evidence
 //!   config/    the TOML form of all this
 //!   toml_text/ TOML with places, for whatever is configured
 //!   runtime/   engines at work: a capture through one, live traffic through several
@@ -64,7 +64,7 @@
 //! [`geneve`] and [`packet`] stand on the ground, and so does `toml_text`, which is private; [`gwlb`] stands on the first
 //! two, `capture` and `stream` on [`packet`], [`flow`] on [`packet`] and [`gwlb`], `protocol` on nothing but [`Side`], `inspect` on [`flow`] and
 //! `protocol`, `inspectors` on `inspect` and `toml_text`, `engine` on all of these but `capture`, `toml_text` and `inspectors`;
-//! `observe` knows nobody but for its `eve`, which stands on `engine`;
+//! `observe` knows nobody but for its `eve` and `evidence`, which stand on `engine`, and this on `capture`;
 //! `transport` knows packets, the outer header of [`gwlb`], and, to steer by it, which worker a flow belongs to, of [`flow`];
 //! `config` and `runtime` put them together. No import runs upward.
 //!
@@ -90,7 +90,7 @@
 //! | `std` (default) | `engine`, and what else needs an operating system; `alloc` | |
 //! | `alloc` | building into [`bytes::BufMut`], packets that own their buffer, flow tables, inspectors | a global allocator |
 //! | `api` | `inspectors::api`: rules about HTTP requests, and the tokens in them | `protocols`, `std` |
-//! | `capture` | `capture`: reading and writing pcap and pcapng files; `runtime`: replaying them | `std` |
+//! | `capture` | `capture`: reading and writing pcap and pcapng files; `runtime`: replaying them; `observe::evidence`: flows kept in them | `std` |
 //! | `live` | `runtime`: live traffic, several workers, control | `std` |
 //! | `manage` | `runtime`: health checks, Prometheus metrics and statistics over HTTP | `live` |
 //! | `community-id` | the Community ID of flows | |

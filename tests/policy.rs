@@ -116,7 +116,7 @@ fn provoke<I: Inspector>(engine: &mut Engine<I>, class: Exception, endpoint: u64
             // As many connections as may be followed.
             for port in 50_000..50_064 {
                 let other = client.with_port(port);
-                send(engine, at(0), &other, &other.tcp(SYN, 999, 0, &[])).assert_forwarded();
+                handshake(engine, at(0), &(other, other.back()));
             }
             [client.tcp(SYN, 999, 0, &[]), client.tcp(ACK, 1_000, 5_000, b"bad")]
         }

@@ -2,6 +2,8 @@
 
 #![cfg(feature = "alloc")]
 
+#[path = "stream/by_hand.rs"]
+mod by_hand;
 mod support;
 
 use gwlb_geneve::Side;

@@ -10,6 +10,9 @@ pub(super) struct Input<R> {
     offset: u64,
 }
 
+/// Bytes that are read at a time, unless there were more before: as much as an ordinary packet has.
+const STEP: usize = 1_600;
+
 impl<R: Read> Input<R> {
     pub(super) fn new(read: R) -> Self {
         Self { read, record: Vec::new(), offset: 0 }
@@ -24,13 +27,24 @@ impl<R: Read> Input<R> {
 
     /// Reads until the record has `len` bytes or the input ends, and tells how many it has.
     pub(super) fn fill(&mut self, len: usize) -> io::Result<usize> {
-        let missing = len.saturating_sub(self.record.len());
-        if missing > 0 {
-            let limit = u64::try_from(missing).unwrap_or(u64::MAX);
-            // Not `read_exact` into a buffer of that size, which an attacker could choose.
-            self.read.by_ref().take(limit).read_to_end(&mut self.record)?;
+        loop {
+            let found = self.record.len();
+            let missing = len.saturating_sub(found);
+            if missing == 0 {
+                return Ok(found);
+            }
+            // Not room for all that is missing, which an attacker could choose.
+            let room = missing.min(found.max(STEP));
+            self.record.resize(found.saturating_add(room), 0);
+            let read = self.read.read(self.record.get_mut(found..).unwrap_or_default());
+            let more = *read.as_ref().unwrap_or(&0);
+            self.record.truncate(found.saturating_add(more));
+            match read {
+                Ok(0) => return Ok(found),
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            }
         }
-        Ok(self.record.len())
     }
 
     /// The bytes of the record that have been read.

@@ -104,6 +104,16 @@ impl<W: Write> Writer<W> {
         self.write_packet(packet.timestamp, packet.link_type, packet.original_len, packet.data)
     }
 
+    /// The inner writer.
+    pub fn get_ref(&self) -> &W {
+        &self.output
+    }
+
+    /// The inner writer. What is taken out of it, or written past this writer, is the caller's affair.
+    pub fn get_mut(&mut self) -> &mut W {
+        &mut self.output
+    }
+
     /// How many packets have been written.
     pub fn packets_written(&self) -> u64 {
         self.packets_written

@@ -23,7 +23,7 @@
 //! let errors = Config::parse("[polisy]\nprofile = \"strict\"").unwrap_err();
 //! assert_eq!(
 //!     errors.to_string(),
-//!     "line 1, column 2: expected one of `monitor`, `policy`, `endpoints`, `access`, `rate`, `anomaly`, `domains`, `api`, `eve`, `run`, `limits` or `timeouts`, found `polisy`; \
+//!     "line 1, column 2: expected one of `monitor`, `policy`, `endpoints`, `access`, `rate`, `anomaly`, `domains`, `api`, `eve`, `tap`, `run`, `limits` or `timeouts`, found `polisy`; \
 //!      did you mean `policy`?",
 //! );
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -43,6 +43,7 @@
 //! | `domains` | lists of domain names, as `DomainLists::from_toml` has them; with the feature `protocols` |
 //! | `api` | rules about HTTP requests, as `ApiRules::from_toml` has them; with the feature `api` |
 //! | `eve` | a table: see below, and [`EveFile`] |
+//! | `tap` | a table of what is kept as evidence, with the feature `capture`: see below |
 //! | `run` | a table: see below, and [`Run`] |
 //! | `limits` | a table: see below, and [`Settings`] |
 //! | `timeouts` | a table of seconds, with fractions if need be: see below, and [`FlowTimeouts`] |
@@ -74,6 +75,14 @@
 //! | `queue` | bytes of records that may wait for the disk; what finds no room is counted and lost |
 //! | `stats` | seconds between records of counters: `8` |
 //!
+//! | key of `tap` | takes |
+//! |---|---|
+//! | `directory` | where evidence is kept: pcapng files, of which the oldest make room |
+//! | `file-size`, `files` | bytes of a file, and how many there may be: `67_108_864` and `16` |
+//! | `queue` | bytes of packets that may wait for the disk; what finds no room is counted and lost |
+//! | `alerts` | which alerts have their flow kept: `"info"`, which is the default and means all, `"notice"`, `"warning"`, `"critical"`, or `"none"` |
+//! | `rule` | flows that are kept whatever they do: as [`TapRules::from_toml`] has them |
+//!
 //! | key of `limits` | takes the most |
 //! |---|---|
 //! | `flows`, `flows-per-endpoint` | flows, of all endpoints and of each |
@@ -81,9 +90,13 @@
 //! | `endpoints` | endpoints that have flows |
 //! | `header-bytes` | bytes for unusual GENEVE headers, out of `flow-bytes` |
 //! | `fragments`, `fragments-per-endpoint` | datagrams in fragments, of all endpoints and of each |
-//! | `streams`, `stream-bytes` | TCP connections whose bytes are put in order, and bytes remembered for that |
+//! | `streams`, `streams-per-endpoint` | TCP connections whose bytes are put in order, of all endpoints and of each |
+//! | `stream-bytes`, `stream-bytes-per-endpoint` | bytes remembered for that |
 //! | `stream-window` | bytes ahead of one that is missing, of each direction of a connection |
-//! | `message-size`, `message-bytes` | bytes of a message, and of all messages that are not whole yet |
+//! | `defrag-datagrams`, `defrag-datagrams-per-endpoint` | datagrams in fragments that are put together for streams and messages |
+//! | `defrag-bytes`, `defrag-bytes-per-endpoint` | bytes remembered for that |
+//! | `message-size` | bytes of a message |
+//! | `message-bytes`, `message-bytes-per-endpoint` | bytes of all messages that are not whole yet |
 //! | `answers-per-second`, `icmp-errors-per-second` | packets of one's own, ICMP errors about unknown flows |
 //! | `unhealthy-after` | panics and overrun budgets of inspectors |
 //!
@@ -94,12 +107,18 @@
 //! | `closing`, `closed` | TCP of which one side, and both, have closed |
 //! | `udp`, `icmp`, `other` | what was seen in both directions |
 //! | `unanswered` | what was seen in one direction, but for TCP |
+//! | `defrag` | a datagram in fragments that is put together; not shorter than any receiver waits |
+//!
+//! The shares of an endpoint are by default three quarters of `streams`, `stream-bytes` and `message-bytes`, half of
+//! `fragments`, `defrag-datagrams` and `defrag-bytes`, and all of `flows`.
 
 #[cfg(feature = "eve")]
 mod eve;
 mod operation;
 mod reader;
 mod run;
+#[cfg(feature = "capture")]
+mod tap;
 #[cfg(test)]
 mod tests;
 
@@ -121,10 +140,13 @@ use crate::inspectors::api::{ApiInspector, ApiRules};
 #[cfg(feature = "protocols")]
 use crate::inspectors::domains::{DomainInspector, DomainLists};
 use crate::inspectors::rate::{RateInspector, RateLimits};
+use crate::inspectors::tap::{TapInspector, TapRules};
 #[cfg(all(doc, feature = "eve"))]
 use crate::observe::eve::EveTypes;
 #[cfg(feature = "eve")]
 use crate::observe::eve::{Eve, Recorder};
+#[cfg(feature = "capture")]
+use crate::observe::evidence::EvidenceSettings;
 
 /// What an appliance is to do, and where. By default it inspects nothing, and treats by
 /// [`ExceptionPolicy::AVAILABLE`] what cannot be judged.
@@ -132,6 +154,9 @@ use crate::observe::eve::{Eve, Recorder};
 pub struct Config {
     settings: Settings,
     run: Run,
+    tap: Option<Arc<TapRules>>,
+    #[cfg(feature = "capture")]
+    evidence: Option<EvidenceSettings>,
     access: Option<Arc<AccessList>>,
     rate: Option<Arc<RateLimits>>,
     anomaly: Option<Arc<AnomalyRules>>,
@@ -198,6 +223,18 @@ impl Config {
         self.eve.as_ref()
     }
 
+    /// Where evidence is kept, if it is: that of flows that the inspectors, or
+    /// [alerts](Settings::capture_alerts), have marked.
+    #[cfg(feature = "capture")]
+    pub fn evidence(&self) -> Option<&EvidenceSettings> {
+        self.evidence.as_ref()
+    }
+
+    /// The flows that are kept as evidence whatever they do, if there are rules about that.
+    pub fn tap_rules(&self) -> Option<&TapRules> {
+        self.tap.as_deref()
+    }
+
     /// Has the inspectors begin with one that records to `eve`.
     #[cfg(feature = "eve")]
     pub fn record_to(&mut self, eve: Eve) {
@@ -206,7 +243,7 @@ impl Config {
 
     /// Makes the inspectors, one chain for each engine; what is large in them is shared.
     pub fn inspectors(&self) -> impl FnMut() -> Chain + Clone + Send + 'static {
-        let access = self.access.clone();
+        let (tap, access) = (self.tap.clone(), self.access.clone());
         let (rate, anomaly) = (self.rate.clone(), self.anomaly.clone());
         #[cfg(feature = "protocols")]
         let domains = self.domains.clone();
@@ -221,9 +258,13 @@ impl Config {
                 let pushed = chain.push(Recorder::new(eve.clone()));
                 debug_assert!(pushed.is_ok(), "the first member of a chain has a name of its own");
             }
+            if let Some(rules) = &tap {
+                let pushed = chain.push(TapInspector::new(Arc::clone(rules)));
+                debug_assert!(pushed.is_ok(), "there is one of the name `tap`");
+            }
             if let Some(list) = &access {
                 let pushed = chain.push(AccessInspector::new(Arc::clone(list)));
-                debug_assert!(pushed.is_ok(), "the first member of a chain has a name of its own");
+                debug_assert!(pushed.is_ok(), "there is one of the name `access-list`");
             }
             if let Some(limits) = &rate {
                 let pushed = chain.push(RateInspector::new(Arc::clone(limits)));

@@ -12,7 +12,6 @@ use toml::de::{DeTable, DeValue};
 use super::ConfigProblem;
 use super::run::{LogFormat, Run, TransportKind, Way};
 use crate::engine::Settings;
-use crate::flow::FlowTimeouts;
 use crate::inspectors::access::IpNetwork;
 use crate::inspectors::access::config::network;
 use crate::toml_text::{Reader, Value};
@@ -69,8 +68,8 @@ pub(super) fn run(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Run {
 }
 
 pub(super) fn limits(reader: &mut Reader<'_>, table: &DeTable<'_>, settings: &mut Settings) {
-    let Settings { flows, streams, messages, .. } = settings;
-    let counts: [(&str, &mut usize); 10] = [
+    let Settings { flows, streams, defrag, messages, .. } = settings;
+    let counts: [(&str, &mut usize); 17] = [
         ("flows", &mut flows.flows),
         ("flow-bytes", &mut flows.bytes),
         ("flows-per-endpoint", &mut flows.flows_per_endpoint),
@@ -79,8 +78,15 @@ pub(super) fn limits(reader: &mut Reader<'_>, table: &DeTable<'_>, settings: &mu
         ("fragments", &mut settings.fragments),
         ("fragments-per-endpoint", &mut settings.fragments_per_endpoint),
         ("streams", &mut streams.connections),
+        ("streams-per-endpoint", &mut streams.connections_per_endpoint),
         ("stream-bytes", &mut streams.bytes),
+        ("stream-bytes-per-endpoint", &mut streams.bytes_per_endpoint),
         ("message-bytes", &mut settings.message_bytes),
+        ("message-bytes-per-endpoint", &mut settings.message_bytes_per_endpoint),
+        ("defrag-datagrams", &mut defrag.datagrams),
+        ("defrag-datagrams-per-endpoint", &mut defrag.datagrams_per_endpoint),
+        ("defrag-bytes", &mut defrag.bytes),
+        ("defrag-bytes-per-endpoint", &mut defrag.bytes_per_endpoint),
     ];
     let sizes: [(&str, &mut u32, u64); 4] = [
         ("stream-window", &mut streams.window, 1 << 30),
@@ -100,6 +106,7 @@ pub(super) fn limits(reader: &mut Reader<'_>, table: &DeTable<'_>, settings: &mu
             "endpoints" => 1 << 26,
             "fragments" => 1 << 24,
             "streams" => 1 << 28,
+            "defrag-datagrams" | "defrag-datagrams-per-endpoint" => 1 << 16,
             _ => MOST,
         };
         fields.number(key, least..=most, |count| {
@@ -113,12 +120,33 @@ pub(super) fn limits(reader: &mut Reader<'_>, table: &DeTable<'_>, settings: &mu
         });
     }
     fields.number("unhealthy-after", 1..=MOST, |count| settings.unhealthy_after = count);
+    share_out(table, settings);
+}
+
+/// What is not said of each endpoint follows from what is said of all.
+fn share_out(table: &DeTable<'_>, settings: &mut Settings) {
+    let Settings { streams, defrag, .. } = settings;
+    // With how many quarters of all, and the least that it can be.
+    let shares = [
+        ("fragments", settings.fragments, &mut settings.fragments_per_endpoint, 2, 1),
+        ("streams", streams.connections, &mut streams.connections_per_endpoint, 3, 1),
+        ("stream-bytes", streams.bytes, &mut streams.bytes_per_endpoint, 3, 1),
+        ("message-bytes", settings.message_bytes, &mut settings.message_bytes_per_endpoint, 3, 1),
+        ("defrag-datagrams", defrag.datagrams, &mut defrag.datagrams_per_endpoint, 2, 1),
+        ("defrag-bytes", defrag.bytes, &mut defrag.bytes_per_endpoint, 2, 8 << 10),
+    ];
+    for (key, all, share, quarters, least) in shares {
+        if table.get(key).is_some() && table.get(&*format!("{key}-per-endpoint")).is_none() {
+            *share = all.div_ceil(4).saturating_mul(quarters).min(all).max(least);
+        }
+    }
 }
 
 /// Beyond what any machine has bytes of.
 const MOST: u64 = 1 << 48;
 
-pub(super) fn timeouts(reader: &mut Reader<'_>, table: &DeTable<'_>, timeouts: &mut FlowTimeouts) {
+pub(super) fn timeouts(reader: &mut Reader<'_>, table: &DeTable<'_>, settings: &mut Settings) {
+    let Settings { timeouts, defrag, .. } = settings;
     let fields_of = [
         ("tcp", &mut timeouts.tcp_established),
         ("half-open", &mut timeouts.tcp_half_open),
@@ -128,6 +156,7 @@ pub(super) fn timeouts(reader: &mut Reader<'_>, table: &DeTable<'_>, timeouts: &
         ("icmp", &mut timeouts.icmp),
         ("other", &mut timeouts.other),
         ("unanswered", &mut timeouts.unanswered),
+        ("defrag", &mut defrag.lifetime),
     ];
     let keys = fields_of.each_ref().map(|(key, _)| *key);
     reader.keys(table, &keys);
@@ -144,7 +173,12 @@ pub(super) struct Fields<'r, 'e, 't, 'a> {
 }
 
 impl Fields<'_, '_, '_, '_> {
-    fn word<T, const N: usize>(&mut self, key: &str, words: [(&str, T); N], field: &mut T) {
+    pub(super) fn word<T, const N: usize>(
+        &mut self,
+        key: &str,
+        words: [(&str, T); N],
+        field: &mut T,
+    ) {
         if let Some(meant) = self.table.get(key).and_then(|value| self.reader.word(value, words)) {
             *field = meant;
         }

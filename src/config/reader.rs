@@ -14,7 +14,7 @@ use crate::inspectors::anomaly::config::anomaly_rules;
 use crate::inspectors::rate::config::rate_limits;
 use crate::toml_text::{Reader, Value, alternatives, suggestion};
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "monitor",
     "policy",
     "endpoints",
@@ -24,6 +24,7 @@ const KEYS: [&str; 12] = [
     "domains",
     "api",
     "eve",
+    "tap",
     "run",
     "limits",
     "timeouts",
@@ -102,6 +103,21 @@ pub(super) fn read(text: &str) -> Result<Config, ConfigErrors> {
             reader.unexpected(at, "no `eve` in what was built without that feature", "eve");
         }
     }
+    if let Some((tap, at)) = table(&mut reader, &document, "tap") {
+        #[cfg(feature = "capture")]
+        {
+            config.evidence = super::tap::tap(&mut reader, tap, at, &mut config);
+        }
+        #[cfg(not(feature = "capture"))]
+        {
+            let _ = tap;
+            reader.unexpected(
+                at,
+                "no `tap` in what was built without the feature `capture`",
+                "tap",
+            );
+        }
+    }
     if let Some((run, _)) = table(&mut reader, &document, "run") {
         config.run = operation::run(&mut reader, run);
     }
@@ -109,7 +125,7 @@ pub(super) fn read(text: &str) -> Result<Config, ConfigErrors> {
         operation::limits(&mut reader, limits, &mut config.settings);
     }
     if let Some((timeouts, _)) = table(&mut reader, &document, "timeouts") {
-        operation::timeouts(&mut reader, timeouts, &mut config.settings.timeouts);
+        operation::timeouts(&mut reader, timeouts, &mut config.settings);
     }
     if reader.errors() > 0 { Err(reader.finish()) } else { Ok(config) }
 }

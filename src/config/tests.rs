@@ -9,6 +9,7 @@ use crate::gwlb::EndpointId;
 use crate::inspectors::anomaly::{self, Event};
 use crate::inspectors::rate::{Action, Of, Per, RateRule};
 use crate::stream::StreamLimits;
+use crate::stream::defrag::DefragLimits;
 
 #[test]
 fn nothing_is_the_default() {
@@ -94,7 +95,7 @@ fn mistakes_are_told() {
     for (text, expected) in [
         (
             "monitr = true",
-            "line 1, column 1: expected one of `monitor`, `policy`, `endpoints`, `access`, `rate`, `anomaly`, `domains`, `api`, `eve`, `run`, `limits` or `timeouts`, found `monitr`; did you mean `monitor`?",
+            "line 1, column 1: expected one of `monitor`, `policy`, `endpoints`, `access`, `rate`, `anomaly`, `domains`, `api`, `eve`, `tap`, `run`, `limits` or `timeouts`, found `monitr`; did you mean `monitor`?",
         ),
         ("monitor = 1", "line 1, column 11: expected `true` or `false`, found an integer"),
         ("policy = \"strict\"", "line 1, column 10: expected a table, found a string"),
@@ -200,10 +201,17 @@ fn where_it_stands() {
         fragments = 100
         fragments-per-endpoint = 50
         streams = 7000
+        streams-per-endpoint = 6000
         stream-bytes = 0x2000000
+        stream-bytes-per-endpoint = 0x1000000
         stream-window = 65536
         message-size = 10000
         message-bytes = 1000000
+        message-bytes-per-endpoint = 400000
+        defrag-datagrams = 200
+        defrag-datagrams-per-endpoint = 150
+        defrag-bytes = 500000
+        defrag-bytes-per-endpoint = 300000
         answers-per-second = 0
         icmp-errors-per-second = 7
         unhealthy-after = 3
@@ -217,6 +225,7 @@ fn where_it_stands() {
         icmp = 62
         other = 63
         unanswered = 64
+        defrag = 65
     "#;
     let config = Config::parse(text).unwrap();
     let run = config.run();
@@ -238,9 +247,24 @@ fn where_it_stands() {
     assert_eq!((flows.flows, bytes, flows_per_endpoint), (1_000, 1 << 24, 500));
     assert_eq!((endpoints, header_bytes), (16, 0));
     assert_eq!((settings.fragments, settings.fragments_per_endpoint), (100, 50));
-    let StreamLimits { connections, bytes, window } = settings.streams;
-    assert_eq!((connections, bytes, window), (7_000, 32 << 20, 1 << 16));
+    let expected = StreamLimits {
+        connections: 7_000,
+        connections_per_endpoint: 6_000,
+        bytes: 32 << 20,
+        bytes_per_endpoint: 16 << 20,
+        window: 1 << 16,
+    };
+    assert_eq!(settings.streams, expected);
+    let expected = DefragLimits {
+        datagrams: 200,
+        datagrams_per_endpoint: 150,
+        bytes: 500_000,
+        bytes_per_endpoint: 300_000,
+        lifetime: Duration::from_secs(65),
+    };
+    assert_eq!(settings.defrag, expected);
     assert_eq!((settings.messages.message, settings.message_bytes), (10_000, 1_000_000));
+    assert_eq!(settings.message_bytes_per_endpoint, 400_000);
     assert_eq!((settings.answers_per_second, settings.icmp_errors_per_second), (0, 7));
     assert_eq!(settings.unhealthy_after, 3);
     let expected = FlowTimeouts {
@@ -297,4 +321,20 @@ fn mistakes_about_where_it_stands() {
         text.contains("line 4, column 1") && text.contains("did you mean `half-open`?"),
         "{text}"
     );
+}
+
+#[test]
+fn the_shares_of_an_endpoint_follow_from_what_there_is_for_all() {
+    let text = "[limits]\nfragments = 10\nstreams = 100\nstream-bytes = 65536\nmessage-bytes = 4000\n\
+                defrag-datagrams = 7\ndefrag-bytes = 1048576\ndefrag-bytes-per-endpoint = 65536";
+    let settings = Config::parse(text).unwrap().settings();
+    assert_eq!(settings.fragments_per_endpoint, 6);
+    assert_eq!(settings.streams.connections_per_endpoint, 75);
+    assert_eq!(settings.streams.bytes_per_endpoint, 48 << 10);
+    assert_eq!(settings.message_bytes_per_endpoint, 3_000);
+    let DefragLimits { datagrams_per_endpoint, bytes_per_endpoint, .. } = settings.defrag;
+    assert_eq!((datagrams_per_endpoint, bytes_per_endpoint), (4, 64 << 10));
+    let untouched = Config::parse("").unwrap().settings();
+    assert_eq!(untouched.streams, StreamLimits::default());
+    assert_eq!(untouched.defrag, DefragLimits::default());
 }

@@ -2,7 +2,7 @@
 
 use super::judge::{Facts, Stage};
 use super::state::{Inspection, State};
-use super::streams::Place;
+use super::streams::{Beginner, Place, Spare, Vacancy};
 use super::turn::Turn;
 use super::{Engine, Outcome, Output};
 use crate::Side;
@@ -43,7 +43,8 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             IpProtocol::TCP => {
                 let is_seen = state.bits.beginning() == Beginning::Seen && is_syn(turn);
                 let side = side_of(turn, state.bits.opener());
-                let server = ports.map(|ports| ports.destination);
+                let server_port = ports.map(|ports| ports.destination);
+                self.make_place(turn, output);
                 let streams = self.panel.streams.as_mut()?;
                 let heir = match &turn.packet.transport {
                     Transport::Tcp(segment) => streams.inherit(side, segment, turn.now),
@@ -55,7 +56,10 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
                     None if is_seen => Connection::new(),
                     None => Connection::midstream(),
                 };
-                match streams.begin(connection, is_heir, wants, server) {
+                let endpoint = turn.packet.flow.key.endpoint();
+                let beginner =
+                    Beginner { flow: id, endpoint, connection, is_heir, wants, server_port };
+                match self.begin_place(beginner) {
                     Some(place) => place,
                     None => return Some(self.lose(turn, id, wants, Why::NoRoom, output)),
                 }
@@ -68,6 +72,88 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             other => other,
         };
         None
+    }
+
+    /// Makes sure that there is a place for one more connection, if there can be one.
+    fn make_place(&mut self, turn: &Turn<'_>, output: &mut Output) {
+        let endpoint = turn.packet.flow.key.endpoint();
+        let vacancy = self.panel.streams.as_mut().map(|streams| streams.vacancy(endpoint));
+        if let Some(Vacancy::Of(spare)) = vacancy {
+            self.give_up_place(turn, spare, output);
+        }
+    }
+
+    fn begin_place(&mut self, beginner: Beginner) -> Option<Place> {
+        #[cfg(feature = "faults")]
+        let is_full = self.faults.stream_memory_full;
+        #[cfg(not(feature = "faults"))]
+        let is_full = false;
+        let streams = self.panel.streams.as_mut()?;
+        let place = streams.begin(beginner)?;
+        if is_full {
+            streams.end(place);
+            return None;
+        }
+        Some(place)
+    }
+
+    /// Gives up the place of a connection that is half-open, or over. One in which nothing was said goes on all the same; the
+    /// flow of another one ends, as if it had made room in the flow table.
+    #[cold]
+    fn give_up_place(&mut self, turn: &Turn<'_>, spare: Spare, output: &mut Output) {
+        self.counters.places_given_up = self.counters.places_given_up.wrapping_add(1);
+        let Some(beginnings) = spare.beginnings else {
+            if let Some(flow) = self.table.evict(spare.flow) {
+                self.panel.ended(flow, turn.now, &mut output.events);
+            }
+            return;
+        };
+        if let Some(state) = self.table.state_mut(spare.flow) {
+            if let Inspection::Followed(_, place) = &mut state.inspection {
+                *place = Place::GIVEN_UP;
+                state.begin_at(beginnings);
+            }
+        }
+        if let Some(streams) = &mut self.panel.streams {
+            streams.end(spare.place);
+        }
+    }
+
+    /// Follows a flow on whose place was given up. `Err` is the outcome of its packet, where it cannot be followed.
+    #[cold]
+    pub(super) fn resume(
+        &mut self,
+        turn: &Turn<'_>,
+        id: FlowId,
+        output: &mut Output,
+    ) -> Result<Place, Outcome> {
+        self.make_place(turn, output);
+        let Some(state) = self.table.state_mut(id) else { return Err(Outcome::FORWARD) };
+        let opener = state.bits.opener();
+        let connection = Connection::resumed(state.next(opener), state.next(opener.reversed()));
+        let Inspection::Followed(flow, _) = &state.inspection else { return Err(Outcome::FORWARD) };
+        self.stage = Stage::Known(id);
+        let wants = self.panel.generations.get_mut(state.generation).map(|it| it.wants(flow));
+        self.stage = Stage::Idle;
+        let wants = wants.unwrap_or_default();
+        let ports = turn.packet.flow.key.five_tuple(opener).ports;
+        let place = self.begin_place(Beginner {
+            flow: id,
+            endpoint: turn.packet.flow.key.endpoint(),
+            connection,
+            is_heir: false,
+            wants,
+            server_port: ports.map(|ports| ports.destination),
+        });
+        let Some(place) = place else {
+            return Err(self.lose(turn, id, wants, Why::NoRoom, output));
+        };
+        if let Some(State { inspection: Inspection::Followed(_, there), .. }) =
+            self.table.state_mut(id)
+        {
+            *there = place;
+        }
+        Ok(place)
     }
 
     /// Another connection begins in place of the one that was followed, before that was over.

@@ -32,6 +32,8 @@ pub struct Counters {
     pub over_budget: u64,
     /// Flows that the table had, but that began anew.
     pub replaced: u64,
+    /// Connections, half-open or over, that made room for others among those whose bytes are put in order.
+    pub places_given_up: u64,
     dropped: Reasons,
     send_failed: Reasons,
     exceptions: [u64; Exception::ALL.len()],
@@ -95,6 +97,7 @@ impl Counters {
             (&mut self.panics, other.panics),
             (&mut self.over_budget, other.over_budget),
             (&mut self.replaced, other.replaced),
+            (&mut self.places_given_up, other.places_given_up),
         ];
         for (counter, by) in sums {
             *counter = counter.wrapping_add(by);

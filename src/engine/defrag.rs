@@ -11,7 +11,7 @@ use super::turn::Turn;
 use super::{Checksums, Engine, EngineError, Outcome, Output};
 use crate::Side;
 use crate::flow::{FlowId, FragmentKey, Part, Relation};
-use crate::inspect::{Exception, Inspector, Interest, ParsedPacket, Rewriter};
+use crate::inspect::{Exception, Inspector, Interest, ParsedPacket, Reason, Rewriter};
 use crate::packet::{IpPacket, TcpFlags, Transport};
 use crate::protocol::Why;
 use crate::stream::defrag::{Arrival, Defragmenter, MAX_PACKET_LEN};
@@ -140,7 +140,10 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             }
             Arrival::NoRoom => {
                 const CLASS: Exception = Exception::FragmentMemoryFull;
-                let outcome = self.exceptional(CLASS, packet);
+                let fails_closed = self.fails_closed(id);
+                let treatment = self.exception_of(CLASS, turn.endpoint(), fails_closed);
+                let reason = Reason::new(CLASS.name());
+                let outcome = self.settle(CLASS, treatment, reason, Some(turn.endpoint()));
                 if !outcome.disposition.is_forward() || outcome.would.is_some() {
                     return outcome;
                 }

@@ -123,7 +123,10 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         self.panel.panics = self.panel.panics.saturating_add(1);
         let envelope = Envelope::parse(datagram.payload(), &self.settings.profile).ok();
         let endpoint = envelope.map(|envelope| envelope.endpoint());
-        let treatment = self.exception(CLASS, endpoint);
+        let mut treatment = self.exception(CLASS, endpoint);
+        if self.fails_closed(id) {
+            treatment = self.settings.policy_of(endpoint).failing_closed(CLASS);
+        }
         if let (Some(endpoint), Some(flow)) = (endpoint, self.table.flow(id)) {
             let what = EventKind::Exception(CLASS, treatment);
             let (datagram, flow) = (Some(number), *flow.key());

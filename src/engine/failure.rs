@@ -1,7 +1,8 @@
 use super::intake::{Intake, Malformed};
 use super::judge::Stage;
 use super::output::{Event, EventKind};
-use super::state::{Inspection, Refused};
+use super::panel::contained;
+use super::state::{Bits, Inspection, Refused};
 use super::turn::Turn;
 use super::{Checksums, Datagram, Disposition, Engine, Outcome, Output};
 use crate::flow::FlowId;
@@ -34,7 +35,16 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         };
         let turn = &Turn::new(number, datagram, packet);
         let endpoint = turn.endpoint();
-        let treatment = self.exception(CLASS, Some(endpoint));
+        let fails_closed = match self.stage {
+            Stage::Known(id) | Stage::Planning(id) => self.fails_closed(id),
+            // Nobody can say whose flow it would have been.
+            Stage::Opening { generation } => {
+                contained(|| self.panel.may_fail_closed(generation)).unwrap_or(true)
+            }
+            // Else it would not have come so far.
+            Stage::Stateless { .. } | Stage::Idle => false,
+        };
+        let treatment = self.exception_of(CLASS, endpoint, fails_closed);
         self.tell(turn, CLASS, treatment, output);
         self.panel.effects.clear();
         let generation = match &self.stage {
@@ -57,7 +67,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             Stage::Stateless { flow, generation } => {
                 let (key, inspection) = (&turn.packet.flow.key, Inspection::Open(flow));
                 let (why, events) = (CloseReason::Failed, &mut output.events);
-                self.panel.close(key, inspection, generation, why, now, events);
+                self.panel.close(key, inspection, (generation, 0), why, now, events);
             }
             Stage::Opening { .. } => self.remember_failed(turn, treatment, output),
             Stage::Idle => {}
@@ -75,7 +85,8 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         output: &mut Output,
     ) -> Outcome {
         self.counters.over_budget = self.counters.over_budget.wrapping_add(1);
-        let treatment = self.exception(Exception::OverBudget, Some(turn.endpoint()));
+        let fails_closed = self.fails_closed(id);
+        let treatment = self.exception_of(Exception::OverBudget, turn.endpoint(), fails_closed);
         self.tell(turn, Exception::OverBudget, treatment, output);
         let outcome = if !verdict.is_pass() {
             self.refuse(turn, Some(id), verdict, output)
@@ -174,6 +185,26 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     ) -> Treatment {
         self.counters.count_exception(class);
         self.settings.policy_of(endpoint).treatment(class)
+    }
+
+    /// The same of the traffic of a flow, which may be that of somebody who fails closed.
+    pub(super) fn exception_of(
+        &mut self,
+        class: Exception,
+        endpoint: EndpointId,
+        fails_closed: bool,
+    ) -> Treatment {
+        let treatment = self.exception(class, Some(endpoint));
+        if fails_closed {
+            self.settings.policy_of(Some(endpoint)).failing_closed(class)
+        } else {
+            treatment
+        }
+    }
+
+    /// Whether a flow is that of somebody who fails closed.
+    pub(super) fn fails_closed(&mut self, id: FlowId) -> bool {
+        self.table.state_mut(id).is_some_and(|state| state.bits.has(Bits::FAILS_CLOSED))
     }
 
     /// The outcome for an exception.

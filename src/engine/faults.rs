@@ -8,6 +8,8 @@ use std::panic::resume_unwind;
 pub struct Faults {
     /// There is no room for a new flow.
     pub flow_table_full: bool,
+    /// There is no room to follow the bytes of another connection.
+    pub stream_memory_full: bool,
     /// There is no room for a new datagram in fragments.
     pub fragment_memory_full: bool,
     /// The inspectors panic when they are asked about a packet, after they were asked about so many more: 0 is the

@@ -6,14 +6,14 @@ use super::hearing::Hearing;
 use super::judge::Stage;
 use super::losses::unless_other;
 use super::panel::Panel;
-use super::state::{Inspection, State};
+use super::state::{Bits, Inspection, State};
 use super::streams::{Entry, Place};
 use super::turn::Turn;
 use super::{Checksums, Engine, Outcome, Output};
 use crate::Side;
 use crate::flow::{FlowId, Part, Relation};
 use crate::inspect::{
-    Context, Exception, Inspector, Interest, Packet, Reason, Rewriter, Scope, Treatment, Verdict,
+    Exception, Inspector, Interest, Packet, Reason, Rewriter, Scope, Treatment, Verdict,
 };
 use crate::packet::{TcpSegment, Transport};
 use crate::protocol::{Room, Why};
@@ -51,11 +51,17 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         }
         let Some(state) = self.table.state_mut(id) else { return Outcome::FORWARD };
         let Inspection::Followed(_, place) = &state.inspection else { return Outcome::FORWARD };
-        let place = *place;
+        let mut place = *place;
         let side = side_of(turn, state.bits.opener());
         if packet.flow.relation != Relation::Own {
             let said = self.hear(turn, id, |hearing, _| hearing.packet());
             return self.say(turn, id, &said, output);
+        }
+        if place == Place::GIVEN_UP {
+            match self.resume(turn, id, output) {
+                Ok(resumed) => place = resumed,
+                Err(outcome) => return outcome,
+            }
         }
         if packet.flow.part != Part::Whole {
             return self.follow_fragment(turn, id, place, side, output);
@@ -185,14 +191,14 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             let edits = entry.connection.edits(pool, accepted, payload);
             written_over = self.patches.plan(turn.number, payload, edits);
         }
-        let streams = self.panel.streams.as_mut();
-        let Some((entry, pool, room)) = streams.and_then(|streams| streams.get_mut(place)) else {
-            return false;
-        };
+        let Some(streams) = &mut self.panel.streams else { return false };
+        let Some((entry, pool, _)) = streams.get_mut(place) else { return false };
         let forwarded = written_over.and_then(|patch| self.patches.bytes(patch));
         if !entry.connection.commit(pool, accepted, forwarded.unwrap_or(payload)) {
             return false;
         }
+        streams.settle(place);
+        let Some((entry, pool, room)) = streams.get_mut(place) else { return false };
         let is_over = |entry: &Entry| {
             let session = entry.session.as_ref();
             session.is_some_and(|session| session.progress() != crate::protocol::Progress::More)
@@ -248,11 +254,12 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let mut hearing = Hearing {
             inspector,
             flow,
-            cx: Context::new(turn.now, effects),
+            cx: turn.context(effects),
             votes: votes.as_mut(),
             packet,
             settings,
             endpoint: turn.endpoint(),
+            fails_closed: bits.has(Bits::FAILS_CLOSED),
             verdict: Verdict::PASS,
             exception: None,
             was_asked: false,
@@ -263,6 +270,9 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let wants = is_left.then(|| hearing.inspector.wants(hearing.flow));
         let Hearing { verdict, exception, .. } = hearing;
         *marks = effects.marks;
+        if let Some(wants) = wants {
+            bits.set(Bits::FAILS_CLOSED, wants.contains(Interest::FAIL_CLOSED));
+        }
         let mut is_late = false;
         if let (Some(budget), Some(began)) = (budget, began) {
             let took = (budget.clock)().saturating_sub(began).saturating_add(delay);

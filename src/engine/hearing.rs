@@ -22,6 +22,8 @@ pub(super) struct Hearing<'a, I: Inspector> {
     pub(super) packet: &'a Packet<'a>,
     pub(super) settings: &'a Settings,
     pub(super) endpoint: EndpointId,
+    /// Whether one of them fails closed.
+    pub(super) fails_closed: bool,
     /// What they say.
     pub(super) verdict: Verdict,
     /// What could not be judged in the ordinary way.
@@ -134,14 +136,19 @@ impl<I: Inspector> Hearing<'_, I> {
         wants: Interest,
         had_message: &mut bool,
     ) -> ControlFlow<()> {
-        if let Some(class) = class_of(message) {
-            let treatment = self.settings.policy_of(Some(self.endpoint)).treatment(class);
-            self.exception.get_or_insert((class, treatment));
+        let class = class_of(message);
+        let policy = self.settings.policy_of(Some(self.endpoint));
+        if let Some(class) = class.filter(|_| !self.fails_closed) {
+            self.exception.get_or_insert((class, policy.treatment(class)));
         }
         let is_first = !core::mem::replace(had_message, true);
         let message = Message::new(self.packet, side, message, is_first);
         if self.goes_on() && message.is_for(wants) {
             self.add(&Seen::Message(&message));
+        }
+        // Who fails closed may have a reason of his own to refuse it.
+        if let Some(class) = class.filter(|_| self.fails_closed) {
+            self.exception.get_or_insert((class, policy.failing_closed(class)));
         }
         if self.goes_on() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     }

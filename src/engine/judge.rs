@@ -7,8 +7,8 @@ use crate::Timestamp;
 use crate::flow::{FlowId, Part, Probe, Relation, Resolved};
 use crate::gwlb::Envelope;
 use crate::inspect::{
-    Action, CloseReason, Context, Exception, Inspector, Interest, Packet, ParsedPacket, Reason,
-    Rewriter, Scope, Verdict,
+    Action, CloseReason, Exception, Inspector, Interest, Packet, ParsedPacket, Reason, Rewriter,
+    Scope, Verdict,
 };
 use crate::packet::TcpFlags;
 
@@ -203,7 +203,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         effects.marks = state.marks;
         let verdict = match self.panel.generations.get_mut(state.generation) {
             Some(inspector) if I::INTEREST.contains(Interest::PACKETS) => {
-                inspector.packet(flow, &view, &mut Context::new(turn.now, effects))
+                inspector.packet(flow, &view, &mut turn.context(effects))
             }
             _ => Verdict::PASS,
         };
@@ -306,7 +306,9 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let mut capture = false;
         if let Some(state) = self.table.state_mut(id) {
             state.marks = self.panel.effects.marks;
-            capture = state.bits.has(Bits::CAPTURE) || self.panel.effects.capture;
+            let effects = &self.panel.effects;
+            capture =
+                state.bits.has(Bits::CAPTURE) || effects.captures(self.settings.capture_alerts);
             state.bits.set(Bits::CAPTURE, capture);
         }
         self.spread_effects(turn, Some(id), output);
@@ -346,9 +348,9 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     ) {
         let Some(key) = self.table.flow(id).map(|flow| *flow.key()) else { return };
         let Some(state) = self.table.state_mut(id) else { return };
-        let generation = state.generation;
+        let whose = (state.generation, state.marks);
         let inspection = core::mem::replace(&mut state.inspection, to);
-        self.panel.close(&key, inspection, generation, why, now, &mut output.events);
+        self.panel.close(&key, inspection, whose, why, now, &mut output.events);
     }
 
     /// Finds the flow that a fragment belongs to, or settles it. It may be an exception all the same.

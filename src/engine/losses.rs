@@ -23,9 +23,8 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     ) -> Option<Outcome> {
         const CLASS: Exception = Exception::StreamMemoryFull;
 
-        let treatment = self.exception(CLASS, Some(turn.endpoint()));
-        self.tell(turn, CLASS, treatment, output);
-        if treatment == Treatment::Drop {
+        let (treatment, is_told) = self.loss(turn, id, output);
+        if !is_told {
             return Some(self.fail(turn, id, CLASS, treatment, output));
         }
         let said = self.hear(turn, id, |hearing, followed| {
@@ -37,6 +36,9 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         });
         if !said.goes_on {
             return Some(self.say(turn, id, &said, output));
+        }
+        if treatment == Treatment::Drop {
+            return Some(self.fail_told(turn, id, output));
         }
         let (entry, pool, room) = self.entry(place)?;
         let mut wants = said.wants.unwrap_or(entry.wants);
@@ -62,9 +64,8 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     ) -> Outcome {
         const CLASS: Exception = Exception::StreamMemoryFull;
 
-        let treatment = self.exception(CLASS, Some(turn.endpoint()));
-        self.tell(turn, CLASS, treatment, output);
-        if treatment == Treatment::Drop {
+        let (treatment, is_told) = self.loss(turn, id, output);
+        if !is_told {
             return self.fail(turn, id, CLASS, treatment, output);
         }
         let reason = match why {
@@ -73,7 +74,9 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         };
         let side = Side::Client;
         let said = self.hear(turn, id, |hearing, _| hearing.lost(side, wants, why, reason));
-        let outcome = if said.goes_on {
+        let outcome = if said.goes_on && treatment == Treatment::Drop {
+            self.fail_told(turn, id, output)
+        } else if said.goes_on {
             self.give_up(id);
             self.known_again(turn, id, output)
         } else {
@@ -93,9 +96,8 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     ) -> Outcome {
         const CLASS: Exception = Exception::StreamMemoryFull;
 
-        let treatment = self.exception(CLASS, Some(turn.endpoint()));
-        self.tell(turn, CLASS, treatment, output);
-        if treatment == Treatment::Drop {
+        let (treatment, is_told) = self.loss(turn, id, output);
+        if !is_told {
             return self.fail(turn, id, CLASS, treatment, output);
         }
         let said = self.hear(turn, id, |hearing, _| {
@@ -104,7 +106,30 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
                 hearing.lost(side, Interest::DNS, Why::Gap, "a datagram in fragments");
             }
         });
+        if said.goes_on && treatment == Treatment::Drop {
+            return self.fail_told(turn, id, output);
+        }
         unless_other(self.say(turn, id, &said, output))
+    }
+
+    /// Bytes of a flow cannot be put in order: how that is treated, and whether its inspectors are told first. They are where
+    /// the policy would let it pass; who fails closed may have a reason of his own to refuse it.
+    fn loss(&mut self, turn: &Turn<'_>, id: FlowId, output: &mut Output) -> (Treatment, bool) {
+        const CLASS: Exception = Exception::StreamMemoryFull;
+
+        let endpoint = turn.endpoint();
+        let fails_closed = self.fails_closed(id);
+        let treatment = self.exception_of(CLASS, endpoint, fails_closed);
+        self.tell(turn, CLASS, treatment, output);
+        let of_policy = self.settings.policy_of(Some(endpoint)).treatment(CLASS);
+        (treatment, of_policy != Treatment::Drop)
+    }
+
+    /// Drops a flow whose inspectors, told of it, had nothing against it.
+    fn fail_told(&mut self, turn: &Turn<'_>, id: FlowId, output: &mut Output) -> Outcome {
+        let capture = self.keep_effects(turn, id, output);
+        let outcome = self.fail(turn, id, Exception::StreamMemoryFull, Treatment::Drop, output);
+        Outcome { capture: capture || outcome.capture, ..outcome }
     }
 
     /// A flow's bytes are no longer put in order. Its packets are inspected on.

@@ -44,6 +44,8 @@
 //! * **Memory has a cap**, reserved by [`Engine::new`]: the flow table's, the fragment map's, and that of streams. In steady state
 //!   nothing is allocated for a packet. What an inspector's [`Flow`](crate::inspect::Inspector::Flow) owns on the heap
 //!   is its own affair.
+//! * **No flood takes from others what they need.** Half-open flows, and half-open connections that are followed, make room for
+//!   others; and no endpoint has more of anything than its share: see [`Settings`].
 //! * **Nothing but packets counts.** The same datagrams with the same time stamps and the same
 //!   [seed](Settings::seed) bring about the same outcomes, however they are cut into bursts; as long as no limit is
 //!   reached, without a [`Budget`], and as long as no [`rewrite`](crate::inspect::Rewriter::rewrite) panics, which
@@ -53,6 +55,7 @@
 //!   undone. Not so where panics abort ([`contains_panics`]), and not with a stack that overflows or a loop without
 //!   end.
 
+mod accounts;
 mod begin;
 mod carriers;
 mod control;

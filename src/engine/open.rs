@@ -4,8 +4,8 @@ use super::turn::Turn;
 use super::{Engine, Outcome, Output};
 use crate::flow::{Direction, FlowId, PacketFlow, Part, Probe, Refusal, Relation};
 use crate::inspect::{
-    Beginning, CloseReason, Context, Exception, Inspector, Interest, Packet, ParsedPacket, Reason,
-    Rewriter, Treatment, Verdict,
+    Beginning, CloseReason, Exception, Inspector, Interest, Packet, ParsedPacket, Reason, Rewriter,
+    Treatment, Verdict,
 };
 use crate::packet::{IpProtocol, TcpFlags, Transport};
 
@@ -34,28 +34,40 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             }
             return self.unknown_icmp_error(turn);
         }
+        let mut bits = Bits::default();
+        bits.set(Bits::OPENED_IN_REVERSE, opener_of(turn.packet) == Direction::Reverse);
         if self.overloaded {
-            return self.exceptional(Exception::Overload, turn.packet);
+            return self.unopened(turn, Exception::Overload, bits, output);
         }
         if !facts.is_checked {
             if let Some(outcome) = self.refuse_damaged(turn.packet) {
                 return outcome;
             }
         }
-        let mut bits = Bits::default();
-        if is_midstream(turn.packet) && !facts.is_replacement {
-            let class = Exception::Midstream;
-            let treatment = self.exception(class, Some(endpoint));
-            if treatment != Treatment::Adopt {
-                let reason = Reason::new(class.name());
-                let outcome = self.settle(class, treatment, reason, Some(endpoint));
+        let is_midstream = is_midstream(turn.packet) && !facts.is_replacement;
+        if is_midstream {
+            const CLASS: Exception = Exception::Midstream;
+
+            bits.set(Bits::MIDSTREAM, true);
+            if self.settings.policy_of(Some(endpoint)).treatment(CLASS) != Treatment::Adopt {
+                let outcome = self.unopened(turn, CLASS, bits, output);
                 return self.reject_unknown(turn, outcome, output);
             }
-            noted = Some(class);
-            bits.set(Bits::MIDSTREAM, true);
         }
-        bits.set(Bits::OPENED_IN_REVERSE, opener_of(turn.packet) == Direction::Reverse);
         let state = self.open(turn, bits, bits.beginning());
+        if is_midstream {
+            const CLASS: Exception = Exception::Midstream;
+
+            let fails_closed = state.bits.has(Bits::FAILS_CLOSED);
+            let treatment = self.exception_of(CLASS, endpoint, fails_closed);
+            if treatment != Treatment::Adopt {
+                self.close_unjudged(turn, state, output);
+                let reason = Reason::new(CLASS.name());
+                let outcome = self.settle(CLASS, treatment, reason, Some(endpoint));
+                return self.reject_unknown(turn, outcome, output);
+            }
+            noted = Some(CLASS);
+        }
         let mut outcome = self.enter(turn, probe, facts, state, output);
         if noted.is_some() && outcome.exception.is_none() {
             outcome.exception = noted;
@@ -63,8 +75,39 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         outcome
     }
 
+    /// The outcome for the packet of a flow that does not begin. Where it would pass, it is asked first whether the flow is that
+    /// of somebody who fails closed.
+    #[cold]
+    fn unopened(
+        &mut self,
+        turn: &Turn<'_>,
+        class: Exception,
+        bits: Bits,
+        output: &mut Output,
+    ) -> Outcome {
+        let endpoint = turn.endpoint();
+        let passes = self.settings.policy_of(Some(endpoint)).treatment(class) == Treatment::Pass;
+        let mut fails_closed = false;
+        if passes && self.panel.may_fail_closed(self.panel.generations.current()) {
+            let state = self.open(turn, bits, bits.beginning());
+            fails_closed = state.bits.has(Bits::FAILS_CLOSED);
+            self.close_unjudged(turn, state, output);
+        }
+        let treatment = self.exception_of(class, endpoint, fails_closed);
+        self.settle(class, treatment, Reason::new(class.name()), Some(endpoint))
+    }
+
+    /// Ends a flow that was opened to see whose it is, as if nobody had been asked.
+    fn close_unjudged(&mut self, turn: &Turn<'_>, state: State<I::Flow>, output: &mut Output) {
+        self.panel.effects.clear();
+        let State { inspection, generation, marks, .. } = state;
+        let (key, why, now) = (&turn.packet.flow.key, CloseReason::Evicted, turn.now);
+        let under = (generation, marks);
+        self.panel.close(key, inspection, under, why, now, &mut output.events);
+    }
+
     /// Asks the inspectors whether a flow is theirs.
-    fn open(&mut self, turn: &Turn<'_>, bits: Bits, beginning: Beginning) -> State<I::Flow> {
+    fn open(&mut self, turn: &Turn<'_>, mut bits: Bits, beginning: Beginning) -> State<I::Flow> {
         let generation = self.panel.generations.current();
         self.stage = Stage::Opening { generation };
         let view = Packet::new(turn.packet, bits.opener(), beginning);
@@ -72,10 +115,17 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         effects.marks = 0;
         let opened = match self.panel.generations.get_mut(generation) {
             Some(inspector) if I::INTEREST != Interest::NONE => {
-                inspector.open(&view, &mut Context::new(turn.now, effects))
+                inspector.open(&view, &mut turn.context(effects))
             }
             _ => None,
         };
+        let fails_closed = match (self.panel.generations.get_mut(generation), &opened) {
+            (Some(inspector), Some(flow)) if I::INTEREST.contains(Interest::FAIL_CLOSED) => {
+                inspector.wants(flow).contains(Interest::FAIL_CLOSED)
+            }
+            _ => false,
+        };
+        bits.set(Bits::FAILS_CLOSED, fails_closed);
         self.stage = Stage::Idle;
         let inspection = match opened {
             Some(flow) => {
@@ -152,7 +202,8 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             }
             Some(state) => {
                 let effects = &self.panel.effects;
-                state.bits.set(Bits::CAPTURE, effects.capture);
+                let capture = effects.captures(self.settings.capture_alerts);
+                state.bits.set(Bits::CAPTURE, state.bits.has(Bits::CAPTURE) || capture);
                 if !effects.is_quiet() {
                     self.spread_effects(turn, Some(id), output);
                 }
@@ -180,9 +231,9 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             Refusal::Collisions => "flow-hash-collisions",
             _ => CLASS.name(),
         };
-        let treatment = self.exception(CLASS, Some(endpoint));
+        let State { mut inspection, generation, mut marks, bits, .. } = state;
+        let treatment = self.exception_of(CLASS, endpoint, bits.has(Bits::FAILS_CLOSED));
         let mut outcome = self.settle(CLASS, treatment, Reason::new(reason), Some(endpoint));
-        let State { mut inspection, generation, bits, .. } = state;
         let mut verdict = Verdict::PASS;
         if treatment == Treatment::Pass && I::INTEREST.contains(Interest::PACKETS) {
             if let Inspection::Open(flow) = inspection {
@@ -194,12 +245,14 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
                     return outcome;
                 };
                 inspection = Inspection::Open(flow);
-                outcome.capture = self.panel.effects.capture;
+                let effects = &self.panel.effects;
+                outcome.capture = effects.captures(self.settings.capture_alerts);
+                marks = effects.marks;
                 self.spread_effects(turn, None, output);
             }
         }
         let (key, events) = (&turn.packet.flow.key, &mut output.events);
-        self.panel.close(key, inspection, generation, CloseReason::Evicted, now, events);
+        self.panel.close(key, inspection, (generation, marks), CloseReason::Evicted, now, events);
         self.panel.effects.clear();
         if verdict.is_pass() {
             return outcome;
@@ -213,7 +266,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     fn judge_stateless(&mut self, turn: &Turn<'_>, bits: Bits) -> Verdict {
         let Stage::Stateless { generation, flow } = &mut self.stage else { return Verdict::PASS };
         let view = Packet::new(turn.packet, bits.opener(), bits.beginning());
-        let mut cx = Context::new(turn.now, &mut self.panel.effects);
+        let mut cx = turn.context(&mut self.panel.effects);
         match self.panel.generations.get_mut(*generation) {
             Some(inspector) => inspector.packet(flow, &view, &mut cx),
             None => Verdict::PASS,
@@ -249,6 +302,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         if let Some(state) = self.table.state_mut(id) {
             state.inspection = opened.inspection;
             state.generation = opened.generation;
+            state.bits = opened.bits;
             state.marks = marks | opened.marks;
         }
         self.first(turn, id, output)

@@ -1,3 +1,4 @@
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
@@ -93,7 +94,7 @@ pub struct Outcome {
     pub would: Option<Action>,
     /// The exception that it was, if any.
     pub exception: Option<Exception>,
-    /// Whether an inspector asked for the flow to be kept as evidence.
+    /// Whether the flow is kept as evidence: an inspector asked for it, or an [alert](super::Settings::capture_alerts) did.
     pub capture: bool,
 }
 
@@ -215,4 +216,6 @@ pub enum EventKind {
     Alert(Alert),
     /// An exception that people should know of: a tunnel that cannot be looked into, a panic, an overrun budget.
     Exception(Exception, Treatment),
+    /// An inspector has said why the flow is kept as evidence, from this packet on.
+    Capture(Cow<'static, str>),
 }

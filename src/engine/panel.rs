@@ -76,6 +76,13 @@ impl<I: Inspector> Panel<I> {
         }
     }
 
+    /// Whether any of the inspectors of a generation fails closed.
+    pub(super) fn may_fail_closed(&mut self, generation: u8) -> bool {
+        let inspector = self.generations.get_mut(generation);
+        I::INTEREST.contains(Interest::FAIL_CLOSED)
+            && inspector.is_some_and(|it| it.interest().contains(Interest::FAIL_CLOSED))
+    }
+
     /// Tells the inspectors of a flow that is no longer in the table.
     pub(super) fn ended(
         &mut self,
@@ -92,17 +99,17 @@ impl<I: Inspector> Panel<I> {
             EndReason::Reused | EndReason::Removed => CloseReason::Replaced,
             EndReason::Drained => CloseReason::Shutdown,
         };
-        let State { inspection, generation, .. } = flow.state;
-        self.close(&flow.key, inspection, generation, why, now, events);
+        let State { inspection, generation, marks, .. } = flow.state;
+        self.close(&flow.key, inspection, (generation, marks), why, now, events);
     }
 
-    /// Tells the inspectors that they will see no more of a flow.
+    /// Tells the inspectors of a generation that they will see no more of a flow, which has these marks.
     #[inline]
     pub(super) fn close(
         &mut self,
         key: &FlowKey,
         inspection: Inspection<I::Flow>,
-        generation: u8,
+        (generation, marks): (u8, u32),
         why: CloseReason,
         now: Timestamp,
         events: &mut Vec<Event>,
@@ -118,7 +125,7 @@ impl<I: Inspector> Panel<I> {
             Inspection::Bypassed | Inspection::Refused(_) => return,
         };
         if I::INTEREST.contains(Interest::END) || needs_drop::<I::Flow>() {
-            self.tell(key, flow, generation, why, now, events);
+            self.tell(key, flow, (generation, marks), why, now, events);
         }
         self.generations.closed(generation);
     }
@@ -127,7 +134,7 @@ impl<I: Inspector> Panel<I> {
         &mut self,
         key: &FlowKey,
         flow: I::Flow,
-        generation: u8,
+        (generation, marks): (u8, u32),
         why: CloseReason,
         now: Timestamp,
         events: &mut Vec<Event>,
@@ -135,6 +142,7 @@ impl<I: Inspector> Panel<I> {
         let Self { generations, effects, .. } = self;
         // What an inspector did with the packet at hand is none of this flow's business.
         let others = core::mem::take(effects);
+        effects.marks = marks;
         let told = contained(|| match generations.get_mut(generation) {
             Some(inspector) if I::INTEREST.contains(Interest::END) => {
                 inspector.close(flow, why, &mut Context::new(now, effects));

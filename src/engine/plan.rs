@@ -42,7 +42,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             plan = self.rewriter.plan(&view, &mut Context::new(turn.now, effects));
             self.stage = Stage::Idle;
             state.marks = effects.marks;
-            capture = effects.capture;
+            capture = effects.captures(self.settings.capture_alerts);
             state.bits.set(Bits::CAPTURE, state.bits.has(Bits::CAPTURE) || capture);
             if !effects.is_quiet() {
                 self.spread_effects(turn, Some(id), output);
@@ -69,6 +69,13 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             flow: turn.packet.flow.key,
             what: EventKind::Alert(alert),
         }));
+        let reasons = effects.capture_reasons.drain(..).map(|why| Event {
+            datagram: Some(turn.number),
+            endpoint: turn.endpoint(),
+            flow: turn.packet.flow.key,
+            what: EventKind::Capture(why),
+        });
+        output.events.extend(reasons);
         effects.capture = false;
         if effects.injections.is_empty() {
             return;

@@ -1,4 +1,4 @@
-use super::state::{Inspection, Refused, State};
+use super::state::{Bits, Inspection, Refused, State};
 use super::turn::Turn;
 use super::{Disposition, Engine, Outcome, Output};
 use crate::flow::{Direction, FlowId, FlowTable, LastEnvelope, Part};
@@ -49,14 +49,16 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         id: FlowId,
         output: &mut Output,
     ) -> Outcome {
-        let Some(State { inspection: Inspection::Refused(refused), .. }) = self.table.state_mut(id)
+        let Some(State { inspection: Inspection::Refused(refused), bits, .. }) =
+            self.table.state_mut(id)
         else {
             return Outcome::FORWARD;
         };
+        let capture = bits.has(Bits::CAPTURE);
         let (reason, is_reject) = (self.reasons.reason(refused.reason), refused.reject);
         let disposition = if is_reject { Disposition::Reject } else { Disposition::Drop };
         let outcome = Outcome::refused(disposition, reason);
-        let outcome = self.or_would(outcome, Some(turn.endpoint()));
+        let outcome = Outcome { capture, ..self.or_would(outcome, Some(turn.endpoint())) };
         if outcome.disposition.is_forward() {
             let passed = self.pass(turn, id, output);
             return Outcome { capture: passed.capture, ..outcome };

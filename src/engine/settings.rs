@@ -3,7 +3,7 @@ use core::time::Duration;
 
 use crate::flow::{EndpointGroups, FlowLimits, FlowSeed, FlowTimeouts};
 use crate::gwlb::{EndpointId, Profile};
-use crate::inspect::{ExceptionPolicy, MssClamp};
+use crate::inspect::{ExceptionPolicy, MssClamp, Severity};
 use crate::protocol;
 use crate::stream::StreamLimits;
 use crate::stream::defrag::DefragLimits;
@@ -37,6 +37,8 @@ pub struct Settings {
     pub messages: protocol::Limits,
     /// How many bytes of messages that are not whole yet may be gathered, of all flows together. By default 16 MiB.
     pub message_bytes: usize,
+    /// How many of these one endpoint may have. By default 12 MiB.
+    pub message_bytes_per_endpoint: usize,
     /// Endpoints that share a key space, since one flow may cross several of them.
     pub groups: EndpointGroups,
     /// Endpoints, with what is different for them. Where there are any, others are
@@ -61,6 +63,9 @@ pub struct Settings {
     pub icmp_answers: bool,
     /// The most ICMP errors about unknown flows that are passed in a second. By default 1,000.
     pub icmp_errors_per_second: u32,
+    /// Alerts of this severity and above have their flow kept as evidence from that packet on, as if the inspector had asked
+    /// for [that](crate::inspect::Context::capture), too. By default none do.
+    pub capture_alerts: Option<Severity>,
     /// How long inspectors may take for a packet; by default as long as they like.
     pub budget: Option<Budget>,
     /// After how many panics and overrun budgets the engine [calls itself unhealthy](super::Engine::is_healthy). By
@@ -82,6 +87,7 @@ impl Default for Settings {
             defrag: DefragLimits::default(),
             messages: protocol::Limits::default(),
             message_bytes: 16 << 20,
+            message_bytes_per_endpoint: 12 << 20,
             groups: EndpointGroups::default(),
             endpoints: BTreeMap::new(),
             policy: ExceptionPolicy::AVAILABLE,
@@ -91,6 +97,7 @@ impl Default for Settings {
             answers_per_second: 10_000,
             icmp_answers: true,
             icmp_errors_per_second: 1_000,
+            capture_alerts: None,
             budget: None,
             unhealthy_after: 100,
             seed: FlowSeed::random(),

@@ -112,7 +112,7 @@ impl ReasonBook {
 
 /// Yes-or-no facts about a flow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Bits(u8);
+pub(super) struct Bits(u16);
 
 impl Bits {
     pub(super) const OPENED_IN_REVERSE: Self = Self(1);
@@ -126,6 +126,8 @@ impl Bits {
     pub(super) const REVERSE_KNOWN: Self = Self(1 << 6);
     /// The handshake is over.
     pub(super) const UNDER_WAY: Self = Self(1 << 7);
+    /// It is the flow of somebody who fails closed.
+    pub(super) const FAILS_CLOSED: Self = Self(1 << 8);
 
     #[inline]
     pub(super) const fn has(self, other: Self) -> bool {
@@ -171,6 +173,18 @@ impl<F> State<F> {
             Direction::Reverse => (Bits::REVERSE_KNOWN, self.sequence.reverse),
         };
         if self.bits.has(known) { Some(number) } else { None }
+    }
+
+    /// Notes where the streams of the opener and of the other side begin, as far as that is known.
+    pub(super) fn begin_at(&mut self, (opener, other): (Option<u32>, Option<u32>)) {
+        let (forward, reverse) = match self.bits.opener() {
+            Direction::Forward => (opener, other),
+            Direction::Reverse => (other, opener),
+        };
+        self.bits.set(Bits::FORWARD_KNOWN, forward.is_some());
+        self.bits.set(Bits::REVERSE_KNOWN, reverse.is_some());
+        self.sequence.forward = forward.unwrap_or(0);
+        self.sequence.reverse = reverse.unwrap_or(0);
     }
 
     /// Follows a packet that is forwarded.

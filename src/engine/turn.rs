@@ -2,7 +2,7 @@ use super::Datagram;
 use crate::Timestamp;
 use crate::flow::Observation;
 use crate::gwlb::{EndpointId, Outer};
-use crate::inspect::ParsedPacket;
+use crate::inspect::{Context, Effects, ParsedPacket};
 use crate::packet::{TcpFlags, Transport};
 
 /// The packet that is being judged.
@@ -23,6 +23,12 @@ impl<'a> Turn<'a> {
         packet: &'a ParsedPacket<'a>,
     ) -> Self {
         Self { number, now: datagram.time(), outer: datagram.outer(), packet }
+    }
+
+    /// A context for who is asked about it.
+    #[inline(always)]
+    pub(super) fn context<'e>(&self, effects: &'e mut Effects) -> Context<'e> {
+        Context::new(self.now, effects).of_datagram(self.number)
     }
 
     #[inline]

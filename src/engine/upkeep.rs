@@ -110,8 +110,13 @@ impl Settings {
             ("fragments", self.fragments == other.fragments),
             ("fragments_per_endpoint", self.fragments_per_endpoint == other.fragments_per_endpoint),
             ("streams", self.streams == other.streams),
+            ("defrag", self.defrag == other.defrag),
             ("messages", self.messages == other.messages),
             ("message_bytes", self.message_bytes == other.message_bytes),
+            (
+                "message_bytes_per_endpoint",
+                self.message_bytes_per_endpoint == other.message_bytes_per_endpoint,
+            ),
             ("groups", self.groups == other.groups),
         ];
         fields.into_iter().filter(|(_, is_same)| !is_same).map(|(name, _)| name).collect()
@@ -122,7 +127,7 @@ impl Settings {
     pub fn with_fixed(self, other: &Self) -> Self {
         let Self { policy, monitor, endpoints, checksums, mss, .. } = self;
         let Self { answers_per_second, icmp_answers, icmp_errors_per_second, .. } = self;
-        let Self { budget, unhealthy_after, .. } = self;
+        let Self { capture_alerts, budget, unhealthy_after, .. } = self;
         Self {
             policy,
             monitor,
@@ -132,6 +137,7 @@ impl Settings {
             answers_per_second,
             icmp_answers,
             icmp_errors_per_second,
+            capture_alerts,
             budget,
             unhealthy_after,
             ..other.clone()

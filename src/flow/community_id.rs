@@ -77,6 +77,12 @@ impl CommunityId {
         core::str::from_utf8(&self.0).unwrap_or_default()
     }
 
+    /// The text as bytes of ASCII.
+    #[cfg(feature = "eve")]
+    pub(crate) const fn as_bytes(&self) -> &[u8; 30] {
+        &self.0
+    }
+
     fn hashed(seed: u16, tuple: &FiveTuple, ports: Option<Ports>, one_way: bool) -> Self {
         let mut tuple = FiveTuple { ports, ..*tuple };
         let ports = ports.unwrap_or(Ports { source: 0, destination: 0 });

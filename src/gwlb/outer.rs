@@ -1,7 +1,7 @@
 use core::net::Ipv4Addr;
 
 use super::reply::IPV4_HEADER_LEN;
-use super::{OUTER_HEADER_LEN, OuterError, ReplyPolicy};
+use super::{OUTER_HEADER_LEN, OuterError, ReplyError, ReplyPolicy};
 use crate::packet::{Checksum, ChecksumStatus, IpPacket, IpProtocol, Transport};
 
 /// The outer IPv4 and UDP headers of a datagram, as far as an answer depends on them.
@@ -48,6 +48,54 @@ impl Outer {
     /// Anything but a whole UDP datagram over IPv4, with a right header checksum and a UDP checksum that is right or
     /// zero; see [`OuterError`].
     pub fn parse(bytes: &[u8]) -> Result<(Self, &[u8]), OuterError> {
+        match Self::parse_usual(bytes) {
+            Some(found) => Ok(found),
+            None => Self::parse_any(bytes),
+        }
+    }
+
+    /// The same of a header without options and fragments, and with everything in order; `None` says nothing of others.
+    #[inline]
+    fn parse_usual(bytes: &[u8]) -> Option<(Self, &[u8])> {
+        const HEADER: usize = IPV4_HEADER_LEN as usize;
+        const DONT_FRAGMENT: u8 = 0x40;
+
+        let head: &[u8; OUTER_HEADER_LEN] = bytes.first_chunk()?;
+        #[rustfmt::skip]
+        let [
+            0x45, tos, l0, l1, _, _, flags, 0, ttl, 17, _, _, s0, s1, s2, s3, d0, d1, d2, d3,
+            sp0, sp1, dp0, dp1, u0, u1, c0, c1,
+        ] = *head else { return None };
+        let datagram_len = usize::from(u16::from_be_bytes([u0, u1]));
+        let end = datagram_len.saturating_add(HEADER);
+        let is_usual = flags & !DONT_FRAGMENT == 0
+            && usize::from(u16::from_be_bytes([l0, l1])) == end
+            && Checksum::is_right_of_header(bytes.first_chunk()?);
+        let datagram = bytes.get(HEADER..end).filter(|_| is_usual)?;
+        let payload = datagram.get(OUTER_HEADER_LEN.saturating_sub(HEADER)..)?;
+        let udp_checksum = u16::from_be_bytes([c0, c1]);
+        if udp_checksum != 0 {
+            let mut sum = Checksum::new();
+            sum.add(&[s0, s1, s2, s3, d0, d1, d2, d3, 0, 17, u0, u1]);
+            sum.add(datagram);
+            if sum.finish() != 0 {
+                return None;
+            }
+        }
+        let outer = Self {
+            source: Ipv4Addr::new(s0, s1, s2, s3),
+            destination: Ipv4Addr::new(d0, d1, d2, d3),
+            source_port: u16::from_be_bytes([sp0, sp1]),
+            destination_port: u16::from_be_bytes([dp0, dp1]),
+            tos,
+            ttl,
+            udp_checksum,
+        };
+        Some((outer, payload))
+    }
+
+    #[cold]
+    fn parse_any(bytes: &[u8]) -> Result<(Self, &[u8]), OuterError> {
         let packet = IpPacket::parse(bytes)?;
         let IpPacket::V4(ipv4) = packet else { return Err(OuterError::NotIpv4) };
         let header = ipv4.header();
@@ -84,6 +132,29 @@ impl Outer {
         Ok((outer, udp.payload()))
     }
 
+    /// The two headers, IPv4 and UDP, in front of `payload_len` bytes, as far as they are known: with identification 0, the
+    /// don't fragment flag clear, and no options. [`parse`](Self::parse) reads them again.
+    ///
+    /// # Errors
+    ///
+    /// [`ReplyError::TooLong`].
+    ///
+    /// ```
+    /// use gwlb_geneve::gwlb::Outer;
+    ///
+    /// let outer = Outer::new(([10, 0, 0, 1].into(), 50_000), ([10, 0, 0, 2].into(), 6_081));
+    /// let datagram = [&outer.to_headers(3)?[..], b"abc"].concat();
+    /// assert_eq!(Outer::parse(&datagram)?, (outer, &b"abc"[..]));
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    pub fn to_headers(&self, payload_len: usize) -> Result<[u8; OUTER_HEADER_LEN], ReplyError> {
+        let found = OUTER_HEADER_LEN.saturating_add(payload_len);
+        let total_len = u16::try_from(found).map_err(|_| ReplyError::TooLong { found })?;
+        let policy =
+            ReplyPolicy { identification: 0, dont_fragment: false, ..ReplyPolicy::default() };
+        Ok(self.headers(total_len, &policy))
+    }
+
     /// The two headers of a datagram of `total_len` bytes, all of the outer IPv4 packet.
     pub(super) fn headers(&self, total_len: u16, policy: &ReplyPolicy) -> [u8; OUTER_HEADER_LEN] {
         let [l0, l1] = total_len.to_be_bytes();
@@ -105,5 +176,61 @@ impl Outer {
             [headers[10], headers[11]] = Checksum::of(ipv4).to_be_bytes();
         }
         headers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::gwlb::Reply;
+
+    proptest! {
+        /// The straight way finds what the general one finds, whatever is wrong or unusual.
+        #[test]
+        fn both_ways_agree(
+            payload: Vec<u8>,
+            checksum in prop::sample::select(vec![0, 1, 2]),
+            changes in prop::collection::vec((0_usize..60, any::<u8>()), 0..3),
+            repairs: bool,
+            behind in 0_usize..4,
+        ) {
+            let outer = Outer::new(([10, 0, 0, 1].into(), 6_081), ([10, 0, 0, 2].into(), 40_000));
+            let datagram = Reply::new(&outer, &payload, &[], &ReplyPolicy::default()).unwrap();
+            let mut bytes = datagram.parts().concat();
+            if checksum > 0 {
+                bytes[26..28].copy_from_slice(&[0; 2]);
+                let mut sum = Checksum::new();
+                sum.add(&bytes[12..20]);
+                sum.add(&[0, 17, bytes[24], bytes[25]]);
+                sum.add(&bytes[20..]);
+                let sum = sum.finish().wrapping_add(checksum - 1);
+                bytes[26..28].copy_from_slice(&sum.to_be_bytes());
+            }
+            for (at, value) in changes {
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte = value;
+                }
+            }
+            if repairs {
+                bytes[10..12].copy_from_slice(&[0; 2]);
+                let sum = Checksum::of(&bytes[..20]);
+                bytes[10..12].copy_from_slice(&sum.to_be_bytes());
+            }
+            bytes.extend(std::iter::repeat_n(7, behind));
+            if let Some(found) = Outer::parse_usual(&bytes) {
+                prop_assert_eq!(Ok(found), Outer::parse_any(&bytes));
+            }
+        }
+    }
+
+    #[test]
+    fn the_usual_is_usual() {
+        let outer = Outer::new(([10, 0, 0, 1].into(), 6_081), ([10, 0, 0, 2].into(), 40_000));
+        let datagram = Reply::new(&outer, b"payload", &[], &ReplyPolicy::default()).unwrap();
+        let bytes = datagram.parts().concat();
+        assert_eq!(Outer::parse_usual(&bytes).unwrap().1, b"payload");
+        assert_eq!(Outer::parse_usual(&bytes).unwrap(), Outer::parse_any(&bytes).unwrap());
     }
 }

@@ -35,6 +35,8 @@ pub struct Chain {
     packets: u64,
     /// The same of streams and messages.
     in_order: u64,
+    /// The same of those that fail closed.
+    closed: u64,
     /// Of all members together.
     interest: Interest,
 }
@@ -68,7 +70,8 @@ impl Chain {
 
     /// Notes which members are to be asked about what.
     fn summarize(&mut self) {
-        (self.packets, self.in_order, self.interest) = (0, 0, Interest::NONE);
+        (self.packets, self.in_order, self.closed) = (0, 0, 0);
+        self.interest = Interest::NONE;
         for (index, member) in self.members.iter().enumerate() {
             let interest = member.interest();
             self.interest = self.interest | interest;
@@ -77,6 +80,9 @@ impl Chain {
             }
             if interest.intersects(Interest::IN_ORDER) {
                 self.in_order |= bit(index);
+            }
+            if interest.contains(Interest::FAIL_CLOSED) {
+                self.closed |= bit(index);
             }
         }
     }
@@ -153,15 +159,19 @@ impl Row {
 
 impl Inspector for Chain {
     type Flow = Row;
-    const INTEREST: Interest = Interest::ALL;
+    const INTEREST: Interest = Interest::ALL.and(Interest::FAIL_CLOSED);
 
     fn interest(&self) -> Interest {
         self.interest
     }
 
     fn wants(&self, row: &Row) -> Interest {
-        let mut left = self.rows.get(row.index()).copied().unwrap_or_default() & self.in_order;
-        let mut wanted = self.interest.without(Interest::IN_ORDER.and(Interest::GAPS));
+        const OF_FLOWS: Interest =
+            Interest::IN_ORDER.and(Interest::GAPS).and(Interest::FAIL_CLOSED);
+
+        let active = self.rows.get(row.index()).copied().unwrap_or_default();
+        let mut left = active & (self.in_order | self.closed);
+        let mut wanted = self.interest.without(OF_FLOWS);
         while left != 0 {
             let index = left.trailing_zeros();
             left &= left.wrapping_sub(1);

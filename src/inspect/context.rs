@@ -11,12 +11,31 @@ use crate::flow::Direction;
 pub struct Context<'a> {
     now: Timestamp,
     effects: &'a mut Effects,
+    /// [`NOWHERE`] where there is none.
+    datagram: usize,
 }
+
+const NOWHERE: usize = usize::MAX;
 
 impl<'a> Context<'a> {
     /// A context at a moment, whose effects are gathered in `effects`.
+    #[inline]
     pub fn new(now: Timestamp, effects: &'a mut Effects) -> Self {
-        Self { now, effects }
+        Self { now, effects, datagram: NOWHERE }
+    }
+
+    /// The same for the datagram at this place of its burst.
+    #[inline]
+    #[must_use]
+    pub fn of_datagram(self, place: usize) -> Self {
+        Self { datagram: place, ..self }
+    }
+
+    /// The place in its burst of the datagram that brought the packet; `None` where it is for no packet that inspectors are asked, as
+    /// when a flow closes.
+    #[inline]
+    pub fn datagram(&self) -> Option<usize> {
+        Some(self.datagram).filter(|place| *place != NOWHERE)
     }
 
     /// The packet's time.
@@ -27,7 +46,17 @@ impl<'a> Context<'a> {
 
     /// Tells people about the packet.
     pub fn alert(&mut self, alert: Alert) {
+        self.effects.marks |= Self::ALERTED;
         self.effects.alerts.push(alert);
+    }
+
+    /// The mark of a flow in which there was an alert. The other 31 bits are the inspectors' own.
+    pub const ALERTED: u32 = 1 << 31;
+
+    /// Whether there was an alert in the flow: by any inspector, with any of its packets so far.
+    #[inline]
+    pub const fn is_alerted(&self) -> bool {
+        self.effects.marks & Self::ALERTED != 0
     }
 
     /// The flow's marks, those that were set just now among them.
@@ -48,6 +77,12 @@ impl<'a> Context<'a> {
         self.effects.capture = true;
     }
 
+    /// The same, and says why: that is told with the packet.
+    pub fn capture_for(&mut self, why: impl Into<Cow<'static, str>>) {
+        self.effects.capture = true;
+        self.effects.capture_reasons.push(why.into());
+    }
+
     /// Sends an IP packet of the inspector's own in the flow's envelope, beside the one that it looks at. When the flow
     /// closes there is no envelope any more: then nothing is sent, and that is counted.
     pub fn inject(&mut self, direction: Direction, packet: Vec<u8>) {
@@ -60,10 +95,12 @@ impl<'a> Context<'a> {
 pub struct Effects {
     /// Alerts in the order in which they were given.
     pub alerts: Vec<Alert>,
-    /// The flow's marks: given by who runs the inspectors, added to by them.
+    /// The flow's marks: given by who runs the inspectors, added to by them and by their [alerts](Context::ALERTED).
     pub marks: u32,
     /// Whether evidence is to be kept.
     pub capture: bool,
+    /// Why, as far as that was said.
+    pub capture_reasons: Vec<Cow<'static, str>>,
     /// Packets to be sent.
     pub injections: Vec<Injection>,
 }
@@ -76,11 +113,19 @@ impl Effects {
         self.alerts.len() | self.injections.len() | usize::from(self.capture) == 0
     }
 
+    /// Whether the flow is to be kept as evidence: where that was asked for, or there is an alert of at least this severity.
+    #[cfg(feature = "std")]
+    pub(crate) fn captures(&self, alerts: Option<Severity>) -> bool {
+        let is_severe = |least| self.alerts.iter().any(|alert| alert.severity >= least);
+        self.capture || alerts.is_some_and(is_severe)
+    }
+
     /// Forgets everything and keeps the memory.
     pub fn clear(&mut self) {
         self.alerts.clear();
         self.marks = 0;
         self.capture = false;
+        self.capture_reasons.clear();
         self.injections.clear();
     }
 }

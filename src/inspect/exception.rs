@@ -38,6 +38,23 @@ impl ExceptionPolicy {
         self.cells.get(exception as usize).copied().unwrap_or(Treatment::Drop)
     }
 
+    /// The treatment of a class in a flow of an inspector that [fails closed](super::Interest::FAIL_CLOSED): where this policy
+    /// lets pass or adopts, that of [`STRICT`](Self::STRICT).
+    ///
+    /// ```
+    /// use gwlb_geneve::inspect::{Exception, ExceptionPolicy, Treatment};
+    ///
+    /// let policy = ExceptionPolicy::AVAILABLE;
+    /// assert_eq!(policy.failing_closed(Exception::Overload), Treatment::Drop);
+    /// assert_eq!(policy.failing_closed(Exception::Midstream), Treatment::Reject);
+    /// ```
+    pub fn failing_closed(&self, exception: Exception) -> Treatment {
+        match self.treatment(exception) {
+            Treatment::Pass | Treatment::Adopt => Self::STRICT.treatment(exception),
+            refused => refused,
+        }
+    }
+
     /// The same policy but for one class.
     ///
     /// # Errors
@@ -97,6 +114,11 @@ impl fmt::Debug for ExceptionPolicy {
 /// | `out-of-order-not-stored` | drop | drop | drop |
 /// | `segment-discarded` | drop | drop | drop |
 /// | `protocol-unparsable` | drop | pass | drop, pass |
+///
+/// An inspector that [fails closed](super::Interest::FAIL_CLOSED), such as an allow-list, has `midstream`, `flow-table-full`,
+/// `inspector-panic`, `over-budget`, `overload`, `stream-memory-full`, `protocol-unparsable` and, of flows that are followed,
+/// `fragment-memory-full` treated as in the strict column in the flows that are its own, whatever the policy says. Of a stream
+/// or a message that cannot be judged it is told before, so that a refusal has its reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Exception {

@@ -31,9 +31,16 @@ impl Interest {
     /// stream ends with a gap.
     pub const GAPS: Self = Self(1 << 6);
 
+    /// Nothing of its flows may pass that cannot be shown to it as it wants to see it: an allow-list that lets pass what it
+    /// was not asked about is none. What the exception policy would let pass is treated
+    /// [as the strict profile does](super::ExceptionPolicy::failing_closed) in its flows: those that it
+    /// [opens](super::Inspector::open), as long as it [wants](super::Inspector::wants) this of them. No hook of its own, and not
+    /// in [`ALL`](Self::ALL).
+    pub const FAIL_CLOSED: Self = Self(1 << 7);
+
     /// Messages of every protocol.
     pub const MESSAGES: Self = Self::HTTP.and(Self::TLS).and(Self::DNS);
-    /// Everything.
+    /// Every hook.
     pub const ALL: Self =
         Self::PACKETS.and(Self::END).and(Self::STREAM).and(Self::MESSAGES).and(Self::GAPS);
     /// What needs bytes in order.

@@ -80,7 +80,7 @@ impl Checksum {
 
     /// Whether an IPv4 header without options has a right checksum.
     #[inline]
-    pub(super) fn is_right_of_header(header: &[u8; 20]) -> bool {
+    pub(crate) fn is_right_of_header(header: &[u8; 20]) -> bool {
         is_all_ones(sum_of_words(header))
     }
 

@@ -7,12 +7,27 @@ use alloc::vec::Vec;
 #[derive(Debug)]
 pub struct Room {
     left: usize,
+    /// What those at hand may have and have, of those who share it.
+    most_of_share: usize,
+    share: usize,
 }
 
 impl Room {
     /// For this many bytes.
     pub const fn new(bytes: usize) -> Self {
-        Self { left: bytes }
+        Self::shared(bytes, usize::MAX)
+    }
+
+    /// For this many bytes, of which nobody who shares it has more than `most_of_share`.
+    pub const fn shared(bytes: usize, most_of_share: usize) -> Self {
+        Self { left: bytes, most_of_share, share: 0 }
+    }
+
+    /// From now on `share` are the bytes that those at hand have, 0 at first; those before had what is there then. A session
+    /// is only ever fed and closed with the share that it began with.
+    #[inline]
+    pub const fn exchange(&mut self, share: &mut usize) {
+        core::mem::swap(&mut self.share, share);
     }
 
     /// How many bytes are left.
@@ -22,17 +37,19 @@ impl Room {
     }
 
     const fn take(&mut self, bytes: usize) -> bool {
+        let share = self.share.saturating_add(bytes);
         match self.left.checked_sub(bytes) {
-            Some(left) => {
-                self.left = left;
+            Some(left) if share <= self.most_of_share => {
+                (self.left, self.share) = (left, share);
                 true
             }
-            None => false,
+            _ => false,
         }
     }
 
     const fn give_back(&mut self, bytes: usize) {
         self.left = self.left.saturating_add(bytes);
+        self.share = self.share.saturating_sub(bytes);
     }
 }
 
@@ -117,6 +134,21 @@ mod tests {
         assert_eq!(buffer.bytes.capacity(), 1_024);
         buffer.release(&mut room);
         assert_eq!((buffer.len(), room.left(), buffer.bytes.capacity()), (0, 2_000, 0));
+    }
+
+    #[test]
+    fn nobody_has_more_than_a_share() {
+        let (mut room, mut other) = (Room::shared(2_000, 1_000), 0);
+        let (mut first, mut second) = (Buffer::default(), Buffer::default());
+        first.append(&[0; 1_000], &mut room).unwrap();
+        assert_eq!(second.append(&[0; 1], &mut room), Err(NoRoom));
+        room.exchange(&mut other);
+        second.append(&[0; 1_000], &mut room).unwrap();
+        assert_eq!(room.left(), 0);
+        second.release(&mut room);
+        room.exchange(&mut other);
+        first.release(&mut room);
+        assert_eq!((room.left(), room.share, other), (2_000, 0, 0));
     }
 
     #[test]

@@ -79,13 +79,13 @@ impl Burst {
         self.packets.push(packet);
     }
 
-    /// All packets, and beside them the datagrams of those that have an outer header.
-    pub(super) fn split(&mut self) -> (&[Packet], Datagrams<'_>) {
-        let datagrams =
-            self.packets.iter().zip(&mut self.buffers).filter_map(|(packet, buffer)| {
-                Some(Datagram::with_room(packet.time, packet.outer.ok()?, buffer, packet.len))
-            });
-        let datagrams = datagrams.collect();
-        (&self.packets, datagrams)
+    /// All packets; `datagrams`, which is empty, gets those that have an outer header. It is filled where it lies: the room for all
+    /// is too much to be moved for each burst.
+    pub(super) fn split<'a>(&'a mut self, datagrams: &mut Datagrams<'a>) -> &'a [Packet] {
+        let found = self.packets.iter().zip(&mut self.buffers).filter_map(|(packet, buffer)| {
+            Some(Datagram::with_room(packet.time, packet.outer.ok()?, buffer, packet.len))
+        });
+        datagrams.extend(found);
+        &self.packets
     }
 }

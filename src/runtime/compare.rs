@@ -41,7 +41,7 @@ impl ComparedPacket<'_> {
 fn alerts<'a>(packet: &JudgedPacket<'a>) -> impl Iterator<Item = &'a Alert> + use<'a> {
     packet.events().filter_map(|event| match &event.what {
         EventKind::Alert(alert) => Some(alert),
-        EventKind::Exception(..) => None,
+        _ => None,
     })
 }
 

@@ -274,8 +274,15 @@ pub(super) fn share(settings: &Settings, workers: usize) -> Settings {
     share.fragments = part(settings.fragments);
     share.fragments_per_endpoint = part(settings.fragments_per_endpoint);
     share.streams.connections = part(settings.streams.connections);
+    share.streams.connections_per_endpoint = part(settings.streams.connections_per_endpoint);
     share.streams.bytes = part(settings.streams.bytes);
+    share.streams.bytes_per_endpoint = part(settings.streams.bytes_per_endpoint);
+    share.defrag.datagrams = part(settings.defrag.datagrams);
+    share.defrag.datagrams_per_endpoint = part(settings.defrag.datagrams_per_endpoint);
+    share.defrag.bytes = part(settings.defrag.bytes);
+    share.defrag.bytes_per_endpoint = part(settings.defrag.bytes_per_endpoint);
     share.message_bytes = part(settings.message_bytes);
+    share.message_bytes_per_endpoint = part(settings.message_bytes_per_endpoint);
     share.answers_per_second = rate(settings.answers_per_second);
     share.icmp_errors_per_second = rate(settings.icmp_errors_per_second);
     share

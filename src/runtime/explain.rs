@@ -2,7 +2,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use std::io::{Read, Write};
 
-use super::burst::Burst;
+use super::burst::{Burst, Datagrams};
 use super::replay::{Run, refused};
 use super::{Frame, JudgedPacket, Replay, ReplayError};
 use crate::Timestamp;
@@ -104,7 +104,8 @@ impl<I: Inspector, X: Rewriter> Run<'_, I, X> {
     fn explain(mut self, number: u64, time: Timestamp, ip: &[u8]) -> ExplainedPacket {
         self.burst.clear();
         self.push(number, time, ip);
-        let (packets, mut datagrams) = self.burst.split();
+        let mut datagrams = Datagrams::new();
+        let packets = self.burst.split(&mut datagrams);
         let outer = packets.first().map(|packet| packet.outer);
         match (datagrams.first_mut(), outer) {
             (Some(datagram), _) => {

@@ -172,6 +172,17 @@ impl<R: Read> Frames<R> {
 /// Whether an IP packet is a UDP datagram to one of these ports, as far as its headers were captured. Fragments after
 /// the first have no ports.
 fn goes_to(ip: &[u8], ports: &[u16]) -> bool {
+    // Nearly all: no options, no fragment.
+    if let [0x45, _, _, _, _, _, flags, 0, _, 17, _, _, _, _, _, _, _, _, _, _, _, _, a, b, ..] = ip
+    {
+        if flags & 0x3f == 0 {
+            return ports.contains(&u16::from_be_bytes([*a, *b]));
+        }
+    }
+    goes_to_any(ip, ports)
+}
+
+fn goes_to_any(ip: &[u8], ports: &[u16]) -> bool {
     let Ok(packet) = QuotedPacket::parse(ip) else { return false };
     packet.protocol() == IpProtocol::UDP
         && packet

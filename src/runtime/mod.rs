@@ -34,9 +34,10 @@ assert!(statistics.is_balanced());
 A datagram belongs to the worker that [`FlowKey::owner`](crate::flow::FlowKey::owner) names. One that comes in elsewhere crosses over to it as a copy: the kernel
 cannot steer fragments, ICMP errors and tunnels by the flow that they belong to.
 
-A packet's way costs no lock and no atomic operation but a few loads, and in steady state no memory is allocated. Two exceptions:
-where there are several workers, a fragment locks a directory that they share; and each worker allocates a little when it judges a
-packet of its own, once a second.
+A packet's way costs no lock and no atomic operation but a few loads, and in steady state no memory is allocated. Three exceptions:
+where there are several workers, a fragment locks a directory that they share; a packet that is recorded or kept as evidence, or that takes
+tokens of a [limit](crate::inspectors::rate) that all workers share, takes a lock for as long as that is copied, or counted; and each
+worker allocates a little when it judges a packet of its own, once a second.
 "
 )]
 #![cfg_attr(
@@ -109,7 +110,7 @@ mod judged;
 mod manage;
 #[cfg(feature = "live")]
 mod overload;
-#[cfg(all(feature = "eve", feature = "live"))]
+#[cfg(all(any(feature = "capture", feature = "eve"), feature = "live"))]
 mod record;
 #[cfg(feature = "capture")]
 mod replay;

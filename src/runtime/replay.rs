@@ -6,7 +6,7 @@ use std::path::Path;
 
 use smallvec::SmallVec;
 
-use super::burst::Burst;
+use super::burst::{Burst, Datagrams};
 use super::report::raise;
 use super::{Frame, FrameCounters, Frames, JudgedPacket, ReplayError, ReplayedFrame, Report};
 use crate::Timestamp;
@@ -17,6 +17,7 @@ use crate::gwlb::{OuterError, Reply, ReplyError, ReplyPolicy};
 use crate::inspect::{Inspector, Reason, Rewriter};
 #[cfg(feature = "eve")]
 use crate::observe::eve::{Eve, EventRecorder};
+use crate::observe::evidence::{Evidence, EvidenceRecorder};
 
 /// Runs the GENEVE packets of a capture through an [`Engine`], as if they came from the network.
 ///
@@ -28,6 +29,7 @@ pub struct Replay<R, W: Write = Sink> {
     pub(super) frames: Frames<R>,
     replies: Option<Writer<W>>,
     pub(super) policy: ReplyPolicy,
+    evidence: Option<Evidence>,
     #[cfg(feature = "eve")]
     records: Option<Eve>,
 }
@@ -50,6 +52,7 @@ impl<R: Read> Replay<R> {
             frames,
             replies: None,
             policy: ReplyPolicy::default(),
+            evidence: None,
             #[cfg(feature = "eve")]
             records: None,
         }
@@ -67,6 +70,7 @@ impl<R: Read> Replay<R> {
             frames: self.frames,
             replies: Some(replies),
             policy: self.policy,
+            evidence: self.evidence,
             #[cfg(feature = "eve")]
             records: self.records,
         }
@@ -86,6 +90,12 @@ impl<R: Read, W: Write> Replay<R, W> {
     #[must_use]
     pub fn record_to(self, eve: Eve) -> Self {
         Self { records: Some(eve), ..self }
+    }
+
+    /// The same replay, which keeps what is marked as evidence.
+    #[must_use]
+    pub fn keep_in(self, evidence: Evidence) -> Self {
+        Self { evidence: Some(evidence), ..self }
     }
 
     /// Shows each packet and its outcome to `each`, in the capture's order. At the end the engine's flows are
@@ -118,8 +128,7 @@ impl<R: Read, W: Write> Replay<R, W> {
         let mut run = Run::new(engine);
         // Who writes wants to know on whose account a packet was injected; verdicts do not depend on it.
         let most = if self.replies.is_some() { 1 } else { Burst::MOST };
-        #[cfg(feature = "eve")]
-        let most = if self.records.is_some() { 1 } else { most };
+        run.evidence = self.evidence.take().map(EvidenceRecorder::new);
         #[cfg(feature = "eve")]
         {
             run.records = self.records.take().map(|eve| (EventRecorder::new(eve.clone()), eve));
@@ -145,6 +154,7 @@ impl<R: Read, W: Write> Replay<R, W> {
         mut each: impl FnMut(&ReplayedFrame<'_>) -> Result<(), E>,
     ) -> Result<Report, E> {
         let mut run = Run::new(engine);
+        run.evidence = self.evidence.take().map(EvidenceRecorder::new);
         #[cfg(feature = "eve")]
         {
             run.records = self.records.take().map(|eve| (EventRecorder::new(eve.clone()), eve));
@@ -178,6 +188,7 @@ pub(super) struct Run<'e, I: Inspector, X: Rewriter> {
     start: Option<Timestamp>,
     last: Timestamp,
     reply: Vec<u8>,
+    evidence: Option<EvidenceRecorder>,
     #[cfg(feature = "eve")]
     records: Option<(EventRecorder, Eve)>,
 }
@@ -193,6 +204,7 @@ impl<'e, I: Inspector, X: Rewriter> Run<'e, I, X> {
             start: None,
             last: Timestamp::EPOCH,
             reply: Vec::new(),
+            evidence: None,
             #[cfg(feature = "eve")]
             records: None,
         }
@@ -226,15 +238,20 @@ impl<'e, I: Inspector, X: Rewriter> Run<'e, I, X> {
         mut replies: Option<&mut Writer<W>>,
         each: &mut impl FnMut(&JudgedPacket<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let (packets, mut datagrams) = self.burst.split();
+        let mut datagrams = Datagrams::new();
+        let packets = self.burst.split(&mut datagrams);
         #[cfg(feature = "eve")]
         if let Some((_, eve)) = &self.records {
-            eve.at_frame(packets.first().map_or(0, |packet| packet.number));
+            let received = packets.iter().filter(|packet| packet.outer.is_ok());
+            eve.at_frames(received.map(|packet| packet.number));
         }
         self.engine.process(&mut datagrams, &mut self.output);
         #[cfg(feature = "eve")]
         if let Some((events, _)) = &mut self.records {
             events.judged(&datagrams, &self.output, self.engine.settings());
+        }
+        if let Some(evidence) = &mut self.evidence {
+            evidence.judged(&datagrams, &self.output);
         }
         let mut failed = SmallVec::<[ReplyError; 1]>::new();
         let mut sent = 0_u64;
@@ -306,7 +323,7 @@ impl<'e, I: Inspector, X: Rewriter> Run<'e, I, X> {
         report.frames = frames;
         #[cfg(feature = "eve")]
         if let Some((_, eve)) = &self.records {
-            eve.at_frame(0);
+            eve.at_frames([]);
         }
         engine.drain(last, &mut output);
         report.count_alerts(output.events());

@@ -23,6 +23,8 @@ pub enum Arrival {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Accepted {
     pub(super) side: Side,
+    /// Whether it is next in order and nothing waits for it: [`Connection::glance`](super::Connection::glance) says so.
+    pub(super) is_straight: bool,
     /// The shift of the windows that a SYN asks for.
     pub(super) scale: u8,
     pub(super) marks: Marks,
@@ -203,7 +205,8 @@ impl Discard {
 /// What there was no room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NoRoom {
-    /// Bytes out of order: too far ahead, or no memory for them. They must not be forwarded; they will come again.
+    /// Bytes out of order, or of an end that nobody has answered yet, such as those of a SYN: too far ahead, or no memory for
+    /// them. They must not be forwarded; they will come again.
     OutOfOrder,
     /// Bytes in order: no memory to remember them until they are acknowledged. If they are forwarded all the same,
     /// nothing can be promised of this connection any more.

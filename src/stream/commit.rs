@@ -3,12 +3,42 @@
 use super::arrival::{Accepted, Marks};
 use super::connection::Connection;
 use super::half::{Bits, ENDLESS, Half};
-use super::pool::Pool;
+use super::pool::{Claim, Pool};
 use super::store::{Store, length};
 
 impl Connection {
-    #[inline]
-    pub(super) fn take_in(&mut self, pool: &mut Pool, accepted: &Accepted, payload: &[u8]) -> bool {
+    /// The straight way for a segment that was next in order, in a connection that has not changed since. `None` where there is
+    /// none; then nothing has changed that matters.
+    #[inline(always)]
+    pub(super) fn take_straight(
+        &mut self,
+        pool: &mut Pool,
+        accepted: &Accepted,
+        payload: &[u8],
+    ) -> Option<bool> {
+        let (mine, other) = self.halves_mut(accepted.side);
+        let next = mine.next;
+        if accepted.end != next {
+            let is_whole = length(payload) == accepted.end.wrapping_sub(next);
+            if !is_whole || !mine.store.append_quickly(pool, mine.acked, next, payload) {
+                return None;
+            }
+            mine.next = accepted.end;
+        }
+        if accepted.marks.contains(Marks::STAMPS) {
+            mine.take_stamp(accepted);
+        }
+        if accepted.ack > other.acked {
+            other.acked = accepted.ack;
+            other.store.forget(pool, accepted.ack);
+        }
+        other.widen(accepted.edge);
+        self.moment = self.moment.wrapping_add(1);
+        Some(true)
+    }
+
+    #[inline(never)]
+    pub(super) fn take_in(&mut self, pool: &mut Pool, accepted: Accepted, payload: &[u8]) -> bool {
         const RARE: u16 = Marks::STARTS.0
             | Marks::SYN.0
             | Marks::MOVES.0
@@ -17,12 +47,14 @@ impl Connection {
             | Marks::REOPENS.0
             | Marks::FIN.0;
 
+        let accepted = &accepted;
         if accepted.moment != self.moment {
             return false;
         }
         let marks = accepted.marks;
         if marks.contains(Marks::REOPENS) {
-            if !pool.has_room(Store::most_blocks(payload.len(), accepted.end as u64), false) {
+            let blocks = Store::most_blocks(payload.len(), accepted.end as u64);
+            if !pool.has_room(blocks, Claim::Unanswered) {
                 return false;
             }
             self.reopen(pool, accepted);
@@ -95,7 +127,7 @@ impl Half {
             return false;
         };
         // Others may have taken it since.
-        if !pool.has_room(Store::most_blocks(len, ahead), out_of_order) {
+        if !pool.has_room(Store::most_blocks(len, ahead), self.claim(out_of_order)) {
             return false;
         }
         let (floor, next) = (self.acked, self.next);
@@ -109,7 +141,7 @@ impl Half {
         done
     }
 
-    #[inline]
+    #[inline(always)]
     fn take_stamp(&mut self, accepted: &Accepted) {
         let is_newer = accepted.stamp.wrapping_sub(self.recent) < 1 << 31;
         if is_newer || !self.is(Bits::RECENT) {
@@ -118,7 +150,7 @@ impl Half {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn widen(&mut self, edge: i64) {
         if edge > self.edge || self.edge == ENDLESS {
             self.edge = edge;
@@ -177,7 +209,7 @@ impl Half {
         let marks = accepted.marks;
         if marks.contains(Marks::MOVES) {
             self.first = accepted.acknowledgment_number;
-            self.bits = self.bits.with(Bits::CONFIRMED);
+            self.bits = self.bits.with(Bits::KNOWN).with(Bits::CONFIRMED);
             if self.is(Bits::SYN) {
                 let offered = Bits::SCALES.with(Bits::STAMPS);
                 self.bits = self.bits.without(offered).without(Bits::RECENT);

@@ -16,6 +16,8 @@ pub struct Connection {
     pub(super) is_midstream: bool,
     /// Whether both sides are in the middle of what they say: neither SYN nor FIN nor RST of theirs is of consequence.
     pub(super) is_steady: bool,
+    /// Whether they have agreed upon time stamps; means something while it is steady.
+    pub(super) is_stamped: bool,
 }
 
 impl Connection {
@@ -27,6 +29,7 @@ impl Connection {
             moment: 0,
             is_midstream: false,
             is_steady: false,
+            is_stamped: false,
         }
     }
 
@@ -34,6 +37,18 @@ impl Connection {
     /// it; windows are taken to be scaled as far as can be (RFC 7323 §2.3); there may be [gaps](Arrival::Gap).
     pub const fn midstream() -> Self {
         Self { is_midstream: true, ..Self::new() }
+    }
+
+    /// A connection that was [opened](Self::new) and then forgotten before anybody said anything, but for the sequence
+    /// numbers of the first byte of each side whose SYN was seen. What the SYNs offered is taken for as much as can be:
+    /// windows that are scaled by the most, no time stamps to rely upon.
+    pub fn resumed(client: Option<u32>, server: Option<u32>) -> Self {
+        let half = |first: Option<u32>| first.map_or(Half::new(), Half::opened);
+        let (mut client, server) = (half(client), half(server));
+        if server.is(Bits::KNOWN) {
+            client.bits = client.bits.with(Bits::CONFIRMED);
+        }
+        Self { client, server, ..Self::new() }
     }
 
     /// What a segment of a side is to this connection; changes nothing.
@@ -47,12 +62,16 @@ impl Connection {
         segment: &TcpSegment<'_>,
         now: Timestamp,
     ) -> Arrival {
-        if let Some(accepted) = self.glance(pool, side, segment, now) {
-            let accepted = Arrival::Accept(accepted);
-            debug_assert_eq!(accepted, self.look_at(pool, side, segment, now));
-            return accepted;
+        match self.glance(pool, side, segment, now) {
+            Some(accepted) => {
+                debug_assert_eq!(
+                    Arrival::Accept(Accepted { is_straight: false, ..accepted }),
+                    self.look_at(pool, side, segment, now)
+                );
+                Arrival::Accept(accepted)
+            }
+            None => self.look_at(pool, side, segment, now),
         }
-        self.look_at(pool, side, segment, now)
     }
 
     /// The bytes that become contiguous with a segment, in order: those of its `payload`, without a copy, and those
@@ -90,7 +109,13 @@ impl Connection {
     #[must_use]
     #[inline]
     pub fn commit(&mut self, pool: &mut Pool, accepted: &Accepted, payload: &[u8]) -> bool {
-        self.take_in(pool, accepted, payload)
+        if accepted.is_straight && accepted.moment == self.moment {
+            if let Some(done) = self.take_straight(pool, accepted, payload) {
+                return done;
+            }
+        }
+        // By value: what is only looked at here need never have been in memory.
+        self.take_in(pool, *accepted, payload)
     }
 
     /// Goes on behind a gap: the stream continues at its end, with [`Accepted::fresh`] and [`Chunk::offset`] counting
@@ -154,6 +179,30 @@ impl Connection {
         let (client, server) = (&self.client, &self.server);
         let is_reset = client.is(Bits::RESET) || server.is(Bits::RESET);
         is_reset || (client.is(Bits::FIN_ACKED) && server.is(Bits::FIN_ACKED))
+    }
+
+    /// Whether both ends are known to take part, each having acknowledged something of the other's, its SYN at least, and
+    /// it is not [over](Self::is_over): not half-open. Nobody can bring that about from an address that is not his.
+    #[inline]
+    pub fn is_under_way(&self) -> bool {
+        self.is_steady || self.is_confirmed()
+    }
+
+    fn is_confirmed(&self) -> bool {
+        Side::ALL.into_iter().all(|side| self.half(side).is(Bits::CONFIRMED)) && !self.is_over()
+    }
+
+    /// What has to be remembered of it for it to be forgotten and [resumed](Self::resumed): the sequence numbers of the first
+    /// bytes of client and server, where their SYNs were seen. `None` where there is more to it: somebody has said something,
+    /// there was another SYN than the one, or it was not seen from its start.
+    pub fn beginnings(&self) -> Option<(Option<u32>, Option<u32>)> {
+        let (client, server) = (&self.client, &self.server);
+        let is_silent = client.is_silent() && server.is_silent() && !self.is_midstream;
+        let is_answered = !server.is(Bits::KNOWN) || client.is(Bits::CONFIRMED);
+        (is_silent && is_answered).then(|| {
+            let first = |side| self.next_sequence_number(side);
+            (first(Side::Client), first(Side::Server))
+        })
     }
 
     #[inline]

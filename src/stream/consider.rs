@@ -4,7 +4,7 @@ use super::arrival::{Accepted, Arrival, Discard, Gap, Marks, NoRoom};
 use super::connection::Connection;
 use super::half::{Bits, ENDLESS, Half};
 use super::options::{self, Options};
-use super::pool::Pool;
+use super::pool::{Claim, Pool};
 use super::store::{Store, length};
 use crate::packet::{TcpFlags, TcpSegment};
 use crate::{Side, Timestamp};
@@ -55,6 +55,7 @@ impl Connection {
         let options = options::read(segment).ok_or(Arrival::Discard(Discard::Options))?;
         let accepted = Accepted {
             side,
+            is_straight: false,
             scale: 0,
             marks: Marks(0),
             urgent_pointer: segment.urgent_pointer(),
@@ -228,11 +229,20 @@ impl Consideration<'_> {
         } else if ack < self.other.oldest_ack(self.mine) {
             return self.ack_elsewhere();
         } else {
-            self.mark(Marks::ACKS);
+            // Else it waits for one in order: memory is kept longer, and that is all.
+            self.mark(Marks::ACKS.if_so(self.is_near()));
         }
         self.accepted.ack = ack;
         self.accepted.edge = ack.saturating_add(self.window());
         Ok(())
+    }
+
+    /// Whether its number is so near to the next one in order that nobody guesses it: what it acknowledges is believed then.
+    /// The window that was offered may be wide, and that of a connection not seen from its start is not known.
+    #[inline]
+    fn is_near(&self) -> bool {
+        let ahead = self.accepted.start.saturating_sub(self.mine.next);
+        ahead <= i64::from(self.pool.limits().window)
     }
 
     /// It acknowledges what never came past.
@@ -242,7 +252,8 @@ impl Consideration<'_> {
         if self.answers_offer() {
             return self.ack_elsewhere();
         }
-        if !self.connection.is_midstream || ack.saturating_sub(other.next) > FAR {
+        let is_plausible = self.connection.is_midstream && self.is_near();
+        if !is_plausible || ack.saturating_sub(other.next) > FAR {
             return Err(Arrival::Discard(Discard::Acknowledgment));
         }
         if other.is(Bits::IGNORED) {
@@ -329,8 +340,10 @@ impl Consideration<'_> {
             return Err(Arrival::NoRoom(NoRoom::OutOfOrder));
         }
         let blocks = Store::most_blocks(payload.len(), end.saturating_sub(mine.acked) as u64);
-        if !self.pool.has_room(blocks, out_of_order) {
-            let what = if out_of_order { NoRoom::OutOfOrder } else { NoRoom::InOrder };
+        let claim = mine.claim(out_of_order);
+        if !self.pool.has_room(blocks, claim) {
+            let may_wait = claim != Claim::InOrder;
+            let what = if may_wait { NoRoom::OutOfOrder } else { NoRoom::InOrder };
             return Err(Arrival::NoRoom(what));
         }
         self.mark(Marks::STORES);

@@ -1,4 +1,4 @@
-use super::pool::Pool;
+use super::pool::{Claim, Pool};
 use super::store::Store;
 
 /// What is known of one side: of its bytes, and of what the other one said about them.
@@ -28,6 +28,8 @@ pub(super) struct Half {
     pub(super) offered_bits: Bits,
     /// By how many bits the windows that it offers are shifted, if both sides scale them.
     pub(super) scale: u8,
+    /// By how many they are in fact; means something while the connection is steady.
+    pub(super) shift: u8,
     pub(super) bits: Bits,
 }
 
@@ -103,8 +105,24 @@ impl Half {
             offered_scale: 0,
             offered_bits: Bits(0),
             scale: 0,
+            shift: 0,
             bits: Bits(0),
         }
+    }
+
+    /// Of a side whose SYN was seen, of which only the number of the first byte is remembered.
+    pub(super) const fn opened(first: u32) -> Self {
+        const LARGEST_SCALE: u8 = 14;
+
+        let bits = Bits::KNOWN.with(Bits::SYN).with(Bits::SCALES);
+        Self { first, bits, scale: LARGEST_SCALE, ..Self::new() }
+    }
+
+    /// Whether nothing but a SYN was heard of it.
+    pub(super) fn is_silent(&self) -> bool {
+        const MORE: u16 = Bits::RESET.0 | Bits::OFFERS.0 | Bits::IGNORED.0;
+
+        self.high() == 0 && self.fin == ENDLESS && self.bits.0 & MORE == 0
     }
 
     #[inline]
@@ -157,6 +175,18 @@ impl Half {
     #[inline]
     pub(super) fn high(&self) -> i64 {
         self.next.max(self.store.high())
+    }
+
+    /// What memory for bytes of it would be for.
+    #[inline]
+    pub(super) const fn claim(&self, out_of_order: bool) -> Claim {
+        if !self.is(Bits::CONFIRMED) {
+            Claim::Unanswered
+        } else if out_of_order {
+            Claim::OutOfOrder
+        } else {
+            Claim::InOrder
+        }
     }
 
     /// By how many bits the windows that this side offers to the other one are shifted.

@@ -3,6 +3,7 @@
 use super::arrival::{Arrival, Discard, Marks, NoRoom};
 use super::consider::Consideration;
 use super::half::Bits;
+use super::pool::Claim;
 use super::store::{Store, length};
 use crate::packet::TcpFlags;
 
@@ -24,7 +25,11 @@ impl Consideration<'_> {
             return self.offer(has_ack);
         }
         if has_ack && !other.is(Bits::KNOWN) {
-            return Err(Arrival::Discard(Discard::NotOpen));
+            if !self.connection.is_midstream {
+                return Err(Arrival::Discard(Discard::NotOpen));
+            }
+            // The SYN that it answers came before the first packet that was seen: it tells where that side's stream starts.
+            self.mark(Marks::MOVES);
         }
         self.mark(Marks::SYN.with(Marks::STARTS.if_so(is_first)));
         self.accepted.edge = i64::from(self.segment.window());
@@ -56,8 +61,8 @@ impl Consideration<'_> {
     fn reopen(&mut self) -> Result<(), Arrival> {
         let payload = self.segment.payload();
         let blocks = Store::most_blocks(payload.len(), payload.len() as u64);
-        if !self.pool.has_room(blocks, false) {
-            return Err(Arrival::NoRoom(NoRoom::InOrder));
+        if !self.pool.has_room(blocks, Claim::Unanswered) {
+            return Err(Arrival::NoRoom(NoRoom::OutOfOrder));
         }
         self.mark(Marks::STORES.if_so(!payload.is_empty()));
         self.mark(Marks::REOPENS.with(Marks::SYN).with(Marks::STARTS));

@@ -48,7 +48,11 @@
 //! # What is not
 //!
 //! * Bytes that were acknowledged are forgotten. A segment wholly below the acknowledgment, such as a keep-alive,
-//!   passes, and what it brings is compared with nothing; receivers discard it.
+//!   passes, and what it brings is compared with nothing; receivers discard it. An acknowledgment is believed if it comes
+//!   from the other side, in a segment near the place where that side's stream stands, with a time stamp that is not old where
+//!   there are any, and is one of bytes that were forwarded: nobody who does not see the connection brings that about. Who
+//!   sees it *and* sends in the name of the other end can, and then follow with other bytes for those that he kept from
+//!   arriving. No observer tells such an acknowledgment from a true one; networks that let nobody send in another's name do.
 //! * Of a connection that was not seen from its [start](Connection::midstream), bytes below the first segment that
 //!   was seen pass unseen.
 //! * [Urgent data](Accepted::urgent) stays in line here (RFC 6093), while many receivers take one byte out of it.
@@ -75,5 +79,5 @@ pub use arrival::{Accepted, Arrival, Discard, Gap, NoRoom};
 pub use connection::Connection;
 pub use error::StreamError;
 pub use limits::StreamLimits;
-pub use pool::Pool;
+pub use pool::{Pool, Share};
 pub use walk::{Chunk, Chunks, Edit, Edits};

@@ -8,16 +8,53 @@ use super::{StreamError, StreamLimits};
 ///
 /// It is cut into blocks of 2 KiB, some of them into eight cells, so that a connection with few such bytes takes
 /// little. Bytes out of order have no more than three quarters of it: no number of gaps takes the memory away that
-/// connections without gaps need.
+/// connections without gaps need. Bytes of ends that nobody has answered yet have no more than half of it, so neither does
+/// a flood of SYNs with data, from addresses that nobody has.
+///
+/// Those who share a pool have a [`Share`] each: see [`exchange`](Self::exchange).
 pub struct Pool {
     limits: StreamLimits,
     blocks: Vec<Block>,
     most: u32,
+    most_of_share: u32,
     taken: u32,
     /// The first of the blocks that have been given back, which are chained.
     vacant: u32,
-    /// The first of the blocks in cells that have a vacant one, which are chained both ways.
+    /// That of the connections at hand.
+    share: Share,
+}
+
+/// What the connections of one of those who share a [`Pool`] have of it: of one endpoint, where an engine keeps them.
+#[derive(Debug)]
+pub struct Share {
+    taken: u32,
+    /// The first of the blocks in cells that have a vacant one, which are chained both ways. They are of one share each, so
+    /// that nobody pays for cells of others.
     split: u32,
+}
+
+impl Share {
+    /// That of nobody yet.
+    pub const fn new() -> Self {
+        Self { taken: 0, split: NONE }
+    }
+}
+
+impl Default for Share {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What memory is wanted for, from which follows how much must be left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Claim {
+    /// Bytes in order.
+    InOrder,
+    /// Bytes that wait for others: they may come again.
+    OutOfOrder,
+    /// Bytes of an end of which nothing was acknowledged yet: it may not even be there.
+    Unanswered,
 }
 
 /// The bytes of a block.
@@ -73,7 +110,10 @@ impl Pool {
             .try_reserve_exact(count)
             .map_err(|source| StreamError::Memory { bytes: limits.bytes, source })?;
         let most = u32::try_from(count).unwrap_or(u32::MAX);
-        Ok(Self { limits, blocks, most, taken: 0, vacant: NONE, split: NONE })
+        let share = limits.bytes_per_endpoint.max(least).checked_div(size).unwrap_or(0);
+        let most_of_share = u32::try_from(share).unwrap_or(u32::MAX).min(most);
+        let share = Share::new();
+        Ok(Self { limits, blocks, most, most_of_share, taken: 0, vacant: NONE, share })
     }
 
     /// What it was made for.
@@ -86,21 +126,38 @@ impl Pool {
         (self.taken as usize).saturating_mul(size_of::<Block>())
     }
 
-    /// How many blocks can be taken; for bytes out of order a quarter of all must be left.
+    /// From now on `share` is that of the connections at hand, and the one before is there: a connection is only ever looked
+    /// at and changed with the share that it began with. None has more than [`StreamLimits::bytes_per_endpoint`]; who never
+    /// calls this has one for all.
     #[inline]
-    pub(super) const fn has_room(&self, blocks: u64, out_of_order: bool) -> bool {
+    pub const fn exchange(&mut self, share: &mut Share) {
+        core::mem::swap(&mut self.share, share);
+    }
+
+    /// Whether so many blocks can be taken.
+    #[inline]
+    pub(super) const fn has_room(&self, blocks: u64, claim: Claim) -> bool {
         let left = self.most.saturating_sub(self.taken);
-        let kept = if out_of_order { self.most / 4 } else { 0 };
+        let left_of_share = self.most_of_share.saturating_sub(self.share.taken);
+        let (kept, kept_of_share) = match claim {
+            Claim::InOrder => (0, 0),
+            Claim::OutOfOrder => (self.most / 4, self.most_of_share / 4),
+            Claim::Unanswered => (self.most / 2, self.most_of_share / 2),
+        };
         left.saturating_sub(kept) as u64 >= blocks
+            && left_of_share.saturating_sub(kept_of_share) as u64 >= blocks
     }
 
     #[inline]
     pub(super) fn take(&mut self) -> Option<u32> {
+        if self.share.taken >= self.most_of_share {
+            return None;
+        }
         let id = self.vacant;
         if let Some(block) = self.blocks.get_mut(id as usize) {
             self.vacant = block.next;
             block.has_map = false;
-            self.taken = self.taken.saturating_add(1);
+            self.count();
             return Some(id);
         }
         self.take_first_time()
@@ -117,8 +174,14 @@ impl Pool {
             cells: 0,
             has_map: false,
         });
-        self.taken = self.taken.saturating_add(1);
+        self.count();
         Some(id)
+    }
+
+    #[inline]
+    const fn count(&mut self) {
+        self.taken = self.taken.saturating_add(1);
+        self.share.taken = self.share.taken.saturating_add(1);
     }
 
     #[inline]
@@ -127,17 +190,19 @@ impl Pool {
             block.next = self.vacant;
             self.vacant = id;
             self.taken = self.taken.saturating_sub(1);
+            debug_assert!(self.share.taken > 0, "it is given back by whose it is");
+            self.share.taken = self.share.taken.saturating_sub(1);
         }
     }
 
     pub(super) fn take_cell(&mut self) -> Option<Area> {
-        if self.split == NONE {
+        if self.share.split == NONE {
             let id = self.take()?;
             let block = self.blocks.get_mut(id as usize)?;
             (block.cells, block.has_map) = (u8::MAX, true);
             self.link(id);
         }
-        let id = self.split;
+        let id = self.share.split;
         let block = self.blocks.get_mut(id as usize)?;
         let cell = block.cells.trailing_zeros();
         block.cells &= block.cells.wrapping_sub(1);
@@ -186,7 +251,7 @@ impl Pool {
     }
 
     fn link(&mut self, id: u32) {
-        let next = core::mem::replace(&mut self.split, id);
+        let next = core::mem::replace(&mut self.share.split, id);
         if let Some(block) = self.blocks.get_mut(id as usize) {
             (block.before, block.next) = (NONE, next);
         }
@@ -200,7 +265,7 @@ impl Pool {
         let (before, next) = (block.before, block.next);
         match self.blocks.get_mut(before as usize) {
             Some(block) => block.next = next,
-            None => self.split = next,
+            None => self.share.split = next,
         }
         if let Some(block) = self.blocks.get_mut(next as usize) {
             block.before = before;

@@ -116,7 +116,7 @@ impl Store {
     }
 
     /// Puts bytes in a block, a new one where there was none.
-    #[inline]
+    #[inline(always)]
     fn put(&mut self, pool: &mut Pool, number: u64, at: usize, bytes: &[u8]) -> bool {
         let Some(block) = self.block_near_the_end(pool, number) else { return false };
         let there = pool.bytes_mut(Place { block, at, end: at.wrapping_add(bytes.len()) });
@@ -127,7 +127,7 @@ impl Store {
         true
     }
 
-    #[inline]
+    #[inline(always)]
     fn block_near_the_end(&mut self, pool: &mut Pool, number: u64) -> Option<u32> {
         match self.shape {
             Shape::Few if number.wrapping_sub(self.first) < SLOTS => {
@@ -236,9 +236,17 @@ impl Store {
             Shape::Empty => return,
             Shape::Cell => pool.give_cell(Area(self.slots[0])),
             Shape::Few => {
-                for slot in self.slots {
-                    pool.give(slot);
-                }
+                // One by one: as a loop over an array it would be copied first.
+                let [a, b, c, d] = self.slots;
+                let mut give = |slot| {
+                    if slot != NONE {
+                        pool.give(slot);
+                    }
+                };
+                give(a);
+                give(b);
+                give(c);
+                give(d);
             }
             Shape::Many => self.clear_many(pool),
         }

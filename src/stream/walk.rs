@@ -50,7 +50,7 @@ impl<'a> Iterator for Chunks<'a> {
             self.end = self.at;
             return None;
         }
-        self.at = offset.saturating_add(length(data));
+        self.at = offset.wrapping_add(length(data));
         Some(Chunk { offset: offset as u64, data })
     }
 }
@@ -113,7 +113,7 @@ impl<'a> Iterator for Edits<'a> {
 impl core::iter::FusedIterator for Edits<'_> {}
 
 /// A payload and what is remembered around it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Payload<'a> {
     half: &'a Half,
     pool: &'a Pool,
@@ -131,7 +131,7 @@ impl<'a> Payload<'a> {
 
     /// The payload's bytes from an offset on, if it has any.
     #[inline]
-    fn rest(&self, offset: i64) -> Option<&'a [u8]> {
+    fn rest(self, offset: i64) -> Option<&'a [u8]> {
         let skipped = usize::try_from(offset.wrapping_sub(self.start)).ok()?;
         self.bytes.get(skipped..).filter(|rest| !rest.is_empty())
     }
@@ -139,7 +139,7 @@ impl<'a> Payload<'a> {
     /// The bytes at an offset, as many as are side by side, and whether they were remembered: else those of the
     /// payload.
     #[cold]
-    fn piece(&self, offset: i64, end: i64, rest: Option<&'a [u8]>) -> (bool, &'a [u8]) {
+    fn piece(self, offset: i64, end: i64, rest: Option<&'a [u8]>) -> (bool, &'a [u8]) {
         let left = usize::try_from(end.saturating_sub(offset)).unwrap_or(0);
         let most = rest.map_or(left, |rest| rest.len().min(left));
         match self.half.store.piece(self.pool, offset, self.half.next, most) {

@@ -108,36 +108,49 @@ fn settings_change_wholly_or_not_at_all() {
     running.wait().unwrap();
 }
 
+/// Ends a sender, also where the test fails.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Traffic goes on while it is reloaded again and again: nothing is lost, and no flow begins anew.
 #[test]
 fn under_load_nothing_is_lost() {
     const FLOWS: usize = 64;
+    // Fewer than may wait for a worker, or between two of them: on a machine that is busy otherwise, a worker may get no
+    // turn for long, and what it then has no room for is lost by right.
+    const UNDER_WAY: u64 = 256;
     let (transports, networks) = transports(2);
     let running = appliance(small(), || Without("none")).start(transports).unwrap();
     let control = running.control();
     let (is_over, sent) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
+        let _over = Over(&is_over);
         scope.spawn(|| {
-            let mut n = 0;
+            let (mut n, mut returned) = (0, 0);
             while !is_over.load(Ordering::Relaxed) {
+                returned += networks.iter().map(|network| drain(network).len() as u64).sum::<u64>();
+                if n as u64 - returned >= UNDER_WAY {
+                    std::thread::sleep(Duration::from_micros(100));
+                    continue;
+                }
                 let (client, _) = flow(n % FLOWS);
                 networks[n % 2].send_all([datagram(&client, &client.udp(b"good"))]);
                 n += 1;
                 sent.store(n as u64, Ordering::Relaxed);
-                if n % 64 == 0 {
-                    std::thread::sleep(Duration::from_micros(500));
-                }
             }
         });
         eventually("all flows have begun", || control.statistics().total.open_flows == FLOWS);
-        let mut reloads = 0;
         for _ in 0..20 {
-            reloads += usize::from(
-                control.reload(&control.settings(), || Without("none"), Flows::Reopen).is_ok(),
-            );
+            // Not while flows go on under as many sets of inspectors as there may be, nor while a worker gets no turn.
+            eventually("a reload is taken", || {
+                control.reload(&control.settings(), || Without("none"), Flows::Reopen).is_ok()
+            });
         }
-        assert!(reloads >= 6, "{reloads}");
-        is_over.store(true, Ordering::Relaxed);
     });
     settled(&control, sent.load(Ordering::Relaxed));
     control.stop();

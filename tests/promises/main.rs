@@ -9,6 +9,7 @@ mod determinism;
 #[cfg(feature = "live")]
 mod drain;
 mod flood;
+mod followed;
 #[cfg(feature = "live")]
 #[path = "../live/common.rs"]
 mod live;

@@ -197,3 +197,25 @@ fn hosts_paths_and_headers() {
         check(config, OTHER, get(host, path, more), is_passed);
     }
 }
+
+/// A path that is another one once it is decoded again: refused, as two servers may disagree; and where such requests are
+/// judged all the same, by what it is decoded once.
+#[test]
+fn a_path_that_is_encoded_twice() {
+    let rule = "rule = [{ action = \"reject\", paths = \"/admin/**\" }, { paths = \"/**\" }]";
+    let strict = format!("[api]\n{rule}");
+    let lenient = format!("[api]\nmisleading = \"judge\"\n{rule}");
+    for (path, is_judged_passed) in [
+        ("/%2561dmin/users", true),
+        ("/%25%36%31dmin/users", true),
+        ("/x/%252e%252e/admin/users", true),
+        ("/x/..%252fadmin/users", true),
+        ("/%61dmin/users", false),
+        ("/x/%2e%2e/admin/users", false),
+    ] {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: api.example\r\n\r\n");
+        check(&strict, OTHER, &request, false);
+        check(&lenient, OTHER, &request, is_judged_passed);
+    }
+    check(&strict, OTHER, "GET /100%25/x HTTP/1.1\r\nHost: a\r\n\r\n", true);
+}

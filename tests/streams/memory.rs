@@ -12,7 +12,8 @@ use crate::support::traffic::*;
 fn a_hundred_thousand_flows_with_a_gap_each() {
     const FLOWS: usize = 100_000;
 
-    let limits = StreamLimits { bytes: 8 << 20, ..StreamLimits::default() };
+    let limits =
+        StreamLimits { bytes: 8 << 20, connections_per_endpoint: FLOWS, ..StreamLimits::default() };
     let flows = FlowLimits { flows: 1 << 17, ..FlowLimits::default() };
     let settings =
         Settings { flows, streams: limits, policy: ExceptionPolicy::STRICT, ..settings() };

@@ -10,9 +10,12 @@ use clap::Args;
 use gwlb_geneve::capture::{Format, Writer};
 use gwlb_geneve::config::Config;
 use gwlb_geneve::engine::{Engine, EventKind};
-use gwlb_geneve::inspect::Chain;
+use gwlb_geneve::inspect::{Chain, Severity};
 use gwlb_geneve::inspectors::access::AccessList;
 use gwlb_geneve::observe::eve::{Eve, EveSettings, EveWriter};
+use gwlb_geneve::observe::evidence::{
+    Evidence, EvidenceCounters, EvidenceSettings, EvidenceWriter,
+};
 use gwlb_geneve::runtime::{EndpointCounters, JudgedPacket, Replay, ReplayedFrame, Report};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -39,6 +42,9 @@ pub(crate) struct Options {
     /// Write EVE records of it to a file, or `-` for standard output: those of `[eve]` in the configuration, or all.
     #[arg(long, value_name = "OUT.json")]
     eve: Option<PathBuf>,
+    /// Keep evidence in a directory, as pcapng files: what `[tap]` in the configuration says, or flows with alerts.
+    #[arg(long, value_name = "DIRECTORY")]
+    tap: Option<PathBuf>,
     /// Write the capture again as a pcapng file, each packet with a comment in place of what it had: verdict, reason, rule,
     /// number of its flow.
     #[arg(long, value_name = "OUT.pcapng")]
@@ -49,7 +55,7 @@ pub(crate) struct Options {
     /// Judge by two configurations, and show what the second one judges otherwise than the first: packets, then flows, then counts.
     /// Ends with 0 where there is no difference, with 1 where there is one, with 2 where something is wrong.
     #[arg(long, num_args = 2, value_names = ["A.toml", "B.toml"],
-        conflicts_with_all = ["config", "verdicts", "write", "eve", "annotate", "report"])]
+        conflicts_with_all = ["config", "verdicts", "write", "eve", "annotate", "report", "tap"])]
     diff: Option<Vec<PathBuf>>,
     /// Print the result, and each verdict or difference, as one JSON object a line.
     #[arg(long)]
@@ -87,7 +93,20 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         config.record_to(eve.clone());
         replay = replay.record_to(eve.clone());
     }
-    let mut engine = Engine::new(config.settings(), config.inspectors())?;
+    let mut settings = config.settings();
+    let evidence = match &options.tap {
+        Some(directory) => {
+            if config.evidence().is_none() {
+                settings.capture_alerts = Some(Severity::Info);
+            }
+            Some(keep(directory, &config)?)
+        }
+        None => None,
+    };
+    if let Some((evidence, _)) = &evidence {
+        replay = replay.keep_in(evidence.clone());
+    }
+    let mut engine = Engine::new(settings, config.inspectors())?;
     let mut witness = Witness::of(options)?;
     // Without a lock: records may go to standard output too.
     let mut out = BufWriter::new(io::stdout());
@@ -119,17 +138,24 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if let Some((_, writer)) = records {
         writer.finish().context("cannot write EVE records")?;
     }
+    let evidence = evidence.map(|(evidence, keeper)| {
+        keeper.finish();
+        evidence.counters()
+    });
     let about = About { capture: &options.input.file, config: options.setup.file() };
     witness.finish(&about, &report)?;
     if !capture::is_hopeless(&report.frames) {
         if options.json {
-            serde_json::to_writer(&mut out, &Summary::of(&report, &engine, elapsed))
-                .map_err(io::Error::from)?;
+            let summary = Summary::of(&report, &engine, elapsed, evidence);
+            serde_json::to_writer(&mut out, &summary).map_err(io::Error::from)?;
             writeln!(out)?;
         } else {
             let seconds = elapsed.as_secs_f64().max(1e-9);
             let rate = report.frames.all() as f64 / seconds;
             writeln!(out, "{report}\n")?;
+            if let Some(evidence) = evidence {
+                writeln!(out, "{:<40} {:>12}", "packets kept as evidence", evidence.written)?;
+            }
             writeln!(
                 out,
                 "{:<40} {seconds:>12.6}\n{:<40} {rate:>12.0}",
@@ -138,6 +164,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
     }
     out.flush()?;
+    if let Some(lost) = evidence.map(|it| it.dropped + it.failed).filter(|lost| *lost > 0) {
+        bail!("{lost} packets could not be kept as evidence");
+    }
     capture::finish(&options.input.file, &report.frames, report.problems)
 }
 
@@ -232,6 +261,16 @@ fn record(out: &Path, input: &Path, config: &Config) -> Result<(Eve, EveWriter)>
     Ok(Eve::start(output, settings)?)
 }
 
+/// Begins to keep evidence in a directory. What cannot be written yet is waited for.
+fn keep(directory: &Path, config: &Config) -> Result<(Evidence, EvidenceWriter)> {
+    let settings = config.evidence().cloned();
+    let settings = settings.unwrap_or_else(|| EvidenceSettings::new(directory));
+    let settings =
+        EvidenceSettings { directory: directory.to_owned(), is_lossless: true, ..settings };
+    let cannot = || format!("cannot keep evidence in {}", directory.display());
+    Evidence::start(settings).with_context(cannot)
+}
+
 type Replies = Writer<BufWriter<File>>;
 
 /// Opens the file for the replies, which must not be the one that is read.
@@ -283,11 +322,19 @@ struct Summary {
     further_endpoints: Value,
     /// Bytes of memory that flows and fragments may take.
     memory: usize,
+    /// Packets that were kept as evidence, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept: Option<u64>,
     seconds: f64,
 }
 
 impl Summary {
-    fn of(report: &Report, engine: &Engine<Chain>, elapsed: Duration) -> Self {
+    fn of(
+        report: &Report,
+        engine: &Engine<Chain>,
+        elapsed: Duration,
+        evidence: Option<EvidenceCounters>,
+    ) -> Self {
         let endpoint = |counters: &EndpointCounters| {
             let EndpointCounters { received, forwarded, bytes, .. } = counters;
             serde_json::json!({ "received": received, "forwarded": forwarded, "bytes": bytes })
@@ -316,6 +363,7 @@ impl Summary {
             endpoints: endpoints.collect(),
             further_endpoints: endpoint(&report.further_endpoints),
             memory: engine.memory(),
+            kept: evidence.map(|evidence| evidence.written),
             seconds: elapsed.as_secs_f64(),
         }
     }

@@ -103,7 +103,10 @@ impl FlowCounters {
             (EndReason::Idle, _, Some(Evictable::Unanswered)) => &mut self.expired_unanswered,
             (EndReason::Idle, FlowPhase::Answered, _) => &mut self.expired_answered,
             (EndReason::Idle, ..) => &mut self.expired_established,
-            (EndReason::Evicted, _, Some(Evictable::HalfOpen)) => &mut self.evicted_half_open,
+            // Some may look less half-open than the caller knows them to be.
+            (EndReason::Evicted, _, Some(Evictable::HalfOpen) | None) => {
+                &mut self.evicted_half_open
+            }
             (EndReason::Evicted, _, Some(Evictable::Closed)) => &mut self.evicted_closed,
             (EndReason::Evicted, ..) => &mut self.evicted_unanswered,
             (EndReason::Reused, ..) => &mut self.reused,

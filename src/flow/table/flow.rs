@@ -130,3 +130,11 @@ pub struct FlowId {
     pub(super) slot: u32,
     pub(super) generation: u32,
 }
+
+#[cfg(test)]
+impl FlowId {
+    /// That of no table.
+    pub(crate) const fn made_up(slot: u32) -> Self {
+        Self { slot, generation: 0 }
+    }
+}

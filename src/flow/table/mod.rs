@@ -334,6 +334,12 @@ impl<S> FlowTable<S> {
         self.take(id.slot, EndReason::Removed)
     }
 
+    /// Ends a flow that makes room for others, as the caller has found.
+    pub fn evict(&mut self, id: FlowId) -> Option<EndedFlow<S>> {
+        self.flow(id)?;
+        self.take(id.slot, EndReason::Evicted)
+    }
+
     /// Gives back the memory of flows that have expired at `now`, and says how much it had to look at, which is
     /// `at_most` where there may be more. On average each flow is looked at about once per time-out.
     pub fn expire(

@@ -17,7 +17,7 @@ use crate::protocol::{self, Why};
 ///
 /// A flow in which something is not allowed is refused for good, for [`REASON`](Self::REASON), and an alert of that name says what
 /// it was. So is one that the rules are for and that is no HTTP: nothing passes that was not understood, whatever the [exception
-/// policy](crate::inspect::ExceptionPolicy) says about that.
+/// policy](crate::inspect::ExceptionPolicy) says about that: it [fails closed](Interest::FAIL_CLOSED).
 #[derive(Clone, Debug)]
 pub struct ApiInspector {
     rules: Arc<ApiRules>,
@@ -48,7 +48,7 @@ pub struct ApiFlow {
 impl Inspector for ApiInspector {
     type Flow = ApiFlow;
 
-    const INTEREST: Interest = Interest::HTTP;
+    const INTEREST: Interest = Interest::HTTP.and(Interest::FAIL_CLOSED);
 
     fn name(&self) -> &str {
         Self::REASON.name()

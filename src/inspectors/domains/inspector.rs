@@ -23,6 +23,8 @@ use crate::protocol::{self, Opaque, Text, Why, dns};
 ///
 /// A refusal is for [`REASON`](Self::REASON) and for the whole flow, and an alert of that name says which name it was. What does
 /// not fit together is reported by alerts named [`MISMATCH`](Self::MISMATCH), and never refused.
+///
+/// Lists of what alone is allowed [fail closed](Interest::FAIL_CLOSED), in flows that begin after discovery.
 #[derive(Clone, Debug)]
 pub struct DomainInspector {
     lists: Arc<DomainLists>,
@@ -55,6 +57,8 @@ pub struct DomainFlow {
     refusal: Option<Verdict>,
     /// Whether a name was judged.
     is_named: bool,
+    /// Whether it began while nothing is to be refused.
+    is_spared: bool,
     /// The server name of TLS.
     server_name: Option<Box<str>>,
 }
@@ -71,13 +75,24 @@ pub(super) enum Hidden {
 impl Inspector for DomainInspector {
     type Flow = DomainFlow;
 
-    const INTEREST: Interest = Interest::PACKETS.and(Interest::MESSAGES);
+    const INTEREST: Interest = Interest::PACKETS.and(Interest::MESSAGES).and(Interest::FAIL_CLOSED);
 
-    /// Packets matter only where something is to be refused by its port alone.
+    /// Packets matter only where something is to be refused by its port alone. Only an allow-list fails closed.
     fn interest(&self) -> Interest {
-        let is_by_port =
-            self.lists.is_allow_list() || self.lists.hidden(Hidden::Quic) != Action::Allow;
-        if is_by_port { Self::INTEREST } else { Interest::MESSAGES }
+        let is_by_port = self.lists.hidden(Hidden::Quic) != Action::Allow;
+        if self.lists.is_allow_list() {
+            Self::INTEREST
+        } else if is_by_port {
+            Self::INTEREST.without(Interest::FAIL_CLOSED)
+        } else {
+            Interest::MESSAGES
+        }
+    }
+
+    /// Nothing is refused while there is only to be found out what would be.
+    fn wants(&self, flow: &DomainFlow) -> Interest {
+        let interest = self.interest();
+        if flow.is_spared { interest.without(Interest::FAIL_CLOSED) } else { interest }
     }
 
     fn name(&self) -> &str {
@@ -95,16 +110,18 @@ impl Inspector for DomainInspector {
             return None;
         }
         let either = |port| ports.is_some_and(|it| it.source == port || it.destination == port);
+        let is_spared = self.lists.discovers(cx.now());
+        let flow = || DomainFlow { is_spared, ..DomainFlow::default() };
         let (hidden, what) = match first.flow().protocol() {
-            IpProtocol::TCP => return Some(DomainFlow::default()),
+            IpProtocol::TCP => return Some(flow()),
             IpProtocol::ICMP | IpProtocol::ICMPV6 => return None,
             IpProtocol::UDP if either(QUIC) => (Hidden::Quic, "QUIC"),
-            IpProtocol::UDP if DNS.into_iter().any(either) => return Some(DomainFlow::default()),
+            IpProtocol::UDP if DNS.into_iter().any(either) => return Some(flow()),
             _ => (Hidden::Unknown, "a protocol without names"),
         };
         let told = Told { action: self.lists.hidden(hidden), what, list: None };
         let verdict = self.settle(&told, first, cx);
-        (!verdict.is_pass()).then(|| DomainFlow { refusal: Some(verdict), ..DomainFlow::default() })
+        (!verdict.is_pass()).then(|| DomainFlow { refusal: Some(verdict), ..flow() })
     }
 
     #[inline]

@@ -25,6 +25,11 @@
 //! hand what it does not need yet, so the packets of a busy source, or of an endpoint that all workers serve, do not meet at
 //! the lock. There are 32 seats for workers that may do so, and an eighth of the burst is set apart for what is in their hands:
 //! together, buckets and hands never hold more than the burst.
+//!
+//! So with a burst of 256 and more a packet that passes takes no lock but once in a lot, and nothing that workers share is written for
+//! it. With a smaller one there is no lot that would not be felt, since thirty-two workers might each have one in hand: every token is
+//! taken under the lock of its bucket's part of the table, and so is what finds that there are none. A word that is exchanged in place
+//! of a lock would not do: a key has a bucket in each of four rows, and takes from all of them or from none.
 
 #[cfg(feature = "config")]
 pub(crate) mod config;

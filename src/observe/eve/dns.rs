@@ -1,15 +1,17 @@
+use alloc::vec::Vec;
 use core::fmt;
 
-use super::json::Json;
-use crate::protocol::dns::{Message, RecordData, RecordType, Records, Strings};
+use super::figures;
+use super::json::{self, Json};
+use crate::protocol::dns::{Message, Name, RecordData, RecordType, Records, ResponseCode, Strings};
 
 /// The object of a DNS record, version 3.
 pub(super) fn message(message: &Message<'_>, json: &mut Json<'_>) {
     json.object("dns");
     json.number("version", 3);
-    json.text("type", if message.is_response() { "response" } else { "request" });
+    json.word("type", if message.is_response() { "response" } else { "request" });
     json.number("id", message.id().into());
-    json.display("flags", format_args!("{:x}", message.flags()));
+    json.write("flags", |out| figures::hex_u16(message.flags(), out));
     let flags = [
         ("qr", message.is_response()),
         ("aa", message.is_authoritative()),
@@ -24,13 +26,17 @@ pub(super) fn message(message: &Message<'_>, json: &mut Json<'_>) {
     }
     json.number("opcode", message.opcode().0.into());
     if message.is_response() {
-        json.display("rcode", message.response_code());
+        match message.response_code() {
+            ResponseCode::NO_ERROR => json.word("rcode", "NOERROR"),
+            ResponseCode::NAME_ERROR => json.word("rcode", "NXDOMAIN"),
+            code => json.display("rcode", code),
+        }
     }
     json.array("queries");
     for question in message.questions() {
         json.begin();
-        json.display("rrname", question.name);
-        json.display("rrtype", question.record_type);
+        name("rrname", &question.name, json);
+        kind(question.record_type, json);
         json.end_object();
     }
     json.end_array();
@@ -51,8 +57,8 @@ fn records(section: &str, records: Records<'_>, json: &mut Json<'_>) {
     json.array(section);
     for record in records {
         json.begin();
-        json.display("rrname", record.owner);
-        json.display("rrtype", record.record_type);
+        name("rrname", &record.owner, json);
+        kind(record.record_type, json);
         json.number("ttl", record.ttl.into());
         data(&record.data(), json);
         json.end_object();
@@ -64,17 +70,17 @@ fn data(data: &RecordData<'_>, json: &mut Json<'_>) {
     match data {
         RecordData::A(address) => json.address("rdata", (*address).into()),
         RecordData::Aaaa(address) => json.address("rdata", (*address).into()),
-        RecordData::Cname(name) | RecordData::Ns(name) | RecordData::Ptr(name) => {
-            json.display("rdata", name);
+        RecordData::Cname(found) | RecordData::Ns(found) | RecordData::Ptr(found) => {
+            name("rdata", found, json);
         }
-        RecordData::Mx { exchange, .. } => json.display("rdata", exchange),
+        RecordData::Mx { exchange, .. } => name("rdata", exchange, json),
         RecordData::Txt(strings) => {
             json.display("rdata", Joined(*strings));
         }
         RecordData::Soa { primary, mailbox, serial, refresh, retry, expire, minimum } => {
             json.object("soa");
-            json.display("mname", primary);
-            json.display("rname", mailbox);
+            name("mname", primary, json);
+            name("rname", mailbox, json);
             json.number("serial", (*serial).into());
             json.number("refresh", (*refresh).into());
             json.number("retry", (*retry).into());
@@ -87,16 +93,54 @@ fn data(data: &RecordData<'_>, json: &mut Json<'_>) {
             json.number("priority", (*priority).into());
             json.number("weight", (*weight).into());
             json.number("port", (*port).into());
-            json.display("name", target);
+            name("name", target, json);
             json.end_object();
         }
         RecordData::Svcb(service) | RecordData::Https(service) => {
             json.object("svcb");
             json.number("priority", service.priority.into());
-            json.display("target", service.target);
+            name("target", &service.target, json);
             json.end_object();
         }
         _ => {}
+    }
+}
+
+/// A name as it displays itself.
+fn name(key: &str, name: &Name<'_>, json: &mut Json<'_>) {
+    if !json.write_if(key, |out| is_plain(name, out)) {
+        json.display(key, name);
+    }
+}
+
+/// Writes a name in which nothing needs an escape; says whether it is one.
+fn is_plain(name: &Name<'_>, out: &mut Vec<u8>) -> bool {
+    let start = out.len();
+    let mut is_odd = false;
+    for label in name.labels() {
+        out.extend_from_slice(label);
+        out.push(b'.');
+        // Dots inside of labels, and what the escapes of names are for and not those of JSON.
+        is_odd |= label.iter().fold(false, |odd, byte| odd | matches!(byte, b'.' | b' '));
+    }
+    let is_root = out.len() == start;
+    // The dot behind the last label.
+    out.pop();
+    let text = out.get_mut(start..).unwrap_or_default();
+    text.make_ascii_lowercase();
+    !is_odd && !is_root && json::is_plain(text)
+}
+
+fn kind(kind: RecordType, json: &mut Json<'_>) {
+    match kind {
+        RecordType::A => json.word("rrtype", "A"),
+        RecordType::AAAA => json.word("rrtype", "AAAA"),
+        RecordType::CNAME => json.word("rrtype", "CNAME"),
+        RecordType::HTTPS => json.word("rrtype", "HTTPS"),
+        RecordType::NS => json.word("rrtype", "NS"),
+        RecordType::PTR => json.word("rrtype", "PTR"),
+        RecordType::TXT => json.word("rrtype", "TXT"),
+        kind => json.display("rrtype", kind),
     }
 }
 

@@ -1,6 +1,7 @@
 use alloc::vec::Vec;
 
 use super::header::{Header, Way};
+use super::icmp::IcmpKind;
 use super::json::Json;
 use super::{Eve, EveTypes};
 use crate::Timestamp;
@@ -29,9 +30,9 @@ impl EventRecorder {
         if let Some(last) = datagrams.last() {
             self.now = self.now.max(last.time());
         }
-        for (datagram, outcome) in datagrams.iter().zip(output.outcomes()) {
+        for (place, (datagram, outcome)) in datagrams.iter().zip(output.outcomes()).enumerate() {
             if !outcome.disposition.is_forward() || outcome.exception.is_some() {
-                self.outcome(datagram, outcome, settings);
+                self.outcome(place, datagram, outcome, settings);
             }
         }
         for event in output.events() {
@@ -48,7 +49,7 @@ impl EventRecorder {
             return;
         }
         let (written, dropped) = (self.eve.written(), self.eve.dropped());
-        self.record(now, "stats", None, None, |json| {
+        self.record((now, None), "stats", None, None, |json| {
             json.object("stats");
             json.number("uptime", uptime);
             for (group, counters) in groups {
@@ -66,7 +67,13 @@ impl EventRecorder {
         });
     }
 
-    fn outcome(&mut self, datagram: &Datagram<'_>, outcome: &Outcome, settings: &Settings) {
+    fn outcome(
+        &mut self,
+        place: usize,
+        datagram: &Datagram<'_>,
+        outcome: &Outcome,
+        settings: &Settings,
+    ) {
         let types = self.eve.settings().types;
         let envelope = Envelope::parse(datagram.payload(), &settings.profile).ok();
         let parsed = envelope.and_then(|it| ParsedPacket::of(it, &settings.groups).ok());
@@ -75,9 +82,11 @@ impl EventRecorder {
             let flow = parsed.flow();
             (flow.key, flow.key.five_tuple(flow.direction))
         });
+        let icmp = parsed.as_ref().and_then(|parsed| IcmpKind::of(&parsed.transport));
         if !outcome.disposition.is_forward() && types.contains(EveTypes::DROP) {
             let packet = parsed.as_ref().map(|parsed| (&parsed.ip, &parsed.transport));
-            self.record(datagram.time(), "drop", flow, way, |json| {
+            self.record((datagram.time(), Some(place)), "drop", flow, way, |json| {
+                IcmpKind::write(icmp, json);
                 json.object("drop");
                 if let Some((ip, transport)) = packet {
                     headers(ip, transport, json);
@@ -87,7 +96,11 @@ impl EventRecorder {
             });
         }
         if let (Some(class), true) = (outcome.exception, types.contains(EveTypes::ANOMALY)) {
-            self.record(datagram.time(), "anomaly", flow, way, |json| anomaly(class, json));
+            let moment = (datagram.time(), Some(place));
+            self.record(moment, "anomaly", flow, way, |json| {
+                IcmpKind::write(icmp, json);
+                anomaly(class, json);
+            });
         }
     }
 
@@ -106,20 +119,27 @@ impl EventRecorder {
             Some(envelope) => Way::of(envelope),
             None => Way { endpoint: event.endpoint, envelope: None },
         };
+        let icmp = parsed.as_ref().and_then(|parsed| IcmpKind::of(&parsed.transport));
         let direction = parsed.map_or(Direction::Forward, |parsed| parsed.flow().direction);
         let flow = Some((event.flow, event.flow.five_tuple(direction)));
-        let now = datagram.map_or(self.now, Datagram::time);
+        let now = (datagram.map_or(self.now, Datagram::time), event.datagram);
         match &event.what {
             EventKind::Alert(found) if types.contains(EveTypes::ALERT) => {
                 let is_blocked = outcome.is_some_and(|it| !it.disposition.is_forward());
-                self.record(now, "alert", flow, Some(way), |json| alert(found, is_blocked, json));
+                self.record(now, "alert", flow, Some(way), |json| {
+                    IcmpKind::write(icmp, json);
+                    alert(found, is_blocked, json);
+                });
             }
             // Told with its packet already, where that is so.
             EventKind::Exception(class, _)
                 if types.contains(EveTypes::ANOMALY)
                     && outcome.and_then(|outcome| outcome.exception) != Some(*class) =>
             {
-                self.record(now, "anomaly", flow, Some(way), |json| anomaly(*class, json));
+                self.record(now, "anomaly", flow, Some(way), |json| {
+                    IcmpKind::write(icmp, json);
+                    anomaly(*class, json);
+                });
             }
             _ => {}
         }
@@ -127,7 +147,7 @@ impl EventRecorder {
 
     fn record(
         &mut self,
-        time: Timestamp,
+        (time, datagram): (Timestamp, Option<usize>),
         event_type: &'static str,
         flow: Option<(FlowKey, FiveTuple)>,
         way: Option<Way>,
@@ -137,7 +157,7 @@ impl EventRecorder {
         let mut json = Json::new(&mut self.line);
         let flow = flow.as_ref().map(|(key, tuple)| (key, *tuple));
         let has_packet = way.is_some_and(|way| way.envelope.is_some());
-        let frame = self.eve.frame().filter(|_| event_type != "stats");
+        let frame = self.eve.frame(datagram);
         let header = Header { time, event_type, flow, way, frame, has_packet, tx_id: None };
         header.write(&mut json, self.eve.settings(), &mut None);
         write(&mut json);
@@ -181,7 +201,7 @@ fn signature_id(name: &str) -> u64 {
 
 fn anomaly(class: Exception, json: &mut Json<'_>) {
     json.object("anomaly");
-    json.text(
+    json.word(
         "type",
         match class {
             Exception::MalformedEnvelope
@@ -199,7 +219,7 @@ fn anomaly(class: Exception, json: &mut Json<'_>) {
             _ => "engine",
         },
     );
-    json.text("event", class.name());
+    json.word("event", class.name());
     json.end_object();
 }
 

@@ -2,6 +2,8 @@ use alloc::vec::Vec;
 use core::fmt::{self, Display, Write};
 use core::net::IpAddr;
 
+use super::figures;
+
 /// Writes JSON to the end of a buffer. Each value has a comma behind it, which the end of what it is in takes back.
 pub(super) struct Json<'a> {
     out: &'a mut Vec<u8>,
@@ -12,11 +14,18 @@ impl<'a> Json<'a> {
         Self { out }
     }
 
+    /// What is written to, for what is quicker written by hand. Behind each value there is a comma.
+    pub(super) fn out(&mut self) -> &mut Vec<u8> {
+        self.out
+    }
+
+    #[inline(always)]
     pub(super) fn begin(&mut self) {
         self.out.push(b'{');
     }
 
     /// An object as the value of a key.
+    #[inline(always)]
     pub(super) fn object(&mut self, key: &str) {
         self.key(key);
         self.out.push(b'{');
@@ -27,6 +36,7 @@ impl<'a> Json<'a> {
     }
 
     /// An array as the value of a key.
+    #[inline(always)]
     pub(super) fn array(&mut self, key: &str) {
         self.key(key);
         self.out.push(b'[');
@@ -53,6 +63,7 @@ impl<'a> Json<'a> {
         self.out.extend_from_slice(members);
     }
 
+    #[inline(always)]
     pub(super) fn text(&mut self, key: &str, text: impl AsRef<[u8]>) {
         self.key(key);
         self.item(text);
@@ -73,31 +84,34 @@ impl<'a> Json<'a> {
         self.out.extend_from_slice(b"\",");
     }
 
+    #[inline(always)]
     pub(super) fn number(&mut self, key: &str, number: u64) {
         self.key(key);
-        decimal(number, self.out);
+        figures::decimal(number, self.out);
         self.out.push(b',');
     }
 
+    #[inline(always)]
     pub(super) fn truth(&mut self, key: &str, truth: bool) {
         self.key(key);
         self.out.extend_from_slice(if truth { b"true," } else { b"false," });
     }
 
     pub(super) fn address(&mut self, key: &str, address: IpAddr) {
-        let IpAddr::V4(address) = address else { return self.display(key, address) };
+        self.write(key, |out| figures::address(address, out));
+    }
+
+    /// A text of ours, which needs no escapes.
+    #[inline(always)]
+    pub(super) fn word(&mut self, key: &str, word: &str) {
         self.key(key);
         self.out.push(b'"');
-        for (place, octet) in address.octets().into_iter().enumerate() {
-            if place > 0 {
-                self.out.push(b'.');
-            }
-            decimal(octet.into(), self.out);
-        }
+        self.out.extend_from_slice(word.as_bytes());
         self.out.extend_from_slice(b"\",");
     }
 
     /// A text that `write` writes, and that needs no escapes.
+    #[inline(always)]
     pub(super) fn write(&mut self, key: &str, write: impl FnOnce(&mut Vec<u8>)) {
         self.key(key);
         self.out.push(b'"');
@@ -105,6 +119,19 @@ impl<'a> Json<'a> {
         self.out.extend_from_slice(b"\",");
     }
 
+    /// The same, unless `write` says that it cannot: then it is as if nothing had been written.
+    #[inline]
+    pub(super) fn write_if(&mut self, key: &str, write: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
+        let before = self.out.len();
+        let mut is_written = false;
+        self.write(key, |out| is_written = write(out));
+        if !is_written {
+            self.out.truncate(before);
+        }
+        is_written
+    }
+
+    #[inline(always)]
     fn key(&mut self, key: &str) {
         self.out.push(b'"');
         self.out.extend_from_slice(key.as_bytes());
@@ -112,27 +139,10 @@ impl<'a> Json<'a> {
     }
 }
 
-/// Digits of a number.
-pub(super) fn decimal(number: u64, out: &mut Vec<u8>) {
-    let mut digits = [b'0'; 20];
-    let mut rest = number;
-    let mut len = 0_usize;
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0'.wrapping_add(u8::try_from(rest % 10).unwrap_or(0));
-        rest /= 10;
-        len = len.saturating_add(1);
-        if rest == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(digits.get(digits.len().saturating_sub(len)..).unwrap_or_default());
-}
-
 /// Text inside quotes (RFC 8259 §7). UTF-8 stays as it is; in what is not, each byte beyond ASCII becomes the four
 /// characters `\xNN`.
 fn escape(text: &[u8], out: &mut Vec<u8>) {
-    let is_plain = |byte: &u8| matches!(byte, 0x20 | 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
-    if text.iter().all(is_plain) {
+    if is_plain(text) {
         return out.extend_from_slice(text);
     }
     let is_utf8 = core::str::from_utf8(text).is_ok();
@@ -154,6 +164,36 @@ fn escape(text: &[u8], out: &mut Vec<u8>) {
             byte => out.push(byte),
         }
     }
+}
+
+/// Whether text needs no escapes, eight bytes at a time.
+#[inline]
+pub(super) fn is_plain(text: &[u8]) -> bool {
+    if let Some(last) = text.last_chunk::<8>() {
+        let mut rest = text;
+        let mut odd = odd_ones(*last);
+        while let Some((eight, after)) = rest.split_first_chunk::<8>() {
+            odd |= odd_ones(*eight);
+            rest = after;
+        }
+        return odd == 0;
+    }
+    text.iter().all(|byte| matches!(byte, 0x20 | 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
+}
+
+/// Not zero where one of eight bytes is a control character, a quotation mark, a backslash or beyond ASCII.
+#[inline(always)]
+const fn odd_ones(bytes: [u8; 8]) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = ONES << 7;
+
+    let word = u64::from_le_bytes(bytes);
+    let below = word.wrapping_sub(ONES.wrapping_mul(0x20));
+    // What is zero here borrows from its high bit; a borrow that goes further began with one.
+    let quote = (word ^ ONES.wrapping_mul(b'"' as u64)).wrapping_sub(ONES);
+    let backslash = (word ^ ONES.wrapping_mul(b'\\' as u64)).wrapping_sub(ONES);
+    let delete = (word ^ ONES.wrapping_mul(0x7f)).wrapping_sub(ONES);
+    (word | below | quote | backslash | delete) & HIGH
 }
 
 fn hex(byte: u8, out: &mut Vec<u8>) {
@@ -206,10 +246,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn numbers_are_written_as_display_writes_them(number: u64) {
-            let mut out = Vec::new();
-            decimal(number, &mut out);
-            prop_assert_eq!(out, number.to_string().into_bytes());
+        fn what_needs_no_escapes_is_told(start in "[ !#-Z^-~]{0,20}", odd: u8, end in "[ !#-Z^-~]{0,20}") {
+            let text = [start.as_bytes(), &[odd], end.as_bytes()].concat();
+            let plain = matches!(odd, 0x20 | 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+            prop_assert_eq!(is_plain(&text), plain);
         }
 
         #[test]

@@ -25,15 +25,17 @@
 //! * `dns` is version 3 of that format, the one of Suricata 8.
 //! * `alert.signature_id` is made of the alert's name, which is `alert.signature`; what it found stands in
 //!   `alert.metadata.message`.
-//! * Bytes of flows are those of IP packets. What is said of a flow begins anew when inspectors are replaced. There is no
+//! * Bytes of flows are those of IP packets. What is said of a flow begins anew when inspectors are replaced, but for
 //!   `flow.alerted`.
 //! * `anomaly.event` names what this crate names: exceptions, and oddities of HTTP and TLS.
 //! * There is no `in_iface`.
 
 mod dns;
 mod events;
+mod figures;
 mod header;
 mod http;
+mod icmp;
 mod json;
 mod queue;
 mod recorder;

@@ -1,3 +1,4 @@
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -12,7 +13,7 @@ use super::EveSettings;
 /// Where records go: a queue of so many bytes, which a thread writes out. Cloned, it is the same queue.
 ///
 /// Who records waits for no disk. A record that finds no room is counted and forgotten, unless the
-/// [settings](EveSettings::is_lossless) say that nothing may be lost.
+/// [settings](EveSettings::is_lossless) say that nothing may be lost: then who records writes, too, as soon as there is much.
 #[derive(Clone)]
 pub struct Eve {
     shared: Arc<Shared>,
@@ -21,25 +22,45 @@ pub struct Eve {
 struct Shared {
     settings: EveSettings,
     queue: Mutex<Queue>,
+    /// Locked by who has the queue locked, which is released meanwhile: so pieces are written in their order.
+    output: Mutex<Output>,
     /// There is something to write.
     filled: Condvar,
-    /// There is room again.
-    emptied: Condvar,
     written: AtomicU64,
     dropped: AtomicU64,
-    /// The frame that is judged at the moment; 0 for none.
-    frame: AtomicU64,
+    /// The frames that are judged at the moment; 0 for none.
+    frames: [AtomicU64; MOST],
 }
 
 #[derive(Default)]
 struct Queue {
     bytes: Vec<u8>,
     records: u64,
+    /// The thread waits for something to write.
+    is_idle: bool,
     /// No more will come.
     is_closed: bool,
     /// What was queued could not be written.
     has_failed: bool,
+    /// Why, until somebody is told.
+    error: Option<io::Error>,
 }
+
+struct Output {
+    write: Box<dyn Write + Send>,
+    /// Changes places with what is queued.
+    spare: Vec<u8>,
+}
+
+/// Bytes that are enough to be written, or half of what may wait. Who writes takes them from the cache of who records; the more
+/// they are, the more of them are no longer there.
+const ENOUGH: usize = 256 << 10;
+
+/// The same where who records writes.
+const ENOUGH_AT_HAND: usize = 64 << 10;
+
+/// Datagrams of a burst whose frames are known.
+const MOST: usize = 64;
 
 /// Records are gathered so long before they are written, unless there are many.
 const GATHER: Duration = Duration::from_millis(50);
@@ -54,20 +75,19 @@ impl Eve {
     where
         W: Write + Send + 'static,
     {
-        let half = Vec::with_capacity(settings.queue);
+        let spare = Vec::with_capacity(settings.queue);
         let queue = Queue { bytes: Vec::with_capacity(settings.queue), ..Queue::default() };
         let shared = Arc::new(Shared {
             settings,
             queue: Mutex::new(queue),
+            output: Mutex::new(Output { write: Box::new(output), spare }),
             filled: Condvar::new(),
-            emptied: Condvar::new(),
             written: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
-            frame: AtomicU64::new(0),
+            frames: [const { AtomicU64::new(0) }; MOST],
         });
         let its = Arc::clone(&shared);
-        let thread =
-            thread::Builder::new().name("eve".into()).spawn(move || its.write(output, half))?;
+        let thread = thread::Builder::new().name("eve".into()).spawn(move || its.write())?;
         Ok((Self { shared: Arc::clone(&shared) }, EveWriter { shared, thread: Some(thread) }))
     }
 
@@ -86,41 +106,58 @@ impl Eve {
         self.shared.dropped.load(Ordering::Relaxed)
     }
 
-    /// Says which frame of a capture is judged from now on, for the records that come of it; 0 for none.
-    pub fn at_frame(&self, number: u64) {
-        self.shared.frame.store(number, Ordering::Relaxed);
+    /// Says which frames of a capture the datagrams of the next burst are, for the records that come of them: the first 64 of a
+    /// burst, in its order.
+    pub fn at_frames(&self, numbers: impl IntoIterator<Item = u64>) {
+        let numbers = numbers.into_iter().chain(core::iter::repeat(0));
+        for (place, number) in self.shared.frames.iter().zip(numbers) {
+            place.store(number, Ordering::Relaxed);
+        }
     }
 
-    pub(super) fn frame(&self) -> Option<u64> {
-        Some(self.shared.frame.load(Ordering::Relaxed)).filter(|number| *number > 0)
+    /// The frame of the datagram at a place of the burst, if it is known.
+    pub(super) fn frame(&self, datagram: Option<usize>) -> Option<u64> {
+        let number = self.shared.frames.get(datagram?)?.load(Ordering::Relaxed);
+        Some(number).filter(|number| *number > 0)
     }
 
     /// Queues whole lines.
     pub(super) fn give(&self, lines: &[u8]) {
-        let Shared { settings, filled, emptied, dropped, .. } = &*self.shared;
+        let Shared { settings, filled, dropped, .. } = &*self.shared;
         let mut queue = self.shared.lock();
-        loop {
-            let len = queue.bytes.len().saturating_add(lines.len());
-            // One that could never be queued is lost in any case.
-            let may_wait = settings.is_lossless && !queue.bytes.is_empty();
-            if queue.has_failed || queue.is_closed || (len > settings.queue && !may_wait) {
-                dropped.fetch_add(1, Ordering::Relaxed);
-                return;
-            }
-            if len <= settings.queue {
-                break;
-            }
-            queue = emptied.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        let has_room = |queue: &Queue| {
+            queue.bytes.len().saturating_add(lines.len()) <= settings.queue
+                && !queue.has_failed
+                && !queue.is_closed
+        };
+        if settings.is_lossless && !queue.bytes.is_empty() && !has_room(&queue) {
+            queue = self.shared.write_out(queue);
         }
-        let half = settings.queue / 2;
+        if !has_room(&queue) {
+            dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
         let before = queue.bytes.len();
         queue.bytes.extend_from_slice(lines);
         queue.records = queue.records.saturating_add(1);
-        let is_due = before == 0 || (before < half && queue.bytes.len() >= half);
+        let after = queue.bytes.len();
+        if settings.is_lossless && after >= settings.enough().min(ENOUGH_AT_HAND) {
+            drop(self.shared.write_out(queue));
+            return;
+        }
+        let enough = settings.enough();
+        let is_due = queue.is_idle || (before < enough && after >= enough);
+        queue.is_idle = false;
         drop(queue);
         if is_due {
             filled.notify_one();
         }
+    }
+}
+
+impl EveSettings {
+    fn enough(&self) -> usize {
+        ENOUGH.min(self.queue / 2)
     }
 }
 
@@ -129,40 +166,53 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes until no more will come. The lock is not held meanwhile.
-    fn write(&self, mut output: impl Write, mut bytes: Vec<u8>) -> io::Result<()> {
-        let mut result = Ok(());
-        loop {
-            let mut queue = self.lock();
+    /// Writes until no more will come.
+    fn write(&self) {
+        let mut queue = self.lock();
+        while !queue.has_failed {
             while queue.bytes.is_empty() && !queue.is_closed {
+                queue.is_idle = true;
                 queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
             }
-            if queue.bytes.len() < self.settings.queue / 2 && !queue.is_closed {
+            queue.is_idle = false;
+            if queue.bytes.len() < self.settings.enough() && !queue.is_closed {
                 let waited = self.filled.wait_timeout(queue, GATHER);
                 queue = waited.unwrap_or_else(PoisonError::into_inner).0;
             }
-            if queue.bytes.is_empty() {
+            if queue.bytes.is_empty() && queue.is_closed {
                 break;
             }
-            core::mem::swap(&mut queue.bytes, &mut bytes);
-            let records = core::mem::take(&mut queue.records);
-            drop(queue);
-            self.emptied.notify_all();
-            match output.write_all(&bytes).and_then(|()| output.flush()) {
-                Ok(()) => _ = self.written.fetch_add(records, Ordering::Relaxed),
-                Err(error) => {
-                    let mut queue = self.lock();
-                    queue.has_failed = true;
-                    let lost = records.saturating_add(queue.records);
-                    self.dropped.fetch_add(lost, Ordering::Relaxed);
-                    self.emptied.notify_all();
-                    result = Err(error);
-                    break;
-                }
-            }
-            bytes.clear();
+            queue = self.write_out(queue);
         }
-        result
+    }
+
+    /// Writes what is queued. The queue is not locked meanwhile.
+    fn write_out<'a>(&'a self, mut queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
+        let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+        let Output { write, spare } = &mut *output;
+        core::mem::swap(&mut queue.bytes, spare);
+        let records = core::mem::take(&mut queue.records);
+        let had_failed = queue.has_failed;
+        drop(queue);
+        let result = match had_failed {
+            true => Err(io::ErrorKind::Other.into()),
+            false => write.write_all(spare).and_then(|()| write.flush()),
+        };
+        spare.clear();
+        drop(output);
+        let mut queue = self.lock();
+        match result {
+            Ok(()) => _ = self.written.fetch_add(records, Ordering::Relaxed),
+            Err(error) => {
+                // The first one tells why.
+                queue.error = queue.error.take().or(Some(error).filter(|_| !queue.has_failed));
+                queue.has_failed = true;
+                let lost = records.saturating_add(core::mem::take(&mut queue.records));
+                queue.bytes.clear();
+                self.dropped.fetch_add(lost, Ordering::Relaxed);
+            }
+        }
+        queue
     }
 }
 
@@ -179,7 +229,7 @@ impl fmt::Debug for Eve {
 /// The thread that writes records. Dropped, it writes what is queued and ends.
 pub struct EveWriter {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<io::Result<()>>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl EveWriter {
@@ -195,12 +245,10 @@ impl EveWriter {
     fn end(&mut self) -> io::Result<()> {
         self.shared.lock().is_closed = true;
         self.shared.filled.notify_one();
-        self.shared.emptied.notify_all();
-        match self.thread.take().map(JoinHandle::join) {
-            Some(Ok(result)) => result,
-            Some(Err(_)) => Err(io::Error::other("the thread that writes records has panicked")),
-            None => Ok(()),
+        if let Some(Err(_)) = self.thread.take().map(JoinHandle::join) {
+            return Err(io::Error::other("the thread that writes records has panicked"));
         }
+        self.shared.lock().error.take().map_or(Ok(()), Err)
     }
 }
 

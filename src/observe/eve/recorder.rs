@@ -4,10 +4,12 @@ use smallvec::SmallVec;
 
 use super::header::{Header, Way};
 use super::http::{self, Pending};
+use super::icmp::IcmpKind;
 use super::json::Json;
 use super::{Eve, EveTypes, dns, tls};
-use crate::flow::{CommunityId, Direction, FlowKey};
+use crate::flow::{CommunityId, Direction, FlowKey, Relation};
 use crate::inspect::{CloseReason, Context, Inspector, Interest, Message, Packet, Verdict};
+use crate::packet::Transport;
 use crate::protocol::tls::Version;
 use crate::protocol::{self, Opaque, Protocol, Why};
 use crate::{Side, Timestamp};
@@ -34,6 +36,8 @@ pub struct FlowRecord {
     opener: Direction,
     way: Way,
     life: Life,
+    /// Of its first packet, and of the first answer, where it is a flow of ICMP.
+    icmp: [Option<IcmpKind>; 2],
     app: Protocol,
     is_unknown: bool,
     community: Option<CommunityId>,
@@ -44,6 +48,20 @@ pub struct FlowRecord {
     /// DNS queries so far, and the identifiers of the latest.
     queries: u64,
     ids: [u16; 8],
+}
+
+/// When something is recorded, and the datagram that brought it about, where one did.
+#[derive(Clone, Copy, Debug)]
+struct Moment {
+    now: Timestamp,
+    datagram: Option<usize>,
+}
+
+impl Moment {
+    fn of(cx: &Context<'_>) -> Self {
+        // Who asks without a burst has a packet all the same.
+        Self { now: cx.now(), datagram: cx.datagram().or(Some(usize::MAX)) }
+    }
 }
 
 /// When there was how much of a flow.
@@ -85,30 +103,30 @@ impl Recorder {
         self.eve.settings().types.contains(event_type)
     }
 
-    /// Records something about a flow; `is_packets` says whether the packet at hand brought it about.
+    /// Records something about a flow.
     fn record(
         &mut self,
         flow: &mut FlowRecord,
-        (event_type, now, is_packets): (&'static str, Timestamp, bool),
+        (event_type, moment): (&'static str, Moment),
         tx_id: Option<u64>,
         write: impl FnOnce(&mut Json<'_>),
     ) {
         self.line.clear();
         let mut json = Json::new(&mut self.line);
         let header = Header {
-            time: now,
+            time: moment.now,
             event_type,
             flow: Some((&flow.key, flow.key.five_tuple(flow.opener))),
             way: Some(flow.way),
-            frame: self.eve.frame().filter(|_| is_packets),
-            has_packet: is_packets,
+            frame: self.eve.frame(moment.datagram),
+            has_packet: moment.datagram.is_some(),
             tx_id,
         };
         header.write(&mut json, self.eve.settings(), &mut flow.community);
         if flow.app != Protocol::Unknown {
-            json.text("app_proto", flow.app.name());
+            json.word("app_proto", flow.app.name());
         } else if flow.is_unknown {
-            json.text("app_proto", "failed");
+            json.word("app_proto", "failed");
         }
         write(&mut json);
         json.end_record();
@@ -132,7 +150,7 @@ impl Recorder {
         self.held = self.held.saturating_add(bytes);
     }
 
-    fn http(&mut self, flow: &mut FlowRecord, message: &Message<'_>, now: Timestamp) {
+    fn http(&mut self, flow: &mut FlowRecord, message: &Message<'_>, now: Moment) {
         match message.what {
             protocol::Message::HttpRequest(request) => {
                 self.oddities(flow, now, request.anomalies().iter().map(|one| one.name()));
@@ -141,7 +159,7 @@ impl Recorder {
                 }
                 let is_full = self.held > Self::MOST_HELD;
                 if is_full || flow.requests.len() >= Self::MOST_PENDING {
-                    self.end_request(flow, 0, now, true);
+                    self.end_request(flow, 0, now);
                 }
                 let mut members = self.buffer();
                 http::request(request, &mut members);
@@ -167,7 +185,7 @@ impl Recorder {
                     self.hold(more);
                 }
                 if response.framing() == protocol::http::Framing::None {
-                    self.end_request(flow, place, now, true);
+                    self.end_request(flow, place, now);
                 }
             }
             protocol::Message::HttpBody(body) => {
@@ -181,26 +199,20 @@ impl Recorder {
                     pending.length = pending.length.saturating_add(len);
                 }
                 if body.is_last() {
-                    self.end_request(flow, place, now, true);
+                    self.end_request(flow, place, now);
                 }
             }
             _ => {}
         }
     }
 
-    fn end_request(
-        &mut self,
-        flow: &mut FlowRecord,
-        place: usize,
-        now: Timestamp,
-        is_packets: bool,
-    ) {
+    fn end_request(&mut self, flow: &mut FlowRecord, place: usize, now: Moment) {
         if place >= flow.requests.len() {
             return;
         }
         let Pending { number, members, length } = flow.requests.remove(place);
         let tx_id = Some(number).filter(|number| *number != u64::MAX);
-        self.record(flow, ("http", now, is_packets), tx_id, |json| {
+        self.record(flow, ("http", now), tx_id, |json| {
             json.object("http");
             json.members(&members);
             json.number("length", length);
@@ -209,7 +221,7 @@ impl Recorder {
         self.release(members);
     }
 
-    fn tls(&mut self, flow: &mut FlowRecord, what: &protocol::Message<'_>, now: Timestamp) {
+    fn tls(&mut self, flow: &mut FlowRecord, what: &protocol::Message<'_>, now: Moment) {
         match what {
             protocol::Message::TlsClientHello(hello) => {
                 self.oddities(flow, now, hello.anomalies().names());
@@ -237,7 +249,7 @@ impl Recorder {
                 flow.handshake = Some(members);
                 // Of later versions nothing more is in clear.
                 if hello.version() > Version::TLS_1_2 || self.held > Self::MOST_HELD {
-                    self.end_handshake(flow, now, true);
+                    self.end_handshake(flow, now);
                 }
             }
             protocol::Message::TlsCertificates(certificates) => {
@@ -249,15 +261,15 @@ impl Recorder {
                 tls::certificate(&leaf, members);
                 let more = members.len().saturating_sub(before);
                 self.hold(more);
-                self.end_handshake(flow, now, true);
+                self.end_handshake(flow, now);
             }
             _ => {}
         }
     }
 
-    fn end_handshake(&mut self, flow: &mut FlowRecord, now: Timestamp, is_packets: bool) {
+    fn end_handshake(&mut self, flow: &mut FlowRecord, now: Moment) {
         let Some(members) = flow.handshake.take() else { return };
-        self.record(flow, ("tls", now, is_packets), None, |json| {
+        self.record(flow, ("tls", now), None, |json| {
             json.object("tls");
             json.members(&members);
             json.end_object();
@@ -266,14 +278,14 @@ impl Recorder {
         flow.is_done = true;
     }
 
-    fn dns(&mut self, flow: &mut FlowRecord, message: &protocol::dns::Message<'_>, now: Timestamp) {
+    fn dns(&mut self, flow: &mut FlowRecord, message: &protocol::dns::Message<'_>, now: Moment) {
         if self.records(EveTypes::DNS) {
             let tx_id = flow.transaction(message.id(), message.is_response());
-            self.record(flow, ("dns", now, true), Some(tx_id), |json| dns::message(message, json));
+            self.record(flow, ("dns", now), Some(tx_id), |json| dns::message(message, json));
         }
     }
 
-    fn opaque(&mut self, flow: &mut FlowRecord, opaque: &Opaque<'_>, now: Timestamp) {
+    fn opaque(&mut self, flow: &mut FlowRecord, opaque: &Opaque<'_>, now: Moment) {
         flow.is_unknown = true;
         if matches!(opaque.why, Why::Unparsable | Why::TooLarge | Why::Switched) {
             self.oddities(flow, now, core::iter::once(opaque.reason));
@@ -283,18 +295,18 @@ impl Recorder {
     fn oddities(
         &mut self,
         flow: &mut FlowRecord,
-        now: Timestamp,
+        now: Moment,
         names: impl Iterator<Item = &'static str>,
     ) {
         if !self.records(EveTypes::ANOMALY) {
             return;
         }
         for name in names {
-            self.record(flow, ("anomaly", now, true), None, |json| {
+            self.record(flow, ("anomaly", now), None, |json| {
                 json.object("anomaly");
-                json.text("type", "applayer");
+                json.word("type", "applayer");
                 json.text("event", name);
-                json.text("layer", "proto_parser");
+                json.word("layer", "proto_parser");
                 json.end_object();
             });
         }
@@ -309,6 +321,7 @@ impl FlowRecord {
             opener: if first.is_from_opener() { direction } else { direction.reversed() },
             way: Way::of(first.envelope()),
             life: Life { start: now, last: now, packets: [0; 2], bytes: [0; 2] },
+            icmp: [None; 2],
             app: Protocol::Unknown,
             is_unknown: false,
             community: None,
@@ -318,6 +331,17 @@ impl FlowRecord {
             queries: 0,
             ids: [0; 8],
         }
+    }
+
+    /// Notes what a flow of ICMP is about. An ICMP error about another flow says nothing of that.
+    #[cold]
+    fn note_icmp(&mut self, packet: &Packet<'_>) {
+        if packet.relation() == Relation::IcmpError {
+            return;
+        }
+        let [opener, answer] = &mut self.icmp;
+        let kind = if packet.is_from_opener() { opener } else { answer };
+        *kind = kind.or_else(|| IcmpKind::of(packet.transport()));
     }
 
     fn place(&self, number: u64) -> Option<usize> {
@@ -344,7 +368,7 @@ impl FlowRecord {
 }
 
 impl Life {
-    fn write(&self, why: CloseReason, json: &mut Json<'_>) {
+    fn write(&self, why: CloseReason, is_alerted: bool, json: &mut Json<'_>) {
         let [to_server, to_client] = self.packets;
         let state = match why {
             CloseReason::Closed => "closed",
@@ -366,10 +390,11 @@ impl Life {
         json.stamp("start", self.start);
         json.stamp("end", self.last);
         json.number("age", self.last.saturating_since(self.start).as_secs());
-        json.text("state", state);
-        json.text("reason", reason);
+        json.word("state", state);
+        json.word("reason", reason);
+        json.truth("alerted", is_alerted);
         if why == CloseReason::Refused {
-            json.text("action", "drop");
+            json.word("action", "drop");
         }
         json.end_object();
     }
@@ -411,6 +436,9 @@ impl Inspector for Recorder {
         *packets = packets.saturating_add(1);
         *bytes = bytes.saturating_add(len);
         *last = (*last).max(cx.now());
+        if let Transport::Icmp(_) | Transport::Icmpv6(_) = packet.transport() {
+            flow.note_icmp(packet);
+        }
         Verdict::PASS
     }
 
@@ -420,7 +448,7 @@ impl Inspector for Recorder {
         message: &Message<'_>,
         cx: &mut Context<'_>,
     ) -> Verdict {
-        let (now, what) = (cx.now(), message.what);
+        let (now, what) = (Moment::of(cx), message.what);
         if flow.app == Protocol::Unknown {
             flow.app = what.protocol();
         }
@@ -434,14 +462,19 @@ impl Inspector for Recorder {
     }
 
     fn close(&mut self, mut flow: FlowRecord, why: CloseReason, cx: &mut Context<'_>) {
-        let now = cx.now();
+        let now = Moment { now: cx.now(), datagram: None };
         while !flow.requests.is_empty() {
-            self.end_request(&mut flow, 0, now, false);
+            self.end_request(&mut flow, 0, now);
         }
-        self.end_handshake(&mut flow, now, false);
+        self.end_handshake(&mut flow, now);
         if self.records(EveTypes::FLOW) {
-            let life = flow.life;
-            self.record(&mut flow, ("flow", now, false), None, |json| life.write(why, json));
+            let (life, [icmp, response]) = (flow.life, flow.icmp);
+            let is_alerted = cx.is_alerted();
+            self.record(&mut flow, ("flow", now), None, |json| {
+                IcmpKind::write(icmp, json);
+                IcmpKind::write_response(response, json);
+                life.write(why, is_alerted, json);
+            });
         }
     }
 

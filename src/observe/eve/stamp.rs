@@ -1,5 +1,6 @@
 use alloc::vec::Vec;
 
+use super::figures::eight_digits;
 use crate::Timestamp;
 
 /// A point in time as records have it: `2026-01-31T23:59:58.123456+0000`.
@@ -7,15 +8,21 @@ pub(super) fn write(time: Timestamp, out: &mut Vec<u8>) {
     let nanos = time.as_nanos();
     let (seconds, micros) = (nanos / 1_000_000_000, nanos % 1_000_000_000 / 1_000);
     let (days, second) = (seconds / 86_400, seconds % 86_400);
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
     let (year, month, day) = civil(days);
-    digits(year, 4, b'-', out);
-    digits(month, 2, b'-', out);
-    digits(day, 2, b'T', out);
-    digits(second / 3_600, 2, b':', out);
-    digits(second / 60 % 60, 2, b':', out);
-    digits(second % 60, 2, b'.', out);
-    digits(micros, 6, b'+', out);
-    out.extend_from_slice(b"0000");
+    let [ya, yb, yc, yd, ma, mb, da, db] = side_by_side(year, month, day);
+    let [.., ha, hb, na, nb, sa, sb] = side_by_side(hour, minute, second);
+    let [_, _, a, b, c, d, e, f] = eight_digits(micros);
+    out.extend_from_slice(&[ya, yb, yc, yd, b'-', ma, mb, b'-', da, db, b'T']);
+    out.extend_from_slice(&[ha, hb, b':', na, nb, b':', sa, sb, b'.']);
+    out.extend_from_slice(&[a, b, c, d, e, f, b'+', b'0', b'0', b'0', b'0']);
+}
+
+/// Three numbers as eight digits, two each for the latter ones.
+#[inline]
+fn side_by_side(a: u64, b: u64, c: u64) -> [u8; 8] {
+    let all = a.wrapping_mul(10_000).wrapping_add(b.wrapping_mul(100)).wrapping_add(c);
+    eight_digits(all % 100_000_000)
 }
 
 /// The date so many days after 1970-01-01, in the Gregorian calendar: counted in years that begin with March, whose
@@ -34,17 +41,6 @@ fn civil(days: u64) -> (u64, u64, u64) {
     let (month, is_next) =
         if month < 10 { (month.saturating_add(3), 0) } else { (month.saturating_sub(9), 1) };
     (era.saturating_mul(400).saturating_add(year).saturating_add(is_next), month, day)
-}
-
-fn digits(number: u64, len: usize, behind: u8, out: &mut Vec<u8>) {
-    let mut text = [b'0'; 6];
-    let mut rest = number;
-    for digit in text.iter_mut().take(len).rev() {
-        *digit = b'0'.wrapping_add(u8::try_from(rest % 10).unwrap_or(0));
-        rest /= 10;
-    }
-    out.extend_from_slice(text.get(..len).unwrap_or_default());
-    out.push(behind);
 }
 
 #[cfg(test)]

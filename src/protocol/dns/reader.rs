@@ -1,6 +1,5 @@
 //! Reading out of a message, whose names may point anywhere in it.
 
-use domain::base::ParsedName;
 use domain::dep::octseq::Parser;
 
 use super::{Name, ParseError};
@@ -12,9 +11,6 @@ pub(super) struct Reader<'a>(Parser<'a, [u8]>);
 /// There are not as many bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Short;
-
-/// What a name takes that is no attack: as many pointers as it can have labels.
-const MAX_POINTERS: u32 = 127;
 
 impl<'a> Reader<'a> {
     /// At `start` of a message, to `end`. Both are in it.
@@ -59,36 +55,11 @@ impl<'a> Reader<'a> {
 
     pub(super) fn name(&mut self) -> Result<Name<'a>, ParseError> {
         let offset = self.position();
+        let end = offset.saturating_add(self.0.remaining());
+        let message = self.0.octets_ref().get(..end).unwrap_or_default();
         let wrong = |expected| ParseError::Name { offset, expected };
-        if !has_few_pointers(self.0.octets_ref(), offset) {
-            return Err(wrong("at most 127 compression pointers"));
-        }
-        match ParsedName::parse(&mut self.0) {
-            Ok(name) => Ok(Name(name)),
-            Err(_) => Err(wrong("labels and pointers backwards, to an end, of at most 255 bytes")),
-        }
+        let (name, behind) = Name::read(message, offset).map_err(wrong)?;
+        self.take(behind.saturating_sub(offset)).map_err(|Short| wrong("the end of a name"))?;
+        Ok(name)
     }
-}
-
-/// Whether following a name takes few steps. A chain of pointers that all point backwards may be as long as the
-/// message, and each record may begin it again.
-fn has_few_pointers(message: &[u8], start: usize) -> bool {
-    let mut position = start;
-    let mut pointers = 0;
-    let mut labels = 0_u32;
-    while pointers <= MAX_POINTERS && labels <= 127 {
-        match message.get(position..) {
-            Some(&[high @ 0xc0..=0xff, low, ..]) => {
-                pointers = pointers.saturating_add(1);
-                position = usize::from(u16::from_be_bytes([high & 0x3f, low]));
-            }
-            Some(&[len @ 1..=63, ..]) => {
-                labels = labels.saturating_add(1);
-                position = position.saturating_add(usize::from(len)).saturating_add(1);
-            }
-            // Its end, or what is an error whatever the pointers.
-            _ => return true,
-        }
-    }
-    pointers <= MAX_POINTERS
 }

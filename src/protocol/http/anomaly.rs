@@ -57,7 +57,7 @@ pub enum Anomaly {
     TargetInvalid,
     /// White space in the request line other than one space at each of two places.
     RequestLineWhitespace,
-    /// `%25` and two hexadecimal digits in the path: decoded twice it is something else.
+    /// `%25` and two hexadecimal digits, encoded or not, in the path: decoded twice it is something else.
     PathDoubleEncoded,
     /// `%2f`, `%5c` or `\` in the path: separators to some.
     PathEncodedSeparator,

@@ -64,7 +64,7 @@ fn check_path(path: &[u8], anomalies: &mut Anomalies) {
             rest = after.get(1..).unwrap_or(&[]);
             match escaped(rest) {
                 None => anomalies.add(Anomaly::PathEscapeInvalid),
-                Some(b'%') if rest.get(2..).and_then(escaped).is_some() => {
+                Some(b'%') if begins_with_digits(decoded(rest.get(2..).unwrap_or(&[]))) => {
                     anomalies.add(Anomaly::PathDoubleEncoded);
                 }
                 Some(b'/' | b'\\') => anomalies.add(Anomaly::PathEncodedSeparator),
@@ -103,6 +103,12 @@ fn escaped(digits: &[u8]) -> Option<u8> {
     let [high, low, ..] = digits else { return None };
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     Some(digit(*high)?.wrapping_shl(4) | digit(*low)?)
+}
+
+/// Whether what follows a `%` that is decoded makes it an escape again: two hexadecimal digits, themselves encoded or not.
+fn begins_with_digits(mut decoded: impl Iterator<Item = u8>) -> bool {
+    let mut is_digit = || decoded.next().is_some_and(|byte| byte.is_ascii_hexdigit());
+    is_digit() && is_digit()
 }
 
 /// Percent-decoded once; what is no escape stays as it is.

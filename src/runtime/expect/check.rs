@@ -108,7 +108,7 @@ impl<'e> Check<'e> {
 fn told<'a>(packet: &JudgedPacket<'a>) -> impl Iterator<Item = &'a Alert> + use<'a> {
     packet.events().filter_map(|event| match &event.what {
         EventKind::Alert(alert) => Some(alert),
-        EventKind::Exception(..) => None,
+        _ => None,
     })
 }
 

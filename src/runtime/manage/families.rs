@@ -6,7 +6,7 @@ use crate::runtime::{EndpointCounters, WorkerStatistics};
 pub(super) type Metric<T> = (&'static str, &'static str, fn(&T) -> u64);
 
 /// Counters of each worker.
-pub(super) const COUNTERS: [Metric<WorkerStatistics>; 26] = [
+pub(super) const COUNTERS: [Metric<WorkerStatistics>; 27] = [
     ("gwlb_datagrams_received", "Datagrams received from load balancers", |it| it.received()),
     ("gwlb_datagrams_forwarded", "Datagrams judged to go back", |it| it.counters.forwarded),
     ("gwlb_datagrams_edited", "Of those forwarded, the ones that were changed", |it| {
@@ -55,6 +55,11 @@ pub(super) const COUNTERS: [Metric<WorkerStatistics>; 26] = [
     ("gwlb_flows_expired", "Flows that were idle for too long", |it| it.flows.expired()),
     ("gwlb_flows_evicted", "Flows that made room for others", |it| it.flows.evicted()),
     ("gwlb_flows_replaced", "Flows that began anew", |it| it.counters.replaced),
+    (
+        "gwlb_stream_places_given_up",
+        "Half-open or closed connections that made room for others",
+        |it| it.counters.places_given_up,
+    ),
     ("gwlb_flow_halves", "Ended flows of which one direction was never seen", |it| {
         it.flows.half_flows
     }),

@@ -99,6 +99,14 @@ impl Collector for Scrape {
         let healthy = i64::from(moment.ailments.is_empty());
         page.gauge("gwlb_healthy", "Whether health checks are answered well", None, healthy)?;
         page.gauge("gwlb_flows_limit", "The most flows", None, count(moment.flow_limit))?;
+        for writer in &moment.writers {
+            for (name, help, value) in &writer.counters {
+                let name = alloc::format!("gwlb_{}_{name}", writer.what);
+                let mut family =
+                    page.0.encode_descriptor(&name, help, None, MetricType::Counter)?;
+                family.encode_counter::<NoLabelSet, _, u64>(value, None)?;
+            }
+        }
         self.process(&mut page)
     }
 }

@@ -9,6 +9,10 @@ use std::time::{Instant, SystemTime};
 use super::{Subject, metrics, stats};
 use crate::gwlb::EndpointId;
 use crate::inspect::Inspector;
+#[cfg(feature = "eve")]
+use crate::observe::eve::Eve;
+#[cfg(feature = "capture")]
+use crate::observe::evidence::Evidence;
 use crate::runtime::{Ailment, Control, EndpointCounters, Statistics};
 
 /// Tells of a running [`Appliance`](crate::runtime::Appliance): its health, and its numbers.
@@ -34,6 +38,10 @@ pub struct Overview<I: Inspector> {
     /// Since 1970.
     started: Duration,
     past: Mutex<Past>,
+    #[cfg(feature = "capture")]
+    evidence: Option<Evidence>,
+    #[cfg(feature = "eve")]
+    eve: Option<Eve>,
 }
 
 #[derive(Debug, Default)]
@@ -55,7 +63,56 @@ impl<I: Inspector> Overview<I> {
             begun: Instant::now(),
             started: started.unwrap_or_default(),
             past: Mutex::default(),
+            #[cfg(feature = "capture")]
+            evidence: None,
+            #[cfg(feature = "eve")]
+            eve: None,
         }
+    }
+
+    /// The same, which tells of evidence, too.
+    #[cfg(feature = "capture")]
+    #[must_use]
+    pub fn with_evidence(self, evidence: Option<Evidence>) -> Self {
+        Self { evidence, ..self }
+    }
+
+    /// The same, which tells of EVE records, too.
+    #[cfg(feature = "eve")]
+    #[must_use]
+    pub fn with_eve(self, eve: Option<Eve>) -> Self {
+        Self { eve, ..self }
+    }
+
+    /// What those who write have done.
+    #[allow(clippy::let_and_return, clippy::vec_init_then_push, unused_mut, reason = "by features")]
+    fn writers(&self) -> Vec<Written> {
+        let mut writers = Vec::new();
+        #[cfg(feature = "capture")]
+        if let Some(evidence) = &self.evidence {
+            let it = evidence.counters();
+            let counters = [
+                ("written", "Packets kept as evidence", it.written),
+                ("bytes", "Bytes of files of evidence", it.bytes),
+                ("dropped", "Packets of evidence that found no room in the queue", it.dropped),
+                ("failed", "Packets of evidence that could not be written", it.failed),
+                ("files", "Files of evidence begun", it.files),
+            ];
+            writers.push(Written { what: "evidence", counters: counters.into() });
+        }
+        #[cfg(feature = "eve")]
+        if let Some(eve) = &self.eve {
+            let counters = [
+                ("written", "EVE records written", eve.written()),
+                (
+                    "dropped",
+                    "EVE records that found no room, or could not be written",
+                    eve.dropped(),
+                ),
+            ];
+            writers.push(Written { what: "eve", counters: counters.into() });
+        }
+        writers
     }
 
     fn moment(&self) -> Moment {
@@ -71,6 +128,7 @@ impl<I: Inspector> Overview<I> {
             flow_limit: self.control.settings().flows.flows,
             started: self.started,
             uptime: self.begun.elapsed(),
+            writers: self.writers(),
         }
     }
 }
@@ -118,6 +176,17 @@ pub(super) struct Moment {
     pub(super) started: Duration,
     pub(super) uptime: Duration,
     pub(super) names: BTreeSet<EndpointId>,
+    pub(super) writers: Vec<Written>,
+}
+
+/// What a thread that writes has done.
+#[cfg_attr(not(any(feature = "capture", feature = "eve")), allow(dead_code))]
+#[derive(Debug)]
+pub(super) struct Written {
+    /// What it writes.
+    pub(super) what: &'static str,
+    /// Name, help, and number.
+    pub(super) counters: Vec<(&'static str, &'static str, u64)>,
 }
 
 impl Moment {

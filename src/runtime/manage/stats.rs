@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use serde::Serialize;
 
-use super::overview::Moment;
+use super::overview::{Moment, Written};
 use crate::inspect::Exception;
 use crate::runtime::{EndpointCounters, WorkerStatistics};
 
@@ -29,8 +29,13 @@ pub(super) fn write(moment: &Moment) -> Option<String> {
         },
         endpoints: named,
         other_endpoints: (&others).into(),
+        writers: moment.writers.iter().map(|it| (it.what, numbers(it))).collect(),
     };
     serde_json::to_string(&stats).ok()
+}
+
+fn numbers(writer: &Written) -> BTreeMap<&'static str, u64> {
+    writer.counters.iter().map(|(name, _, number)| (*name, *number)).collect()
 }
 
 /// A contract: fields are added, never renamed.
@@ -48,6 +53,9 @@ struct Stats<'a> {
     fragment_directory: Directory,
     endpoints: BTreeMap<String, Endpoint>,
     other_endpoints: Endpoint,
+    /// `evidence` and `eve`, where they are written.
+    #[serde(flatten)]
+    writers: BTreeMap<&'static str, BTreeMap<&'static str, u64>>,
 }
 
 #[derive(Serialize)]

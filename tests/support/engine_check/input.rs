@@ -108,6 +108,8 @@ impl<'a> Input<'a> {
             bytes: 1 << (16 + self.below(5)),
             window: 1 << self.below(20),
             connections: 1 + self.below(16),
+            bytes_per_endpoint: 1 << (16 + self.below(4)),
+            connections_per_endpoint: 1 + self.below(16),
         };
         Settings {
             flows: limits,
@@ -115,6 +117,7 @@ impl<'a> Input<'a> {
             fragments: 1 + self.below(16),
             streams,
             message_bytes: 100 * self.below(20),
+            message_bytes_per_endpoint: 100 * self.below(20),
             endpoints,
             policy,
             monitor: flags & 0xe0 == 0xe0,

@@ -75,6 +75,10 @@ pub const REQUESTS: &[(&[u8], &[&str])] = &[
     (b"GET / HTTP/1.1\r\r\nHost: a\r\n\r\n", &["GET a / [bare-carriage-return, request-line-whitespace]"]),
     (b"GET /%61dmin HTTP/1.1\r\nHost: a\r\n\r\n", &["GET a /admin"]),
     (b"GET /%2561dmin HTTP/1.1\r\nHost: a\r\n\r\n", &["GET a /%61dmin [path-double-encoded]"]),
+    (
+        b"GET /%25%36%31dmin HTTP/1.1\r\nHost: a\r\n\r\n",
+        &["GET a /%61dmin [path-double-encoded]"],
+    ),
     (b"GET /x/..%2fadmin HTTP/1.1\r\nHost: a\r\n\r\n", &["GET a /admin [path-encoded-separator, path-dot-segment]"]),
     (b"GET /x/%2e%2e/admin HTTP/1.1\r\nHost: a\r\n\r\n", &["GET a /admin [path-dot-segment]"]),
     (b"GET /x/..;/admin HTTP/1.1\r\nHost: a\r\n\r\n", &["GET a /x/..;/admin [path-dot-segment]"]),

@@ -9,37 +9,9 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use gwlb_geneve::Timestamp;
 use gwlb_geneve::config::EveFile;
-use gwlb_geneve::engine::{Datagram, Output, Settings};
 use gwlb_geneve::inspect::Chain;
 use gwlb_geneve::observe::eve::{Eve, EveWriter, EventRecorder};
-use gwlb_geneve::runtime::{Control, Observer, Statistics};
-
-use super::alerts::Alerts;
-
-/// Logs, and records where that is asked for.
-pub(super) struct Witness {
-    alerts: Alerts,
-    records: Option<EventRecorder>,
-}
-
-impl Witness {
-    pub(super) fn new(eve: Option<&Eve>) -> Self {
-        Self { alerts: Alerts::default(), records: eve.cloned().map(EventRecorder::new) }
-    }
-}
-
-impl Observer for Witness {
-    fn judged(&mut self, datagrams: &[Datagram<'_>], output: &Output, settings: &Settings) {
-        self.alerts.judged(datagrams, output, settings);
-        if let Some(records) = &mut self.records {
-            records.judged(datagrams, output, settings);
-        }
-    }
-
-    fn idle(&mut self) {
-        self.alerts.idle();
-    }
-}
+use gwlb_geneve::runtime::{Control, Statistics};
 
 /// Begins to record, behind what the file has.
 pub(super) fn start(file: &EveFile) -> Result<(Eve, EveWriter)> {

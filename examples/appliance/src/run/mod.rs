@@ -5,6 +5,7 @@ mod eve;
 mod log;
 mod plan;
 mod signals;
+mod witness;
 
 use std::process::ExitCode;
 use std::thread;
@@ -12,16 +13,17 @@ use std::thread;
 use anyhow::{Context, Result};
 use gwlb_geneve::engine::contains_panics;
 use gwlb_geneve::inspect::ExceptionPolicy;
+use gwlb_geneve::observe::evidence::Evidence;
 use gwlb_geneve::runtime::{Appliance, ManagementSettings, Overview};
 use gwlb_geneve::transport::udp::{self, UdpSettings, Warning};
 use tracing::{error, info, warn};
 
 use crate::say;
-use eve::Witness;
 use log::Log;
 pub(crate) use plan::Options;
 use plan::Plan;
 use signals::Orders;
+use witness::Witness;
 
 /// Exit status where a flag or the configuration is wrong: to try again is of no use. Whatever else goes wrong is 1.
 const MISTAKE: u8 = 2;
@@ -76,10 +78,22 @@ fn serve(options: Options, mut plan: Plan, log: &Log) -> Result<()> {
         None => None,
     };
     let eve = records.as_ref().map(|(_, eve, _)| eve.clone());
+    let (evidence, keeper) = match plan.evidence().cloned() {
+        Some(settings) => {
+            let directory = settings.directory.display().to_string();
+            let started = Evidence::start(settings);
+            let (evidence, keeper) =
+                started.with_context(|| format!("cannot keep evidence in {directory}"))?;
+            (Some(evidence), Some(keeper))
+        }
+        None => (None, None),
+    };
+    let overview = (eve.clone(), evidence.clone());
+    let kept = evidence.clone();
     let running = Appliance::new(plan.settings(), plan.inspectors())
         .workers(workers.get())
         .pin(run.pin)
-        .observer(move |_| Witness::new(eve.as_ref()))
+        .observer(move |_| Witness::new(eve.as_ref(), evidence.as_ref()))
         .serve(&settings)?;
     tell(&plan, &settings, workers.get());
     let control = running.control();
@@ -87,7 +101,9 @@ fn serve(options: Options, mut plan: Plan, log: &Log) -> Result<()> {
         Some((file, eve, _)) => Some(eve::count(file, eve, control.clone())?),
         None => None,
     };
-    let _doors = doors.serve(Overview::new(control.clone())).context("cannot answer over HTTP")?;
+    let (eve, evidence) = overview;
+    let overview = Overview::new(control.clone()).with_eve(eve).with_evidence(evidence);
+    let _doors = doors.serve(overview).context("cannot answer over HTTP")?;
     orders.obey(control, options, plan, log.clone())?;
 
     let statistics = running.wait()?;
@@ -98,6 +114,13 @@ fn serve(options: Options, mut plan: Plan, log: &Log) -> Result<()> {
         }
         if eve.dropped() > 0 {
             warn!(dropped = eve.dropped(), written = eve.written(), "EVE records were lost");
+        }
+    }
+    drop(keeper);
+    if let Some(counters) = kept.map(|evidence| evidence.counters()) {
+        let lost = counters.dropped + counters.failed;
+        if lost > 0 {
+            warn!(dropped = lost, written = counters.written, "packets of evidence were lost");
         }
     }
     let counters = &statistics.total.counters;

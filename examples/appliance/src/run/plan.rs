@@ -9,6 +9,7 @@ use gwlb_geneve::engine::Settings;
 use gwlb_geneve::inspect::{Chain, ExceptionPolicy};
 use gwlb_geneve::inspectors::access::IpNetwork;
 use gwlb_geneve::observe::eve::Eve;
+use gwlb_geneve::observe::evidence::EvidenceSettings;
 use gwlb_geneve::transport::udp::{self, Origins, UdpSettings};
 
 use crate::setup;
@@ -153,6 +154,10 @@ impl Plan {
 
     pub(super) fn eve(&self) -> Option<&EveFile> {
         self.config.eve()
+    }
+
+    pub(super) fn evidence(&self) -> Option<&EvidenceSettings> {
+        self.config.evidence()
     }
 
     /// Has the inspectors begin with one that records.

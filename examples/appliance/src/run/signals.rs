@@ -93,6 +93,10 @@ fn reload(
     if plan.eve() != started_with.eve() {
         warn!(key = "eve", "SIGHUP: stays as it is until a restart");
     }
+    // Which alerts and which rules, that changes.
+    if plan.evidence() != started_with.evidence() {
+        warn!(key = "tap", "SIGHUP: stays where it is until a restart");
+    }
     plan.record_as(started_with);
     let (now, new) = (control.settings(), plan.settings());
     let run = plan.run.fixed(&started_with.run).into_iter();

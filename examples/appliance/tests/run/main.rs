@@ -8,6 +8,7 @@ mod appliance;
 #[path = "../common/mod.rs"]
 mod common;
 mod gateway;
+mod written;
 
 use std::fs;
 use std::net::{TcpListener, TcpStream, UdpSocket};

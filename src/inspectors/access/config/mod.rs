@@ -9,7 +9,7 @@ use crate::toml_text::Reader;
 #[cfg(feature = "protocols")]
 pub(crate) use reader::table;
 #[cfg(feature = "config")]
-pub(crate) use reader::{access_list, expected_endpoint, network};
+pub(crate) use reader::{FLOW_KEYS, access_list, expected_endpoint, flows, network};
 #[cfg(feature = "api")]
 pub(crate) use reader::{many, networks, ports};
 

@@ -25,6 +25,10 @@ const RULE_KEYS: [&str; 10] = [
     "source-ports",
     "protocol",
 ];
+/// Those of them that say which flows a rule takes.
+#[cfg(feature = "config")]
+pub(crate) const FLOW_KEYS: [&str; 8] =
+    ["name", "direction", "endpoint", "from", "to", "ports", "source-ports", "protocol"];
 
 pub(super) fn read(mut reader: Reader<'_>, path: Option<&str>) -> Result<AccessList, ConfigErrors> {
     let Some(document) = reader.document() else { return Err(reader.finish()) };
@@ -105,17 +109,28 @@ fn list(reader: &mut Reader<'_>, table: &DeTable<'_>, at: usize) -> (Action, Vec
 fn rule(reader: &mut Reader<'_>, table: &DeTable<'_>, at: usize, index: RuleIndex) -> Rule {
     let errors_before = reader.errors();
     reader.keys(table, &RULE_KEYS);
-    let mut rule = Rule::new(action(reader, table, "action", at));
-    if let Some(value) = table.get("name") {
-        match value.get_ref().as_str() {
-            Some(name) => rule.name = Some(name.into()),
-            None => reader.wrong_type(value, "a string"),
-        }
-    }
+    let action = action(reader, table, "action", at);
+    let mut rule = flows(reader, table, Rule::new(action));
     if let Some(value) = table.get("log") {
         match value.get_ref().as_bool() {
             Some(log) => rule.log = log,
             None => reader.wrong_type(value, "`true` or `false`"),
+        }
+    }
+    if reader.errors() == errors_before {
+        if let Err(error) = rule.check(index) {
+            reader.report(at, ConfigProblem::Together(error.to_string()));
+        }
+    }
+    rule
+}
+
+/// The same rule, for the flows that the table says.
+pub(crate) fn flows(reader: &mut Reader<'_>, table: &DeTable<'_>, mut rule: Rule) -> Rule {
+    if let Some(value) = table.get("name") {
+        match value.get_ref().as_str() {
+            Some(name) => rule.name = Some(name.into()),
+            None => reader.wrong_type(value, "a string"),
         }
     }
     if let Some(value) = table.get("direction") {
@@ -131,11 +146,6 @@ fn rule(reader: &mut Reader<'_>, table: &DeTable<'_>, at: usize, index: RuleInde
     rule.ports = many(reader, table, "ports", ports);
     rule.source_ports = many(reader, table, "source-ports", ports);
     rule.protocols = many(reader, table, "protocol", protocol);
-    if reader.errors() == errors_before {
-        if let Err(error) = rule.check(index) {
-            reader.report(at, ConfigProblem::Together(error.to_string()));
-        }
-    }
     rule
 }
 
