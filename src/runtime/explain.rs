@@ -60,7 +60,8 @@ impl<R: Read, W: Write> Replay<R, W> {
         engine: &mut Engine<I, X>,
         number: u64,
     ) -> Result<ExplainedPacket, ReplayError> {
-        let mut run = Run::new(engine, |_: &JudgedPacket<'_>| Ok::<(), ReplayError>(()));
+        let mut run = Run::new(engine);
+        let mut unseen = |_: &JudgedPacket<'_>| Ok::<(), ReplayError>(());
         let mut last = 0;
         while let Some(frame) = self.frames.next_frame() {
             match frame {
@@ -73,12 +74,12 @@ impl<R: Read, W: Write> Replay<R, W> {
                     last = captured.number;
                     if last == number {
                         let (time, ip) = (captured.timestamp, Vec::from(ip));
-                        run.judge(&self.policy, None::<&mut Writer<W>>)?;
+                        run.judge(&self.policy, None::<&mut Writer<W>>, &mut unseen)?;
                         return Ok(run.explain(number, time, &ip));
                     }
                     run.push(last, captured.timestamp, ip);
                     if run.burst.len() >= Burst::MOST {
-                        run.judge(&self.policy, None::<&mut Writer<W>>)?;
+                        run.judge(&self.policy, None::<&mut Writer<W>>, &mut unseen)?;
                         run.burst.clear();
                     }
                 }
@@ -86,7 +87,7 @@ impl<R: Read, W: Write> Replay<R, W> {
                     return Err(ReplayError::NotGeneve { number });
                 }
                 Frame::Other { captured } => last = captured.number,
-                Frame::Unreadable => {}
+                Frame::Unreadable { .. } => {}
             }
         }
         let counters = *self.frames.counters();
@@ -99,7 +100,7 @@ impl<R: Read, W: Write> Replay<R, W> {
     }
 }
 
-impl<I: Inspector, X: Rewriter, F> Run<'_, I, X, F> {
+impl<I: Inspector, X: Rewriter> Run<'_, I, X> {
     fn explain(mut self, number: u64, time: Timestamp, ip: &[u8]) -> ExplainedPacket {
         self.burst.clear();
         self.push(number, time, ip);

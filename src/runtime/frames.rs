@@ -52,7 +52,10 @@ pub enum Frame<'a> {
         captured: Packet<'a>,
     },
     /// Damaged, or of a link type that is not read here.
-    Unreadable,
+    Unreadable {
+        /// The frame, where it is only its link type that is not read.
+        captured: Option<Packet<'a>>,
+    },
 }
 
 /// How many frames there were, by kind.
@@ -109,24 +112,25 @@ impl<R: Read> Frames<R> {
     /// The next frame, `None` at the end.
     pub fn next_frame(&mut self) -> Option<Frame<'_>> {
         let Self { reader, ports, counters, problems, foreign_links } = self;
-        let mut unreadable = |problem: Option<FrameError>| {
+        let mut unreadable = |captured, problem: Option<FrameError>| {
             if problems.len() < Self::MOST_PROBLEMS {
                 problems.extend(problem);
             }
-            Frame::Unreadable
+            Frame::Unreadable { captured }
         };
         let captured = match reader.next_packet()? {
             Ok(captured) => captured,
             Err(error) => {
                 counters.unreadable = counters.unreadable.wrapping_add(1);
-                return Some(unreadable(Some(error.into())));
+                return Some(unreadable(None, Some(error.into())));
             }
         };
         let network = captured.network();
         if let Err(error @ LinkError::Unsupported { link_type }) = network {
             counters.unreadable = counters.unreadable.wrapping_add(1);
             let problem = FrameError::Link { number: captured.number, error };
-            return Some(unreadable(foreign_links.insert(link_type).then_some(problem)));
+            let is_new = foreign_links.insert(link_type);
+            return Some(unreadable(Some(captured), is_new.then_some(problem)));
         }
         let ip = network.ok().filter(|network| {
             // As a kernel does: a packet is what the link layer says, or nothing.

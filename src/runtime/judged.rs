@@ -1,6 +1,7 @@
 use core::fmt;
 use core::time::Duration;
 
+use super::Frame;
 use crate::Timestamp;
 use crate::engine::{Datagram, Event, Outcome, Settings};
 use crate::flow::{PacketFlow, Relation};
@@ -28,6 +29,16 @@ pub struct JudgedPacket<'a> {
     pub(super) events: &'a [Event],
     /// Its place in the burst.
     pub(super) place: usize,
+}
+
+/// A frame of a capture, and what became of the packet in it.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct ReplayedFrame<'a> {
+    /// The frame.
+    pub frame: Frame<'a>,
+    /// The packet in it, where it is GENEVE.
+    pub judged: Option<&'a JudgedPacket<'a>>,
 }
 
 impl<'a> JudgedPacket<'a> {

@@ -68,6 +68,9 @@ assert_eq!(report.dropped[&Reason::new(\"ping\")], 2);
 # Ok::<(), Box<dyn std::error::Error>>(())
 ```
 
+[`Replay::try_compare`] has two engines judge the same capture: what would another configuration do? With the feature `config`, an
+`Expectations` holds what should come of a capture, for tests.
+
 [`Frames`] walks over a capture and finds the GENEVE packets in it, for those who want nothing judged.
 "
 )]
@@ -76,6 +79,8 @@ assert_eq!(report.dropped[&Reason::new(\"ping\")], 2);
 mod appliance;
 #[cfg(feature = "capture")]
 mod burst;
+#[cfg(feature = "capture")]
+mod compare;
 #[cfg(feature = "live")]
 mod control;
 #[cfg(feature = "live")]
@@ -85,10 +90,14 @@ mod directory;
 mod endpoints;
 #[cfg(feature = "capture")]
 mod error;
+#[cfg(all(feature = "capture", feature = "config"))]
+mod expect;
 #[cfg(feature = "capture")]
 mod explain;
 #[cfg(feature = "live")]
 mod failure;
+#[cfg(feature = "capture")]
+mod flow_numbers;
 #[cfg(feature = "capture")]
 mod frames;
 #[cfg(feature = "live")]
@@ -122,21 +131,27 @@ mod worker;
 
 #[cfg(feature = "live")]
 pub use appliance::{Appliance, Running};
+#[cfg(feature = "capture")]
+pub use compare::{ComparedPacket, Comparison};
 #[cfg(feature = "live")]
 pub use control::Control;
 pub use endpoints::EndpointCounters;
 #[cfg(feature = "capture")]
 pub use error::{FrameError, ReplayError};
+#[cfg(all(feature = "capture", feature = "config"))]
+pub use expect::{Checked, Expectations, Unmet};
 #[cfg(feature = "capture")]
 pub use explain::ExplainedPacket;
 #[cfg(feature = "live")]
 pub use failure::{ReloadFailed, RunError, StartError, WorkerError};
 #[cfg(feature = "capture")]
+pub use flow_numbers::FlowNumbers;
+#[cfg(feature = "capture")]
 pub use frames::{Frame, FrameCounters, Frames};
 #[cfg(feature = "live")]
 pub use health::{Ailment, Health};
 #[cfg(feature = "capture")]
-pub use judged::JudgedPacket;
+pub use judged::{JudgedPacket, ReplayedFrame};
 #[cfg(feature = "manage")]
 pub use manage::{
     Management, ManagementError, ManagementSettings, OpenManagement, Overview, Subject,

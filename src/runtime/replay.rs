@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use super::burst::{Burst, Datagrams};
 use super::report::raise;
-use super::{Frame, Frames, JudgedPacket, ReplayError, Report};
+use super::{Frame, FrameCounters, Frames, JudgedPacket, ReplayError, ReplayedFrame, Report};
 use crate::Timestamp;
 use crate::capture::{LinkType, Reader, Writer};
 use crate::engine::{Counters, Disposition, Engine, Outcome, Output};
@@ -123,10 +123,9 @@ impl<R: Read, W: Write> Replay<R, W> {
     pub fn try_run<I: Inspector, X: Rewriter, E: From<ReplayError>>(
         mut self,
         engine: &mut Engine<I, X>,
-        each: impl FnMut(&JudgedPacket<'_>) -> Result<(), E>,
+        mut each: impl FnMut(&JudgedPacket<'_>) -> Result<(), E>,
     ) -> Result<Report, E> {
-        let before = (engine.counters().clone(), *engine.flow_counters());
-        let mut run = Run::new(engine, each);
+        let mut run = Run::new(engine);
         // Who writes wants to know on whose account a packet was injected; verdicts do not depend on it.
         let most = if self.replies.is_some() { 1 } else { Burst::MOST };
         run.evidence = self.evidence.take().map(EvidenceRecorder::new);
@@ -135,22 +134,54 @@ impl<R: Read, W: Write> Replay<R, W> {
             run.records = self.records.take().map(|eve| (EventRecorder::new(eve.clone()), eve));
         }
         while run.fill(&mut self.frames, most) {
-            run.judge(&self.policy, self.replies.as_mut())?;
+            run.judge(&self.policy, self.replies.as_mut(), &mut each)?;
         }
         if let Some(replies) = self.replies {
             replies.finish().map_err(ReplayError::Write)?;
         }
-        let mut report = run.finish(&before);
-        report.frames = *self.frames.counters();
-        report.problems = self.frames.into_problems();
-        Ok(report)
+        Ok(run.finish(self.frames))
+    }
+
+    /// The same, but that `each` is shown every frame of the capture, as it was captured: other traffic and what could not
+    /// be read, too.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`run`](Self::run), and what `each` fails with.
+    pub fn try_run_frames<I: Inspector, X: Rewriter, E: From<ReplayError>>(
+        mut self,
+        engine: &mut Engine<I, X>,
+        mut each: impl FnMut(&ReplayedFrame<'_>) -> Result<(), E>,
+    ) -> Result<Report, E> {
+        let mut run = Run::new(engine);
+        run.evidence = self.evidence.take().map(EvidenceRecorder::new);
+        #[cfg(feature = "eve")]
+        {
+            run.records = self.records.take().map(|eve| (EventRecorder::new(eve.clone()), eve));
+        }
+        while let Some(frame) = self.frames.next_frame() {
+            let Frame::Geneve { captured, ip } = frame else {
+                each(&ReplayedFrame { frame, judged: None })?;
+                continue;
+            };
+            run.burst.clear();
+            run.push(captured.number, captured.timestamp, ip);
+            run.judge(&self.policy, self.replies.as_mut(), &mut |judged: &JudgedPacket<'_>| {
+                each(&ReplayedFrame { frame, judged: Some(judged) })
+            })?;
+        }
+        if let Some(replies) = self.replies {
+            replies.finish().map_err(ReplayError::Write)?;
+        }
+        Ok(run.finish(self.frames))
     }
 }
 
 /// A replay under way.
-pub(super) struct Run<'e, I: Inspector, X: Rewriter, F> {
+pub(super) struct Run<'e, I: Inspector, X: Rewriter> {
     pub(super) engine: &'e mut Engine<I, X>,
-    each: F,
+    /// What its counters were.
+    before: (Counters, FlowCounters),
     pub(super) burst: Burst,
     pub(super) output: Output,
     report: Report,
@@ -162,11 +193,11 @@ pub(super) struct Run<'e, I: Inspector, X: Rewriter, F> {
     records: Option<(EventRecorder, Eve)>,
 }
 
-impl<'e, I: Inspector, X: Rewriter, F> Run<'e, I, X, F> {
-    pub(super) fn new(engine: &'e mut Engine<I, X>, each: F) -> Self {
+impl<'e, I: Inspector, X: Rewriter> Run<'e, I, X> {
+    pub(super) fn new(engine: &'e mut Engine<I, X>) -> Self {
         Self {
+            before: (engine.counters().clone(), *engine.flow_counters()),
             engine,
-            each,
             burst: Burst::default(),
             output: Output::new(),
             report: Report::default(),
@@ -205,10 +236,8 @@ impl<'e, I: Inspector, X: Rewriter, F> Run<'e, I, X, F> {
         &mut self,
         policy: &ReplyPolicy,
         mut replies: Option<&mut Writer<W>>,
-    ) -> Result<(), E>
-    where
-        F: FnMut(&JudgedPacket<'_>) -> Result<(), E>,
-    {
+        each: &mut impl FnMut(&JudgedPacket<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
         let mut datagrams = Datagrams::new();
         let packets = self.burst.split(&mut datagrams);
         #[cfg(feature = "eve")]
@@ -251,7 +280,7 @@ impl<'e, I: Inspector, X: Rewriter, F> Run<'e, I, X, F> {
             };
             self.report.count(packet, &outcome);
             last = packet.time;
-            (self.each)(&JudgedPacket {
+            each(&JudgedPacket {
                 number: packet.number,
                 time: packet.time,
                 since_start: self
@@ -281,16 +310,24 @@ impl<'e, I: Inspector, X: Rewriter, F> Run<'e, I, X, F> {
         Ok(())
     }
 
-    /// Ends all flows, and says what was counted since the engine's counters stood so.
-    fn finish(self, before: &(Counters, FlowCounters)) -> Report {
-        let Self { engine, mut output, mut report, last, .. } = self;
+    /// Ends all flows, and says what was counted.
+    pub(super) fn finish<R: Read>(self, frames: Frames<R>) -> Report {
+        let counters = *frames.counters();
+        let report = self.finish_counted(counters);
+        Report { problems: frames.into_problems(), ..report }
+    }
+
+    /// The same, of frames so many.
+    pub(super) fn finish_counted(self, frames: FrameCounters) -> Report {
+        let Self { engine, before, mut output, mut report, last, .. } = self;
+        report.frames = frames;
         #[cfg(feature = "eve")]
         if let Some((_, eve)) = &self.records {
             eve.at_frames([]);
         }
         engine.drain(last, &mut output);
         report.count_alerts(output.events());
-        report.add_counters(before, engine.counters(), engine.flow_counters());
+        report.add_counters(&before, engine.counters(), engine.flow_counters());
         #[cfg(feature = "eve")]
         if let Some((mut events, _)) = self.records {
             events.judged(&[], &output, engine.settings());

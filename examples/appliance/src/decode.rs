@@ -134,6 +134,12 @@ struct Problem {
     message: String,
 }
 
+/// The first thing that is wrong with a packet.
+pub(crate) fn problem(captured: &Packet<'_>, ip: &[u8]) -> Option<String> {
+    let problem = Record::of(captured, ip).error?;
+    Some(format!("{}: {}", problem.reason, problem.message))
+}
+
 impl Record {
     fn of(captured: &Packet<'_>, ip: &[u8]) -> Self {
         let mut record = Self {

@@ -1,22 +1,31 @@
 //! The example appliance of `gwlb-geneve`: a whole program that others can start from.
 
+mod annotate;
 mod capture;
+mod cases;
 mod check;
 mod decode;
 mod demo;
+mod diff;
 mod explain;
+mod flows;
 mod init;
 mod replay;
+mod report;
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 mod run;
 mod setup;
+mod top;
 mod verdict;
+mod visible;
 mod wrap;
 
 use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+
+use visible::visible;
 
 /// Understands and answers the traffic of a gateway load balancer (GENEVE on UDP port 6081).
 #[derive(Parser)]
@@ -35,6 +44,13 @@ enum Command {
     Run(run::Options),
     /// Run the GENEVE datagrams of a capture through the appliance and count what comes out.
     Replay(replay::Options),
+    /// Replay captures and hold what comes of them against what is expected, as a test.
+    ///
+    /// Each capture `NAME.pcap` or `NAME.pcapng` of the folder is judged and held against `NAME.expect.toml` beside it. Ends with 0
+    /// where all is as expected, and with 1 otherwise.
+    Test(cases::Options),
+    /// Watch a running appliance in a terminal, by what its management port says.
+    Top(top::Options),
     /// Wrap the IP packets of captures as a load balancer would, to replay them.
     Wrap(wrap::Options),
     /// Say why a packet of a capture is treated as it is.
@@ -65,7 +81,12 @@ fn main() -> ExitCode {
         Command::Decode(options) => decode::run(&options),
         #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
         Command::Run(options) => return run::run(options),
-        Command::Replay(options) => replay::run(&options),
+        Command::Replay(options) => match options.comparison() {
+            Some(comparison) => return diff::run(&comparison),
+            None => replay::run(&options),
+        },
+        Command::Test(options) => return cases::run(&options),
+        Command::Top(options) => top::run(&options),
         Command::Wrap(options) => wrap::run(&options),
         Command::Explain(options) => explain::run(&options),
         Command::Demo(options) => demo::run(&options),
@@ -84,18 +105,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// Writes a line to standard error, control characters of file names and the like made visible. If nobody can read it,
+/// Writes a line to standard error, what is hidden in file names and the like made visible. If nobody can read it,
 /// there is nobody to tell.
 fn say(line: &str) {
-    let visible: String = line
-        .chars()
-        .flat_map(|character| {
-            let control = character.is_control();
-            let escaped = character.escape_default().filter(move |_| control);
-            escaped.chain(std::iter::once(character).filter(move |_| !control))
-        })
-        .collect();
-    let _ = writeln!(std::io::stderr(), "{visible}");
+    let _ = writeln!(std::io::stderr(), "{}", visible(line));
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -11,14 +11,18 @@ use gwlb_geneve::capture::{Format, Writer};
 use gwlb_geneve::config::Config;
 use gwlb_geneve::engine::{Engine, EventKind};
 use gwlb_geneve::inspect::{Chain, Severity};
+use gwlb_geneve::inspectors::access::AccessList;
 use gwlb_geneve::observe::eve::{Eve, EveSettings, EveWriter};
 use gwlb_geneve::observe::evidence::{
     Evidence, EvidenceCounters, EvidenceSettings, EvidenceWriter,
 };
-use gwlb_geneve::runtime::{EndpointCounters, JudgedPacket, Replay, Report};
+use gwlb_geneve::runtime::{EndpointCounters, JudgedPacket, Replay, ReplayedFrame, Report};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::annotate::Annotated;
+use crate::flows::Flows;
+use crate::report::{About, PageReport};
 use crate::setup::Setup;
 use crate::verdict::Judged;
 use crate::{Input, capture};
@@ -41,9 +45,41 @@ pub(crate) struct Options {
     /// Keep evidence in a directory, as pcapng files: what `[tap]` in the configuration says, or flows with alerts.
     #[arg(long, value_name = "DIRECTORY")]
     tap: Option<PathBuf>,
-    /// Print the result, and each verdict, as one JSON object a line.
+    /// Write the capture again as a pcapng file, each packet with a comment in place of what it had: verdict, reason, rule,
+    /// number of its flow.
+    #[arg(long, value_name = "OUT.pcapng")]
+    annotate: Option<PathBuf>,
+    /// Write what the capture was and what became of it as a page for a browser, which asks nobody for anything.
+    #[arg(long, value_name = "OUT.html")]
+    report: Option<PathBuf>,
+    /// Judge by two configurations, and show what the second one judges otherwise than the first: packets, then flows, then counts.
+    /// Ends with 0 where there is no difference, with 1 where there is one, with 2 where something is wrong.
+    #[arg(long, num_args = 2, value_names = ["A.toml", "B.toml"],
+        conflicts_with_all = ["config", "verdicts", "write", "eve", "annotate", "report", "tap"])]
+    diff: Option<Vec<PathBuf>>,
+    /// Print the result, and each verdict or difference, as one JSON object a line.
     #[arg(long)]
     json: bool,
+}
+
+impl Options {
+    /// What is to be compared, if anything is.
+    pub(crate) fn comparison(&self) -> Option<Comparison<'_>> {
+        match self.diff.as_deref()? {
+            [before, after] => {
+                Some(Comparison { input: &self.input, before, after, json: self.json })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A capture, and two configurations that judge it.
+pub(crate) struct Comparison<'a> {
+    pub(crate) input: &'a Input,
+    pub(crate) before: &'a Path,
+    pub(crate) after: &'a Path,
+    pub(crate) json: bool,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -71,18 +107,31 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         replay = replay.keep_in(evidence.clone());
     }
     let mut engine = Engine::new(settings, config.inspectors())?;
+    let mut witness = Witness::of(options)?;
     // Without a lock: records may go to standard output too.
     let mut out = BufWriter::new(io::stdout());
     let started = Instant::now();
-    let each = |packet: &JudgedPacket<'_>| match options.verdicts {
+    let mut each = |packet: &JudgedPacket<'_>| match options.verdicts {
         true => show(&mut out, packet, options.json),
         false => Ok(()),
     };
-    let report = match &options.write {
-        None => replay.try_run(&mut engine, each),
-        Some(file) => {
-            let replies = create(file, &options.input.file)?;
-            replay.write_to(replies).try_run(&mut engine, each)
+    let replies = match &options.write {
+        Some(file) => Some(create(file, &options.input.file)?),
+        None => None,
+    };
+    let list = config.access_list();
+    let report = match (replies, witness.is_idle()) {
+        (None, true) => replay.try_run(&mut engine, each),
+        (Some(replies), true) => replay.write_to(replies).try_run(&mut engine, each),
+        (replies, false) => {
+            let every = |frame: &ReplayedFrame<'_>| {
+                witness.see(frame, list)?;
+                frame.judged.map_or(Ok(()), &mut each)
+            };
+            match replies {
+                None => replay.try_run_frames(&mut engine, every),
+                Some(replies) => replay.write_to(replies).try_run_frames(&mut engine, every),
+            }
         }
     }?;
     let elapsed = started.elapsed();
@@ -93,6 +142,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         keeper.finish();
         evidence.counters()
     });
+    let about = About { capture: &options.input.file, config: options.setup.file() };
+    witness.finish(&about, &report)?;
     if !capture::is_hopeless(&report.frames) {
         if options.json {
             let summary = Summary::of(&report, &engine, elapsed, evidence);
@@ -117,6 +168,65 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         bail!("{lost} packets could not be kept as evidence");
     }
     capture::finish(&options.input.file, &report.frames, report.problems)
+}
+
+/// Who wants to see every frame.
+struct Witness {
+    flows: Flows,
+    annotated: Option<Annotated>,
+    page: Option<PageReport>,
+}
+
+impl Witness {
+    fn of(options: &Options) -> Result<Self> {
+        let outputs = [
+            ("--annotate", &options.annotate),
+            ("--report", &options.report),
+            ("--write", &options.write),
+            ("--eve", &options.eve),
+        ];
+        let named = outputs.iter().filter_map(|(flag, file)| Some((*flag, file.as_deref()?)));
+        let mut before: Vec<(&str, &Path)> = Vec::new();
+        for (flag, file) in named {
+            if is_same_file(file, &options.input.file) {
+                bail!("{}: {flag} would overwrite the capture that is read", file.display());
+            }
+            if let Some((other, _)) = before.iter().find(|(_, known)| *known == file) {
+                bail!("{}: {flag} would overwrite what {other} writes", file.display());
+            }
+            before.push((flag, file));
+        }
+        Ok(Self {
+            flows: Flows::default(),
+            annotated: options.annotate.as_deref().map(Annotated::create).transpose()?,
+            page: options.report.as_deref().map(PageReport::create).transpose()?,
+        })
+    }
+
+    fn is_idle(&self) -> bool {
+        self.annotated.is_none() && self.page.is_none()
+    }
+
+    fn see(&mut self, frame: &ReplayedFrame<'_>, list: Option<&AccessList>) -> Result<()> {
+        let flow = frame.judged.and_then(|packet| self.flows.see(packet, list));
+        if let (Some(page), Some(judged)) = (&mut self.page, frame.judged) {
+            page.see(frame, judged, flow);
+        }
+        match &mut self.annotated {
+            Some(annotated) => annotated.write(&frame.frame, frame.judged, flow),
+            None => Ok(()),
+        }
+    }
+
+    fn finish(self, about: &About<'_>, report: &Report) -> Result<()> {
+        if let Some(annotated) = self.annotated {
+            annotated.finish()?;
+        }
+        match self.page {
+            Some(page) => page.finish(about, report, &self.flows),
+            None => Ok(()),
+        }
+    }
 }
 
 /// A line for a packet, and one for each alert that it brought about.

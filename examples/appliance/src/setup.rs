@@ -19,6 +19,11 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
+    /// The file of the configuration.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.config.as_deref()
+    }
+
     pub(crate) fn engine(&self) -> Result<Engine<Chain>> {
         let config = self.read()?;
         Ok(Engine::new(config.settings(), config.inspectors())?)
@@ -26,16 +31,21 @@ impl Setup {
 
     pub(crate) fn read(&self) -> Result<Config> {
         let Some(file) = &self.config else { return Ok(Config::default()) };
-        read(file).map_err(|mut errors| match errors.len() {
-            1 => anyhow!(errors.remove(0)),
-            count => {
-                for error in errors {
-                    say(&error);
-                }
-                anyhow!("{}: {count} errors in the configuration", file.display())
-            }
-        })
+        read_or_say(file)
     }
+}
+
+/// The configuration in a file. Of one error the error, of several their number, after each has been said.
+pub(crate) fn read_or_say(file: &Path) -> Result<Config> {
+    read(file).map_err(|mut errors| match errors.len() {
+        1 => anyhow!(errors.remove(0)),
+        count => {
+            for error in errors {
+                say(&error);
+            }
+            anyhow!("{}: {count} errors in the configuration", file.display())
+        }
+    })
 }
 
 /// The configuration in a file, or all that is wrong with it.
