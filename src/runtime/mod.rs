@@ -72,6 +72,8 @@ assert_eq!(report.dropped[&Reason::new(\"ping\")], 2);
 )]
 
 #[cfg(feature = "live")]
+mod alerts;
+#[cfg(feature = "live")]
 mod appliance;
 #[cfg(feature = "capture")]
 mod burst;
@@ -113,10 +115,14 @@ mod shift;
 #[cfg(feature = "live")]
 mod statistics;
 #[cfg(feature = "live")]
+mod top_flows;
+#[cfg(feature = "live")]
 mod turn;
 #[cfg(feature = "live")]
 mod worker;
 
+#[cfg(feature = "live")]
+pub use alerts::RecentAlert;
 #[cfg(feature = "live")]
 pub use appliance::{Appliance, Running};
 #[cfg(feature = "live")]
