@@ -129,6 +129,8 @@ extern crate alloc;
 mod ether_type;
 mod side;
 mod time;
+#[cfg(any(feature = "config", feature = "manage"))]
+mod token;
 #[cfg(feature = "config")]
 mod toml_text;
 

@@ -62,6 +62,9 @@
 //! | `busy-poll` | microseconds that a worker looks for datagrams before it sleeps |
 //! | `health` | where health checks are answered: `"0.0.0.0:8080"`, or `"off"` |
 //! | `manage` | where metrics are told: `"127.0.0.1:9090"`, or `"off"` |
+//! | `manage-token` | the secret word that whoever looks after it must know: 16 to 256 characters |
+//! | `manage-token-file` | a file that has it |
+//! | `manage-hosts` | names of this machine, one or a list, by which browsers may call the management port, beside addresses and `localhost` |
 //! | `drain` | seconds for which known flows go on after the order to stop: `330` |
 //! | `log` | `"text"` or `"json"` |
 //!
@@ -105,6 +108,7 @@ mod tests;
 
 use alloc::sync::Arc;
 
+pub use crate::token::{Token, TokenError};
 pub use crate::toml_text::{ConfigError, ConfigErrors, ConfigProblem};
 #[cfg(feature = "eve")]
 pub use eve::EveFile;

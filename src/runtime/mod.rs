@@ -121,6 +121,8 @@ mod turn;
 #[cfg(feature = "live")]
 mod worker;
 
+#[cfg(feature = "manage")]
+pub use crate::token::{Token, TokenError};
 #[cfg(feature = "live")]
 pub use alerts::RecentAlert;
 #[cfg(feature = "live")]

@@ -74,6 +74,15 @@ impl Collector for Scrape {
             }),
         )?;
         page.by_name(
+            "gwlb_alerts",
+            "What inspectors had to say",
+            "name",
+            each(workers).flat_map(|(it, [worker])| {
+                let named = it.alerts.iter().map(move |(name, count)| (worker, &**name, *count));
+                named.chain([(worker, "(others)", it.further_alerts)])
+            }),
+        )?;
+        page.by_name(
             "gwlb_flows_refused",
             "New flows for which there was no room",
             "reason",
@@ -98,6 +107,8 @@ impl Collector for Scrape {
         self.latency(&mut page)?;
         let healthy = i64::from(moment.ailments.is_empty());
         page.gauge("gwlb_healthy", "Whether health checks are answered well", None, healthy)?;
+        let is_bypassed = i64::from(moment.bypassed_for.is_some());
+        page.gauge("gwlb_bypass", "Whether everything is to pass", None, is_bypassed)?;
         page.gauge("gwlb_flows_limit", "The most flows", None, count(moment.flow_limit))?;
         self.process(&mut page)
     }
