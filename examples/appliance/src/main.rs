@@ -1,5 +1,6 @@
 //! The example appliance of `gwlb-geneve`: a whole program that others can start from.
 
+mod bypass;
 mod capture;
 mod decode;
 mod explain;
@@ -7,6 +8,7 @@ mod replay;
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 mod run;
 mod setup;
+mod token;
 mod verdict;
 mod wrap;
 
@@ -30,6 +32,8 @@ enum Command {
     /// Serve a load balancer: judge what it sends, and send back what passes.
     #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
     Run(run::Options),
+    /// Let everything pass that a running appliance receives, or no longer: the panic switch.
+    Bypass(bypass::Options),
     /// Run the GENEVE datagrams of a capture through the appliance and count what comes out.
     Replay(replay::Options),
     /// Wrap the IP packets of captures as a load balancer would, to replay them.
@@ -54,6 +58,7 @@ fn main() -> ExitCode {
         Command::Decode(options) => decode::run(&options),
         #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
         Command::Run(options) => return run::run(options),
+        Command::Bypass(options) => bypass::run(&options),
         Command::Replay(options) => replay::run(&options),
         Command::Wrap(options) => wrap::run(&options),
         Command::Explain(options) => explain::run(&options),

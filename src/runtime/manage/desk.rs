@@ -90,8 +90,8 @@ impl Management {
         let is_wrong = answer::only(methods, request.method());
         let headers = request.headers();
         match path {
-            // It says nothing of the appliance, and asks for the token.
-            "/" => return Err(is_wrong.unwrap_or_else(page::page)),
+            // It tells no numbers, and asks for the token.
+            "/" => return Err(is_wrong.unwrap_or_else(|| page::page(self.gate.has_token()))),
             "/drain" | "/bypass" => self.gate.command(headers, from)?,
             _ => self.gate.look(headers, from)?,
         }

@@ -36,6 +36,10 @@ impl Gate {
         Self { token, hosts, refused: Mutex::default() }
     }
 
+    pub(super) const fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
     /// Refuses who was sent here under a name that is not ours: a browser, by a page elsewhere whose name leads here for that
     /// purpose, and which could then read what is said. An address is no such name.
     pub(super) fn admit<B>(&self, request: &Request<B>) -> Result<(), Answer> {

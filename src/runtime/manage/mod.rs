@@ -163,16 +163,28 @@ impl ManagementSettings {
                 .map(|at| listen(at).map_err(|cause| ManagementError::Listen { what, at, cause }));
             listener.transpose()
         };
-        if let (Some(at), None) = (self.manage, &self.token) {
-            if !at.ip().to_canonical().is_loopback() {
-                return Err(ManagementError::Exposed { at });
-            }
-        }
+        self.check()?;
         Ok(OpenManagement {
             health: listen(self.health, "health checks")?,
             manage: listen(self.manage, "management")?,
             settings: self.clone(),
         })
+    }
+}
+
+impl ManagementSettings {
+    /// Whether others than this machine could look in and give orders.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagementError::Exposed`].
+    pub fn check(&self) -> Result<(), ManagementError> {
+        match (self.manage, &self.token) {
+            (Some(at), None) if !at.ip().to_canonical().is_loopback() => {
+                Err(ManagementError::Exposed { at })
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -14,11 +14,13 @@ const STYLE: &str = include_str!("page/page.css");
 const CHARTS: &str = include_str!("page/charts.js");
 const SCRIPT: &str = include_str!("page/page.js");
 
-/// Nothing in it runs but its own script, it asks nobody but us, and no other page may show it as its own.
-pub(super) fn page() -> Answer {
+/// Nothing in it runs but its own script, it asks nobody but us, and no other page may show it as its own. All that it says
+/// of the appliance is whether it has a token.
+pub(super) fn page(has_token: bool) -> Answer {
     let nonce = nonce();
     let page = HTML
         .replace("{nonce}", &nonce)
+        .replace("{token}", if has_token { "needed" } else { "none" })
         .replace("/*style*/", STYLE)
         .replace("/*script*/", &[CHARTS, SCRIPT].concat());
     let policy = format!(

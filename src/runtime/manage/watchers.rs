@@ -27,8 +27,8 @@ struct Watcher {
     told: u64,
 }
 
-/// So many pieces may wait for a watcher: some ten seconds.
-const BACKLOG: usize = 32;
+/// So many pieces may wait for a watcher, beside what the system holds for him: some seconds.
+const BACKLOG: usize = 8;
 
 /// How soon alerts are told.
 const PACE: Duration = Duration::from_millis(500);

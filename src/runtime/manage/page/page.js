@@ -5,6 +5,7 @@ const show = (id) => document.getElementById(id);
 // How numbers are written.
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const short = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
+const exact = (value) => whole.format(value);
 const count = (value) => value == null ? "–" : value < 10000 ? whole.format(value) : short.format(value);
 const rate = (value) => value == null ? "–" : value < 10 && value > 0 ? value.toFixed(1) : count(value);
 const scaled = (units, step) => (value) => {
@@ -113,13 +114,13 @@ function words(stats) {
   orders.bypass.on = !stats.bypass.on;
   show("drain").disabled = stats.draining || !token();
   document.title = `${stats.bypass.on ? "BYPASS" : health.textContent} – appliance`;
-  show("footer").textContent = `gwlb-geneve ${stats.version}. Since the start: ${count(total.received)} received, ${count(total.forwarded)} forwarded, ${count(sum(total.dropped))} refused, ${count(total.sent)} sent; accounts ${stats.balanced ? "balance" : "are under way"}. The same numbers: /stats, /metrics.`;
+  show("footer").textContent = `gwlb-geneve ${stats.version}. Since the start: ${exact(total.received)} received, ${exact(total.forwarded)} forwarded, ${exact(sum(total.dropped))} refused, ${exact(total.sent)} sent; accounts ${stats.balanced ? "balance" : "are under way"}. The same numbers: /stats, /metrics.`;
 }
 
 function charts() {
   const of = (key) => history.map((sample) => sample[key]);
-  const packets = [{ name: "forwarded", values: of("forwarded") }, { name: "refused", values: of("refused") }];
-  if (history.some((sample) => sample.bypassed > 0)) packets.push({ name: "bypassed", values: of("bypassed") });
+  const packets = [{ name: "forwarded", values: of("forwarded") }, { name: "refused", values: of("refused"), colour: 2 }];
+  if (history.some((sample) => sample.bypassed > 0)) packets.push({ name: "bypassed", values: of("bypassed"), colour: 1 });
   draw(show("chart-packets"), packets, rate, true);
   draw(show("chart-bits"), [{ name: "in", values: of("in") }, { name: "out", values: of("out") }], bits, false);
   draw(show("chart-verdicts"), verdicts(), rate, true);
@@ -148,7 +149,7 @@ function fill(id, rows) {
     cells.forEach((text, index) => {
       const cell = row.insertCell();
       cell.textContent = text;
-      cell.className = show(id).tHead.rows[0].cells[index].className || "text";
+      cell.className = show(id).tHead.rows[0].cells[index].className;
     });
     return row;
   }));
@@ -191,8 +192,10 @@ function alert(it) {
     return made;
   };
   const item = document.createElement("li"), text = document.createElement("div");
-  const became = it.disposition ? `, ${it.disposition}${it.reason ? `: ${it.reason}` : ""}` : "";
-  text.append(make("b", it.name), ` ${it.message}`, make("small", `${it.flow} through ${it.endpoint}${became}`));
+  const became = it.disposition ? `${it.disposition}${it.reason ? `: ${it.reason}` : ""}` : "";
+  // Many messages tell the flow themselves.
+  const rest = [it.message.includes(it.endpoint) ? "" : it.flow, became].filter((words) => words).join(", ");
+  text.append(make("b", it.name), ` ${it.message}`, make("small", rest));
   item.append(make("time", new Date(it.time * 1000).toLocaleTimeString("en-GB")), make("span", it.severity, `tag ${it.severity}`), text);
   show("alerts").prepend(item);
   while (show("alerts").children.length > 100) show("alerts").lastChild.remove();
@@ -254,6 +257,7 @@ function hear(event) {
 let attempt = null;
 async function begin() {
   attempt?.abort();
+  if (document.documentElement.dataset.token === "needed" && !token()) { ask(""); return; }
   const mine = attempt = new AbortController();
   while (attempt === mine) {
     try {
