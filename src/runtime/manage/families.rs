@@ -96,18 +96,23 @@ pub(super) const REFUSED: [(&str, Value); 4] = [
 
 pub(super) type Gauge = (&'static str, &'static str, fn(&WorkerStatistics) -> usize);
 
-pub(super) const GAUGES: [Gauge; 7] = [
+pub(super) const GAUGES: [Gauge; 5] = [
     ("gwlb_flows", "Flows in the table", |it| it.open_flows),
     ("gwlb_streams", "TCP connections whose bytes are put in order", |it| it.streams.connections),
+    ("gwlb_inspector_generations", "Sets of inspectors that flows go on under", |it| {
+        it.generations
+    }),
+    ("gwlb_worker_bypassed", "Whether it lets everything pass", |it| it.bypassed),
+    ("gwlb_worker_overloaded", "Whether it has too much to do", |it| it.overloaded),
+];
+
+/// In bytes.
+pub(super) const MEMORY: [Gauge; 3] = [
+    ("gwlb_memory", "Reserved for flows, fragments and streams", |it| it.memory),
     ("gwlb_stream_memory", "Bytes of streams that wait or are not acknowledged", |it| {
         it.streams.bytes
     }),
     ("gwlb_message_memory", "Bytes of messages that are not whole yet", |it| {
         it.streams.message_bytes
     }),
-    ("gwlb_inspector_generations", "Sets of inspectors that flows go on under", |it| {
-        it.generations
-    }),
-    ("gwlb_worker_bypassed", "Whether it lets everything pass", |it| it.bypassed),
-    ("gwlb_worker_overloaded", "Whether it has too much to do", |it| it.overloaded),
 ];

@@ -11,7 +11,7 @@ use prometheus_client::encoding::{
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::families::{BYTES, COUNTERS, ENDPOINTS, GAUGES, REFUSED};
+use super::families::{BYTES, COUNTERS, ENDPOINTS, GAUGES, MEMORY, REFUSED};
 use super::overview::Moment;
 use crate::gwlb::EndpointId;
 use crate::inspect::Exception;
@@ -93,13 +93,10 @@ impl Collector for Scrape {
             let samples = each(workers).map(|(it, labels)| (labels, count(value(it))));
             page.gauges(name, help, None, samples)?;
         }
-        let memory = each(workers).map(|(it, labels)| (labels, count(it.memory)));
-        page.gauges(
-            "gwlb_memory",
-            "Reserved for flows, fragments and streams",
-            Some(Unit::Bytes),
-            memory,
-        )?;
+        for (name, help, value) in MEMORY {
+            let samples = each(workers).map(|(it, labels)| (labels, count(value(it))));
+            page.gauges(name, help, Some(Unit::Bytes), samples)?;
+        }
         let silent = &moment.statistics.silent;
         let up = (0..workers.len()).map(|it| ([("worker", it)], i64::from(!silent.contains(&it))));
         page.gauges("gwlb_worker_up", "Whether it answers", None, up)?;

@@ -177,7 +177,7 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        let close = json!({"id": u64::MAX, "method": "Browser.close"});
+        let close = json!({"id": self.number + 1, "method": "Browser.close"});
         let _ = self.orders.write_all(&[close.to_string().as_bytes(), b"\0"].concat());
         let began = Instant::now();
         while self.child.try_wait().is_ok_and(|ended| ended.is_none()) {

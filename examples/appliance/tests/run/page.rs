@@ -186,8 +186,6 @@ fn looks(browser: &mut Browser) {
         let text = browser.value(&brightness("color")).as_f64().unwrap();
         let ground = browser.value(&brightness("backgroundColor")).as_f64().unwrap();
         assert!((text > ground) == is_dark && (text - ground).abs() > 0.6, "{text} on {ground}");
-        // The charts are drawn for the new width with the next numbers.
-        thread::sleep(Duration::from_millis(1_200));
         browser.picture(name);
     }
     browser.screen(1_280, 1_000, false);

@@ -98,7 +98,8 @@ function words(stats) {
   const health = show("health"), banner = show("banner"), { total } = stats;
   health.textContent = stats.healthy ? "healthy" : stats.draining ? "draining" : "not healthy";
   health.className = `pill ${stats.healthy ? "good" : "bad"}`;
-  const says = [stats.healthy ? "All is well: load balancers are told to send." : `Load balancers are told to stay away: ${stats.ailments.join("; ")}.`];
+  const well = stats.bypass.on ? "Load balancers are told to send, but nothing is inspected." : "All is well: load balancers are told to send.";
+  const says = [stats.healthy ? well : `Load balancers are told to stay away: ${stats.ailments.join("; ")}.`];
   says.push(`${count(stats.workers.length)} worker${stats.workers.length === 1 ? "" : "s"} up for ${span(stats.uptime_seconds)}.`);
   if (total.overloaded) says.push(`${total.overloaded} of them have too much to do.`);
   if (stats.silent_workers.length) says.push(`No answer from worker ${stats.silent_workers.join(", ")}: its numbers are old.`);
@@ -306,4 +307,5 @@ show("login").addEventListener("submit", (event) => {
   begin();
 });
 show("leave").addEventListener("click", () => { attempt?.abort(); attempt = null; sessionStorage.removeItem(TOKEN); before = null; ask(""); });
+window.addEventListener("resize", () => { if (history.length) charts(); });
 begin();
