@@ -61,7 +61,7 @@
 //! | `receive-buffer` | bytes that the system holds for a worker that is busy |
 //! | `busy-poll` | microseconds that a worker looks for datagrams before it sleeps |
 //! | `health` | where health checks are answered: `"0.0.0.0:8080"`, or `"off"` |
-//! | `manage` | where metrics are told: `"127.0.0.1:9090"`, or `"off"` |
+//! | `manage` | where it is looked after, with a page and metrics: `"127.0.0.1:9090"`, or `"off"` |
 //! | `manage-token` | the secret word that whoever looks after it must know: 16 to 256 characters |
 //! | `manage-token-file` | a file that has it |
 //! | `manage-hosts` | names of this machine, one or a list, by which browsers may call the management port, beside addresses and `localhost` |

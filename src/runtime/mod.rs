@@ -34,6 +34,9 @@ assert!(statistics.is_balanced());
 A datagram belongs to the worker that [`FlowKey::owner`](crate::flow::FlowKey::owner) names. One that comes in elsewhere crosses over to it as a copy: the kernel
 cannot steer fragments, ICMP errors and tunnels by the flow that they belong to.
 
+[`Control::bypass`] lets everything pass, in the worst hour, without a restart. With the feature `manage`, `ManagementSettings` opens
+ports for health checks, metrics, and a page to look at.
+
 A packet's way costs no lock and no atomic operation but a few loads, and in steady state no memory is allocated. Two exceptions:
 where there are several workers, a fragment locks a directory that they share; and each worker allocates a little when it judges a
 packet of its own, once a second.
