@@ -7,7 +7,7 @@ use crate::Timestamp;
 use crate::engine::{Datagram, Disposition, Event, EventKind, Output};
 use crate::flow::FlowKey;
 use crate::gwlb::EndpointId;
-use crate::inspect::Reason;
+use crate::inspect::{Alert, Reason};
 
 /// Something that people should know, as it was told not long ago.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl Alerts {
         let (outcomes, events) = output.take_events();
         for Event { datagram, endpoint, flow, what } in events {
             if let EventKind::Alert(alert) = &what {
-                self.count(&alert.name);
+                self.count(alert);
             }
             self.told = self.told.wrapping_add(1);
             let (number, place) = (self.told, datagram);
@@ -70,11 +70,11 @@ impl Alerts {
         }
     }
 
-    fn count(&mut self, name: &Cow<'static, str>) {
+    fn count(&mut self, alert: &Alert) {
         let has_room = self.counts.len() < MOST_NAMES;
-        let counter = match self.counts.get_mut(name) {
+        let counter = match self.counts.get_mut(&alert.name) {
             Some(counter) => counter,
-            None if has_room => self.counts.entry(name.clone()).or_default(),
+            None if has_room => self.counts.entry(alert.name.clone()).or_default(),
             None => &mut self.further,
         };
         *counter = counter.wrapping_add(1);

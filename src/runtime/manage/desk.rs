@@ -61,10 +61,7 @@ impl Desk {
             return health;
         }
         match &self.management {
-            Some(management) => {
-                let answer = management.answer(&self.subject, request, from, guest).await;
-                answer.unwrap_or_else(|refusal| refusal)
-            }
+            Some(management) => management.answer(&self.subject, request, from, guest).await,
             None => {
                 answer::only(&[Method::GET, Method::HEAD], method).unwrap_or_else(answer::nothing)
             }
@@ -79,40 +76,42 @@ impl Management {
         request: Request<Incoming>,
         from: SocketAddr,
         guest: &Arc<Guest>,
-    ) -> Result<Answer, Answer> {
-        self.gate.admit(&request)?;
+    ) -> Answer {
+        if let Some(refusal) = self.refuse(&request, from) {
+            return refusal;
+        }
+        match request.uri().path() {
+            // It tells no numbers, and asks for the token.
+            "/" => page::page(self.gate.has_token()),
+            "/metrics" => answer::numbers(subject.metrics(), METRICS),
+            "/stats" => answer::numbers(subject.stats(), JSON),
+            "/events" => self.watchers.admit(&**subject, guest),
+            "/drain" => obey(from, "drain", subject.drain()),
+            "/bypass" => match &*order(request).await {
+                b"on" => obey(from, "bypass on", subject.bypass(true)),
+                b"off" => obey(from, "bypass off", subject.bypass(false)),
+                _ => text(StatusCode::BAD_REQUEST, "expected on or off in the body\n"),
+            },
+            _ => answer::nothing(),
+        }
+    }
+
+    /// The answer to who may not do what he wants to.
+    fn refuse(&self, request: &Request<Incoming>, from: SocketAddr) -> Option<Answer> {
         let path = request.uri().path();
         let methods: &[Method] = match path {
             "/drain" | "/bypass" => &[Method::POST],
             "/events" => &[Method::GET],
             _ => &[Method::GET, Method::HEAD],
         };
-        let is_wrong = answer::only(methods, request.method());
         let headers = request.headers();
-        match path {
-            // It tells no numbers, and asks for the token.
-            "/" => return Err(is_wrong.unwrap_or_else(|| page::page(self.gate.has_token()))),
-            "/drain" | "/bypass" => self.gate.command(headers, from)?,
-            _ => self.gate.look(headers, from)?,
-        }
-        if let Some(answer) = is_wrong {
-            return Err(answer);
-        }
-        Ok(match path {
-            "/metrics" => answer::numbers(subject.metrics(), METRICS),
-            "/stats" => answer::numbers(subject.stats(), JSON),
-            "/events" => self.watchers.admit(&**subject, guest),
-            "/drain" => obey(from, "drain", subject.drain()),
-            "/bypass" => {
-                let order = order(request).await;
-                match &*order {
-                    b"on" => obey(from, "bypass on", subject.bypass(true)),
-                    b"off" => obey(from, "bypass off", subject.bypass(false)),
-                    _ => text(StatusCode::BAD_REQUEST, "expected on or off in the body\n"),
-                }
-            }
-            _ => answer::nothing(),
-        })
+        let refusal = self.gate.stranger(request);
+        let refusal = refusal.or_else(|| match path {
+            "/" => None,
+            "/drain" | "/bypass" => self.gate.may_order(headers, from),
+            _ => self.gate.may_look(headers, from),
+        });
+        refusal.or_else(|| answer::only(methods, request.method()))
     }
 }
 

@@ -14,7 +14,7 @@ use hyper::{Request, StatusCode};
 use super::answer::{Answer, text};
 use crate::token::Token;
 
-/// Knows the token, and the names by which this machine may be called.
+/// Knows the token, and the names by which this machine may be called. What it says to somebody is the answer to who is refused.
 pub(super) struct Gate {
     token: Option<Token>,
     hosts: Vec<String>,
@@ -42,19 +42,17 @@ impl Gate {
 
     /// Refuses who was sent here under a name that is not ours: a browser, by a page elsewhere whose name leads here for that
     /// purpose, and which could then read what is said. An address is no such name.
-    pub(super) fn admit<B>(&self, request: &Request<B>) -> Result<(), Answer> {
+    pub(super) fn stranger<B>(&self, request: &Request<B>) -> Option<Answer> {
         let named = request.headers().get_all(HOST).iter().map(HeaderValue::as_bytes);
         let target = request.uri().authority().map(|authority| authority.as_str().as_bytes());
-        match named.chain(target).find(|host| !self.is_ours(host)) {
-            None => Ok(()),
-            Some(other) => Err(text(
-                StatusCode::MISDIRECTED_REQUEST,
-                format!(
-                    "Host: expected an address, localhost, or a name of `manage-hosts`, found {}\n",
-                    other.escape_ascii()
-                ),
-            )),
-        }
+        let other = named.chain(target).find(|host| !self.is_ours(host))?;
+        let found = other.escape_ascii();
+        Some(text(
+            StatusCode::MISDIRECTED_REQUEST,
+            format!(
+                "Host: expected an address, localhost, or a name of `manage-hosts`, found {found}\n"
+            ),
+        ))
     }
 
     fn is_ours(&self, authority: &[u8]) -> bool {
@@ -71,17 +69,14 @@ impl Gate {
     }
 
     /// Refuses who does not know the token, where there is one.
-    pub(super) fn look(&self, headers: &HeaderMap, from: SocketAddr) -> Result<(), Answer> {
-        match &self.token {
-            None => Ok(()),
-            Some(token) => self.check(token, headers, from),
-        }
+    pub(super) fn may_look(&self, headers: &HeaderMap, from: SocketAddr) -> Option<Answer> {
+        self.token.as_ref().and_then(|token| self.check(token, headers, from))
     }
 
     /// Refuses who does not know the token, and everybody where there is none: what is to be told takes one.
-    pub(super) fn command(&self, headers: &HeaderMap, from: SocketAddr) -> Result<(), Answer> {
+    pub(super) fn may_order(&self, headers: &HeaderMap, from: SocketAddr) -> Option<Answer> {
         match &self.token {
-            None => Err(text(
+            None => Some(text(
                 StatusCode::FORBIDDEN,
                 "expected a token to be set (`manage-token`), found none: nobody can tell the appliance what to do over HTTP\n",
             )),
@@ -89,10 +84,10 @@ impl Gate {
         }
     }
 
-    fn check(&self, token: &Token, headers: &HeaderMap, from: SocketAddr) -> Result<(), Answer> {
+    fn check(&self, token: &Token, headers: &HeaderMap, from: SocketAddr) -> Option<Answer> {
         let found = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
         if found.and_then(bearer).is_some_and(|found| token.is(found)) {
-            return Ok(());
+            return None;
         }
         if found.is_some() {
             self.tell(from);
@@ -100,7 +95,7 @@ impl Gate {
         let mut answer =
             text(StatusCode::UNAUTHORIZED, "expected the token: Authorization: Bearer TOKEN\n");
         answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        Err(answer)
+        Some(answer)
     }
 
     fn tell(&self, from: SocketAddr) {
@@ -128,8 +123,8 @@ mod tests {
         Gate::new(token.map(|token| token.parse().unwrap()), vec!["gate.example".into()])
     }
 
-    fn status(result: Result<(), Answer>) -> u16 {
-        result.map_or_else(|answer| answer.status().as_u16(), |()| 200)
+    fn status(refusal: Option<Answer>) -> u16 {
+        refusal.map_or(200, |answer| answer.status().as_u16())
     }
 
     #[test]
@@ -140,7 +135,7 @@ mod tests {
             if let Some(host) = host {
                 request = request.header(HOST, host);
             }
-            status(gate.admit(&request.body(()).unwrap()))
+            status(gate.stranger(&request.body(()).unwrap()))
         };
         for ours in ["127.0.0.1", "10.0.0.1:9090", "[::1]:9090", "[2001:db8::1]", "localhost:1"] {
             assert_eq!(ask("/", Some(ours)), 200, "{ours}");
@@ -155,7 +150,7 @@ mod tests {
         assert_eq!(ask("http://127.0.0.1/", Some("127.0.0.1")), 200);
         assert_eq!(ask("http://evil.example/", Some("127.0.0.1")), 421);
         let twice = Request::builder().header(HOST, "127.0.0.1").header(HOST, "evil.example");
-        assert_eq!(status(gate.admit(&twice.body(()).unwrap())), 421);
+        assert_eq!(status(gate.stranger(&twice.body(()).unwrap())), 421);
     }
 
     #[test]
@@ -166,17 +161,17 @@ mod tests {
         };
         let gate = gate(Some("0123456789abcdef"));
         for right in ["Bearer 0123456789abcdef", "bearer  0123456789abcdef "] {
-            assert_eq!(status(gate.look(&with(right), from)), 200);
-            assert_eq!(status(gate.command(&with(right), from)), 200);
+            assert_eq!(status(gate.may_look(&with(right), from)), 200);
+            assert_eq!(status(gate.may_order(&with(right), from)), 200);
         }
         for wrong in ["", "Bearer", "Bearer ", "Basic 0123456789abcdef", "Bearer 0123456789abcdeg"]
         {
-            assert_eq!(status(gate.look(&with(wrong), from)), 401, "{wrong}");
-            assert_eq!(status(gate.command(&with(wrong), from)), 401, "{wrong}");
+            assert_eq!(status(gate.may_look(&with(wrong), from)), 401, "{wrong}");
+            assert_eq!(status(gate.may_order(&with(wrong), from)), 401, "{wrong}");
         }
-        assert_eq!(status(gate.look(&HeaderMap::new(), from)), 401);
+        assert_eq!(status(gate.may_look(&HeaderMap::new(), from)), 401);
         let open = self::gate(None);
-        assert_eq!(status(open.look(&HeaderMap::new(), from)), 200);
-        assert_eq!(status(open.command(&with("Bearer 0123456789abcdef"), from)), 403);
+        assert_eq!(status(open.may_look(&HeaderMap::new(), from)), 200);
+        assert_eq!(status(open.may_order(&with("Bearer 0123456789abcdef"), from)), 403);
     }
 }
