@@ -17,7 +17,7 @@ pub(crate) struct Options {
     /// Where the appliance is managed.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9090")]
     manage: SocketAddr,
-    /// A file that has the token; else the environment has it as GWLB_MANAGE_TOKEN.
+    /// A file that has the token; else the environment has it as `GWLB_MANAGE_TOKEN`.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 }

@@ -38,7 +38,7 @@ pub(crate) struct Options {
     /// Where metrics are told, or `off`; by default 127.0.0.1:9090.
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = door)]
     manage: Option<Door>,
-    /// A file that has the token for the management port; else the environment has it as GWLB_MANAGE_TOKEN, or the
+    /// A file that has the token for the management port; else the environment has it as `GWLB_MANAGE_TOKEN`, or the
     /// configuration. At any other address than that of this machine one is needed.
     #[arg(long, value_name = "FILE")]
     manage_token_file: Option<PathBuf>,

@@ -1,4 +1,4 @@
-//! Chromium without a head, told what to do by its DevTools protocol over a pipe.
+//! Chromium without a head, told what to do through its remote debugging protocol over a pipe.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
