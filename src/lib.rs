@@ -58,10 +58,11 @@
 //!   observe/   what happened: histograms, EVE records, evidence
 //!   config/    the TOML form of all this
 //!   toml_text/ TOML with places, for whatever is configured
+//!   token.rs   the secret word for those who look after an appliance
 //!   runtime/   engines at work: a capture through one, live traffic through several
 //! ```
 //!
-//! [`geneve`] and [`packet`] stand on the ground, and so does `toml_text`, which is private; [`gwlb`] stands on the first
+//! [`geneve`] and [`packet`] stand on the ground, and so do `toml_text` and `token`, which are private; [`gwlb`] stands on the first
 //! two, `capture` and `stream` on [`packet`], [`flow`] on [`packet`] and [`gwlb`], `protocol` on nothing but [`Side`], `inspect` on [`flow`] and
 //! `protocol`, `inspectors` on `inspect` and `toml_text`, `engine` on all of these but `capture`, `toml_text` and `inspectors`;
 //! `observe` knows nobody but for its `eve` and `evidence`, which stand on `engine`, and this on `capture`;
@@ -92,7 +93,7 @@
 //! | `api` | `inspectors::api`: rules about HTTP requests, and the tokens in them | `protocols`, `std` |
 //! | `capture` | `capture`: reading and writing pcap and pcapng files; `runtime`: replaying them; `observe::evidence`: flows kept in them | `std` |
 //! | `live` | `runtime`: live traffic, several workers, control | `std` |
-//! | `manage` | `runtime`: health checks, Prometheus metrics and statistics over HTTP | `live` |
+//! | `manage` | `runtime`: health checks, Prometheus metrics, statistics, a page and orders over HTTP | `live` |
 //! | `community-id` | the Community ID of flows | |
 //! | `config` | `config`: configurations and access lists from TOML, with errors that say line and column | `std` |
 //! | `http`, `tls`, `dns` | `protocol`: messages in the bytes of flows; `protocols` is all of them, and adds `inspectors::domains` | `alloc` |
@@ -129,6 +130,8 @@ extern crate alloc;
 mod ether_type;
 mod side;
 mod time;
+#[cfg(any(feature = "config", feature = "manage"))]
+mod token;
 #[cfg(feature = "config")]
 mod toml_text;
 

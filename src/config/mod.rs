@@ -62,7 +62,10 @@
 //! | `receive-buffer` | bytes that the system holds for a worker that is busy |
 //! | `busy-poll` | microseconds that a worker looks for datagrams before it sleeps |
 //! | `health` | where health checks are answered: `"0.0.0.0:8080"`, or `"off"` |
-//! | `manage` | where metrics are told: `"127.0.0.1:9090"`, or `"off"` |
+//! | `manage` | where it is looked after, with a page and metrics: `"127.0.0.1:9090"`, or `"off"` |
+//! | `manage-token` | the secret word that whoever looks after it must know: 16 to 256 characters |
+//! | `manage-token-file` | a file that has it |
+//! | `manage-hosts` | names of this machine, one or a list, by which browsers may call the management port, beside addresses and `localhost` |
 //! | `drain` | seconds for which known flows go on after the order to stop: `330` |
 //! | `log` | `"text"` or `"json"` |
 //! | `shadow` | the file of a second configuration, which is evaluated beside this one without effect: see [`Shadow`](crate::runtime) |
@@ -134,6 +137,7 @@ mod warnings;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+pub use crate::token::{Token, TokenError};
 pub use crate::toml_text::{ConfigError, ConfigErrors, ConfigProblem};
 pub use difference::differences;
 #[cfg(feature = "eve")]

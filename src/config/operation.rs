@@ -9,14 +9,14 @@ use core::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
-use super::ConfigProblem;
 use super::run::{LogFormat, RELOADS, Run, TransportKind, Way};
+use super::{ConfigProblem, Token, TokenError};
 use crate::engine::Settings;
 use crate::inspectors::access::IpNetwork;
 use crate::inspectors::access::config::network;
 use crate::toml_text::{Reader, Value};
 
-const RUN_KEYS: [&str; 15] = [
+const RUN_KEYS: [&str; 18] = [
     "transport",
     "way",
     "bind",
@@ -28,6 +28,9 @@ const RUN_KEYS: [&str; 15] = [
     "busy-poll",
     "health",
     "manage",
+    "manage-token",
+    "manage-token-file",
+    "manage-hosts",
     "drain",
     "log",
     "shadow",
@@ -67,6 +70,17 @@ pub(super) fn run(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Run {
     let mut shadow = String::new();
     fields.parsed("shadow", "a file", &mut shadow);
     run.shadow = Some(shadow).filter(|file| !file.is_empty());
+    fields.token("manage-token", &mut run.manage_token);
+    let mut file = String::new();
+    fields.parsed("manage-token-file", "a file", &mut file);
+    run.manage_token_file = Some(file).filter(|file| !file.is_empty());
+    if let (Some(_), Some(second)) = (&run.manage_token, table.get("manage-token-file")) {
+        let expected = "`manage-token` or `manage-token-file`".into();
+        fields.unlike(second, expected, "both".into());
+    }
+    if let Some(value) = table.get("manage-hosts") {
+        run.manage_hosts = fields.hosts(value);
+    }
     if let Some(value) = table.get("allow-origin") {
         run.allow_origin = fields.networks(value);
     }
@@ -243,6 +257,44 @@ impl Fields<'_, '_, '_, '_> {
             Ok(parsed) => *field = parsed,
             Err(_) => self.unlike(value, expected.into(), text.into()),
         }
+    }
+
+    /// A token. What is none may be almost one, and is not told.
+    fn token(&mut self, key: &str, field: &mut Option<Token>) {
+        let Some(value) = self.table.get(key) else { return };
+        let Some(text) = value.get_ref().as_str() else {
+            return self.reader.wrong_type(value, "a string");
+        };
+        match text.parse() {
+            Ok(token) => *field = Some(token),
+            Err(TokenError::Length { found }) => {
+                self.unlike(value, Token::FORM.into(), format!("{found} characters"));
+            }
+            Err(_) => self.unlike(value, Token::FORM.into(), "other characters".into()),
+        }
+    }
+
+    /// One name of a machine or a list of them.
+    fn hosts(&mut self, value: &Value<'_>) -> Vec<String> {
+        let values = match value.get_ref() {
+            DeValue::Array(values) => values.iter().collect(),
+            _ => Vec::from([value]),
+        };
+        let is_sign = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+        let mut hosts = Vec::new();
+        for value in values {
+            match value.get_ref().as_str() {
+                Some(host) if !host.is_empty() && host.bytes().all(is_sign) => {
+                    hosts.push(host.to_string());
+                }
+                Some(other) => {
+                    let expected = "a name without port, as `appliance.example.com`".into();
+                    self.unlike(value, expected, other.into());
+                }
+                None => self.reader.wrong_type(value, "a string or a list of strings"),
+            }
+        }
+        hosts
     }
 
     /// An address with a port, or none.

@@ -4,6 +4,7 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::num::NonZeroUsize;
 use core::time::Duration;
 
+use super::Token;
 use crate::engine::Flows;
 use crate::geneve::UDP_PORT;
 use crate::inspectors::access::IpNetwork;
@@ -39,6 +40,12 @@ pub struct Run {
     pub health: Option<SocketAddr>,
     /// Where metrics are told. By default port 9090 of 127.0.0.1.
     pub manage: Option<SocketAddr>,
+    /// What whoever looks after the appliance must know. By default nobody has to, and nothing can be told to it.
+    pub manage_token: Option<Token>,
+    /// A file that has the token.
+    pub manage_token_file: Option<String>,
+    /// Names by which browsers may call the management port, beside addresses and `localhost`. By default none.
+    pub manage_hosts: Vec<String>,
     /// How long known flows may go on when the appliance is told to stop. It should not be shorter than the target group's
     /// deregistration delay, which is 300 s unless it was changed. By default 330 s.
     pub drain: Duration,
@@ -65,6 +72,9 @@ impl Default for Run {
             busy_poll: None,
             health: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8_080)),
             manage: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9_090)),
+            manage_token: None,
+            manage_token_file: None,
+            manage_hosts: Vec::new(),
             drain: Duration::from_secs(330),
             log: LogFormat::default(),
             shadow: None,
@@ -89,6 +99,9 @@ impl Run {
             ("busy-poll", self.busy_poll == other.busy_poll),
             ("health", self.health == other.health),
             ("manage", self.manage == other.manage),
+            ("manage-token", self.manage_token == other.manage_token),
+            ("manage-token-file", self.manage_token_file == other.manage_token_file),
+            ("manage-hosts", self.manage_hosts == other.manage_hosts),
             ("log", self.log == other.log),
         ];
         fields.into_iter().filter(|(_, is_same)| !is_same).map(|(key, _)| key).collect()

@@ -13,6 +13,36 @@ use crate::stream::StreamLimits;
 use crate::stream::defrag::DefragLimits;
 
 #[test]
+fn tokens_and_names_of_the_management_port() {
+    let config = Config::parse(
+        "[run]\nmanage-token = \"0123456789abcdef\"\nmanage-hosts = [\"a.example\", \"b\"]",
+    );
+    let run = config.unwrap().run().clone();
+    assert!(run.manage_token.as_ref().unwrap().is(b"0123456789abcdef"));
+    assert_eq!(run.manage_hosts, ["a.example", "b"]);
+    assert!(!format!("{run:?}").contains("0123456789abcdef"), "{run:?}");
+    assert_eq!(run.fixed(&Run::default()), ["manage-token", "manage-hosts"]);
+    for (text, said) in [
+        (
+            "manage-token = \"secret\"",
+            "line 2, column 16: expected 16 to 256 visible ASCII characters without spaces, found `6 characters`",
+        ),
+        ("manage-token = 1", "line 2, column 16: expected a string, found an integer"),
+        (
+            "manage-hosts = \"a:80\"",
+            "line 2, column 16: expected a name without port, as `appliance.example.com`, found `a:80`",
+        ),
+        (
+            "manage-token = \"0123456789abcdef\"\nmanage-token-file = \"f\"",
+            "line 3, column 21: expected `manage-token` or `manage-token-file`, found `both`",
+        ),
+    ] {
+        let error = Config::parse(&format!("[run]\n{text}")).unwrap_err().to_string();
+        assert_eq!(error, said);
+    }
+}
+
+#[test]
 fn nothing_is_the_default() {
     let config = Config::parse("").unwrap();
     let settings = config.settings();

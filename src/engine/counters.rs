@@ -18,6 +18,8 @@ pub struct Counters {
     pub edited: u64,
     /// Those forwarded that would have been dropped or rejected, had the engine not been told to monitor only.
     pub would: u64,
+    /// Those forwarded that nobody looked at, since everything was to [pass](super::Engine::bypass).
+    pub bypassed: u64,
     /// Packets of the engine's and the inspectors' own.
     pub injected: u64,
     /// Answers to refused packets that were not given, because there were too many of them.
@@ -90,6 +92,7 @@ impl Counters {
             (&mut self.forwarded, other.forwarded),
             (&mut self.edited, other.edited),
             (&mut self.would, other.would),
+            (&mut self.bypassed, other.bypassed),
             (&mut self.injected, other.injected),
             (&mut self.answers_withheld, other.answers_withheld),
             (&mut self.injections_lost, other.injections_lost),

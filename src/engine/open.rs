@@ -290,6 +290,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let now = turn.now;
         self.settle_flow(now, id, Inspection::Bypassed, CloseReason::Reloaded, output);
         let Some(state) = self.table.state_mut(id) else { return Outcome::FORWARD };
+        state.wake(self.panel.epoch, self.panel.blind_until);
         state.epoch = self.panel.epoch;
         let beginning = match state.bits.beginning() {
             Beginning::Seen => Beginning::Reopened,

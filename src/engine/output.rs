@@ -42,6 +42,12 @@ impl Output {
         &self.events
     }
 
+    /// Moves the events out, for who keeps them; the outcomes that they refer to beside them.
+    #[cfg(feature = "live")]
+    pub(crate) fn take_events(&mut self) -> (&[Outcome], alloc::vec::Drain<'_, Event>) {
+        (&self.outcomes, self.events.drain(..))
+    }
+
     pub(super) fn clear(&mut self) {
         self.outcomes.clear();
         self.events.clear();

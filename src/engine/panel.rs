@@ -34,6 +34,8 @@ pub(super) struct Panel<I: Inspector> {
     pub(super) generations: Generations<I>,
     /// Raised when all flows are to be opened anew.
     pub(super) epoch: u8,
+    /// The epoch before which packets went by unseen.
+    pub(super) blind_until: Option<u8>,
     pub(super) effects: Effects,
     /// Asked for by [`explain`](super::Engine::explain).
     pub(super) votes: Option<Vec<Vote>>,
@@ -48,6 +50,7 @@ impl<I: Inspector> Panel<I> {
         Self {
             generations: Generations::new(make(), make),
             epoch: 0,
+            blind_until: None,
             effects: Effects::default(),
             votes: None,
             streams: None,

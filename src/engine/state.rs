@@ -236,6 +236,14 @@ impl<F> State<F> {
         }
     }
 
+    /// Forgets where the streams are: packets went by unseen.
+    pub(super) const fn forget_sequence(&mut self) {
+        self.bits.set(Bits::FORWARD_KNOWN, false);
+        self.bits.set(Bits::REVERSE_KNOWN, false);
+        self.bits.set(Bits::SYN_PENDING, false);
+        self.bits.set(Bits::UNDER_WAY, true);
+    }
+
     /// Whether the receiver will believe the RST (RFC 5961 §3.2): at exactly the next byte; where nothing was heard of
     /// that side yet, if it acknowledges the other side's SYN.
     pub(super) fn believes_reset(&self, direction: Direction, segment: &TcpSegment<'_>) -> bool {

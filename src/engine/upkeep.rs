@@ -73,7 +73,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let Some(len) = write_canary(&self.settings, endpoint, &mut buffer) else { return false };
         let outer = Outer::new((Ipv4Addr::LOCALHOST, 0), (Ipv4Addr::LOCALHOST, 0));
         let (counters, icmp_errors) = (self.counters.clone(), self.icmp_errors);
-        self.process(&mut [Datagram::with_room(now, outer, &mut buffer, len)], output);
+        self.judge_burst(&mut [Datagram::with_room(now, outer, &mut buffer, len)], output);
         (self.counters, self.icmp_errors) = (counters, icmp_errors);
         let outcome = output.outcomes.pop();
         outcome.and_then(|outcome| outcome.exception).is_some_and(|exception| {

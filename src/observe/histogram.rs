@@ -95,6 +95,20 @@ impl Histogram {
         filled.map(|(class, count)| (Duration::from_nanos(end_of(class)), *count))
     }
 
+    /// What was counted since this histogram was as `earlier`. Its [`max`](Self::max) is rounded up to the end of its class.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let mut rest = self.clone();
+        for (class, by) in rest.classes.iter_mut().zip(earlier.classes) {
+            *class = class.wrapping_sub(by);
+        }
+        rest.count = self.count.wrapping_sub(earlier.count);
+        rest.sum = self.sum.wrapping_sub(earlier.sum);
+        let highest = rest.classes.iter().rposition(|count| *count > 0);
+        rest.max = highest.map_or(0, |class| end_of(class).min(self.max));
+        rest
+    }
+
     /// Adds the counts of another one.
     pub fn add(&mut self, other: &Self) {
         for (class, by) in self.classes.iter_mut().zip(other.classes) {
@@ -181,6 +195,20 @@ mod tests {
         sum.add(&histogram);
         assert_eq!((sum.count(), sum.sum()), (6, histogram.sum() * 2));
         assert_eq!(sum.max(), histogram.max());
+    }
+
+    #[test]
+    fn what_came_since_is_a_difference() {
+        let mut histogram = Histogram::new();
+        histogram.record_nanos(1_000_000);
+        let earlier = histogram.clone();
+        assert_eq!(histogram.since(&earlier).count(), 0);
+        assert_eq!(histogram.since(&earlier).max(), Duration::ZERO);
+        [7, 9].into_iter().for_each(|nanos| histogram.record_nanos(nanos));
+        let since = histogram.since(&earlier);
+        assert_eq!((since.count(), since.sum()), (2, Duration::from_nanos(16)));
+        assert_eq!(since.quantile(1.0), Some(Duration::from_nanos(9)));
+        assert_eq!(since.max(), Duration::from_nanos(9));
     }
 
     #[test]

@@ -3,6 +3,7 @@ use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::sync::atomic::AtomicBool;
 use core::time::Duration;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
@@ -155,6 +156,8 @@ impl<I: Inspector, R: Rewriter> Appliance<I, R> {
             blueprint: Mutex::new(Blueprint { settings: self.settings, make: self.make }),
             start: Instant::now(),
             phase: Mutex::new(Phase::Running),
+            is_bypassed: AtomicBool::new(false),
+            bypassed_since: Mutex::new(None),
             quiet: self.quiet,
         });
         let mut running = Running { control: Control { office }, threads: Vec::new() };

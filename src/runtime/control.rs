@@ -2,11 +2,12 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::sync::atomic::Ordering;
 use core::time::Duration;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-use super::desk::{Blueprint, Make, Office, Order, Phase, lock, share};
+use super::desk::{Blueprint, Desk, Make, Office, Order, Phase, lock, share};
 use super::failure::message;
 use super::{Health, ReloadFailed, Statistics, WorkerStatistics};
 use crate::engine::{Flows, MAX_GENERATIONS, ReloadError, Settings};
@@ -109,6 +110,31 @@ impl<I: Inspector> Control<I> {
         drop(blueprint);
         tracing::info!(?flows, "reloaded");
         Ok(())
+    }
+
+    /// The panic switch: has everything pass that comes, and nobody look at it, until it is told otherwise; see
+    /// [`Engine::bypass`](crate::engine::Engine::bypass). The workers take it up between two bursts, without a lock, and health does
+    /// not fail for it. Returns at once, and says whether that changed anything.
+    pub fn bypass(&self, on: bool) -> bool {
+        let mut since = lock(&self.office.bypassed_since);
+        if since.is_some() == on {
+            return false;
+        }
+        let lasted = since.map(|since| since.elapsed());
+        *since = on.then(Instant::now);
+        self.office.is_bypassed.store(on, Ordering::Relaxed);
+        drop(since);
+        self.office.desks.iter().for_each(Desk::wake);
+        match lasted {
+            None => tracing::warn!("bypass is on: everything passes, and nobody looks at it"),
+            Some(lasted) => tracing::warn!(?lasted, "bypass is off: traffic is inspected again"),
+        }
+        true
+    }
+
+    /// For how long everything has been told to [pass](Self::bypass); `None` where it is not.
+    pub fn bypassed_for(&self) -> Option<Duration> {
+        lock(&self.office.bypassed_since).map(|since| since.elapsed())
     }
 
     /// Tells the appliance to go down: [`health`](Self::health) fails from now on, so that the load balancer sends no new

@@ -19,6 +19,10 @@ pub(super) struct Office<I> {
     pub(super) blueprint: Mutex<Blueprint<I>>,
     pub(super) start: Instant,
     pub(super) phase: Mutex<Phase>,
+    /// Whether everything is to pass: workers look at it before each turn.
+    pub(super) is_bypassed: AtomicBool,
+    /// Since when, if it is.
+    pub(super) bypassed_since: Mutex<Option<Instant>>,
     /// Without traffic and flows for so long, a worker that drains has nothing left to do.
     pub(super) quiet: Duration,
 }
@@ -157,6 +161,11 @@ impl<I> Desk<I> {
     /// Says to the worker that there is something for it.
     pub(super) fn ring(&self) {
         self.has_mail.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    /// Ends its wait for datagrams.
+    pub(super) fn wake(&self) {
         self.waker.wake();
     }
 

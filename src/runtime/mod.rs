@@ -34,6 +34,9 @@ assert!(statistics.is_balanced());
 A datagram belongs to the worker that [`FlowKey::owner`](crate::flow::FlowKey::owner) names. One that comes in elsewhere crosses over to it as a copy: the kernel
 cannot steer fragments, ICMP errors and tunnels by the flow that they belong to.
 
+[`Control::bypass`] lets everything pass, in the worst hour, without a restart. With the feature `manage`, `ManagementSettings` opens
+ports for health checks, metrics, and a page to look at.
+
 A packet's way costs no lock and no atomic operation but a few loads, and in steady state no memory is allocated. Three exceptions:
 where there are several workers, a fragment locks a directory that they share; a packet that is recorded or kept as evidence, or that takes
 tokens of a [limit](crate::inspectors::rate) that all workers share, takes a lock for as long as that is copied, or counted; and each
@@ -75,6 +78,8 @@ assert_eq!(report.dropped[&Reason::new(\"ping\")], 2);
 "
 )]
 
+#[cfg(feature = "live")]
+mod alerts;
 #[cfg(feature = "live")]
 mod appliance;
 #[cfg(feature = "capture")]
@@ -125,10 +130,16 @@ mod shift;
 #[cfg(feature = "live")]
 mod statistics;
 #[cfg(feature = "live")]
+mod top_flows;
+#[cfg(feature = "live")]
 mod turn;
 #[cfg(feature = "live")]
 mod worker;
 
+#[cfg(feature = "manage")]
+pub use crate::token::{Token, TokenError};
+#[cfg(feature = "live")]
+pub use alerts::RecentAlert;
 #[cfg(feature = "live")]
 pub use appliance::{Appliance, Running};
 #[cfg(feature = "capture")]

@@ -1,8 +1,9 @@
+use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::EndpointCounters;
-use crate::engine::{Counters, StreamUse};
+use super::{EndpointCounters, RecentAlert, alerts, top_flows};
+use crate::engine::{Counters, FlowTraffic, StreamUse};
 use crate::flow::{FlowCounters, FragmentCounters};
 use crate::gwlb::EndpointId;
 use crate::inspect::Reason;
@@ -81,6 +82,17 @@ pub struct WorkerStatistics {
     pub overloaded: usize,
     /// How often that began.
     pub overloads: u64,
+    /// Workers that let everything [pass](super::Control::bypass) at the moment: 0 or 1 of a worker.
+    pub bypassed: usize,
+    /// How often inspectors had something to say, by the name of what they said; names up to a limit.
+    pub alerts: BTreeMap<Cow<'static, str>, u64>,
+    /// The same under all further names.
+    pub further_alerts: u64,
+    /// The latest of that, and of exceptions that people should know of, in their order; up to 64.
+    pub latest_alerts: Vec<RecentAlert>,
+    /// The flows in the table that have moved most bytes, these first; up to 20. The table is gone through once
+    /// in 10 ms for each 256 flows, and this is as of then.
+    pub top_flows: Vec<FlowTraffic>,
     /// How often the worker went on with a new engine after a panic.
     pub restarts: u64,
 }
@@ -110,12 +122,19 @@ impl WorkerStatistics {
             self.endpoints.entry(*endpoint).or_default().add(counters);
         }
         self.further_endpoints.add(&other.further_endpoints);
+        for (name, count) in &other.alerts {
+            let counter = self.alerts.entry(name.clone()).or_default();
+            *counter = counter.wrapping_add(*count);
+        }
+        alerts::merge(&mut self.latest_alerts, &other.latest_alerts);
+        top_flows::merge(&mut self.top_flows, &other.top_flows);
         self.generations = self.generations.max(other.generations);
         for (counter, by) in [
             (&mut self.handed_over, other.handed_over),
             (&mut self.taken_over, other.taken_over),
             (&mut self.overloads, other.overloads),
             (&mut self.restarts, other.restarts),
+            (&mut self.further_alerts, other.further_alerts),
         ] {
             *counter = counter.wrapping_add(by);
         }
@@ -126,6 +145,7 @@ impl WorkerStatistics {
             (&mut self.streams.bytes, other.streams.bytes),
             (&mut self.streams.message_bytes, other.streams.message_bytes),
             (&mut self.overloaded, other.overloaded),
+            (&mut self.bypassed, other.bypassed),
         ] {
             *gauge = gauge.saturating_add(by);
         }

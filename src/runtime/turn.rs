@@ -109,7 +109,9 @@ impl<T: Transport, I: Inspector, R: Rewriter> Worker<T, I, R> {
 
     /// Judges datagrams of the burst, at most [`MOST`], or hands them over to their owners.
     fn judge(&mut self, numbers: Range<usize>) {
-        let Self { transport, engine, output, port, places, endpoints, .. } = self;
+        let Self { transport, engine, output, port, places, endpoints, alerts, .. } = self;
+        // Where everything passes, it does not matter whose it is.
+        let mut port = port.as_mut().filter(|_| !engine.is_bypassed());
         places.clear();
         let mut datagrams = Datagrams::new();
         for (number, frame) in numbers.clone().zip(transport.frames(numbers)) {
@@ -119,7 +121,7 @@ impl<T: Transport, I: Inspector, R: Rewriter> Worker<T, I, R> {
             let envelope = Envelope::parse(datagram.payload(), &settings.profile).ok();
             let origin = envelope.map(|envelope| (envelope.endpoint(), envelope.inner().len()));
             let mut place = Place { number, time, origin, fate: Fate::Undecided };
-            if let Some(port) = port {
+            if let Some(port) = &mut port {
                 if let Some(owner) = port.other_owner(envelope, time, settings) {
                     if port.hand_over(owner, &datagram) {
                         continue;
@@ -148,6 +150,7 @@ impl<T: Transport, I: Inspector, R: Rewriter> Worker<T, I, R> {
                 endpoints.count(endpoint, inner_len, is_forwarded);
             }
         }
+        alerts.take(&datagrams, self.now, output);
         drop(datagrams);
         for place in places.iter() {
             if let Fate::Forwarded { len } = place.fate {
@@ -186,7 +189,7 @@ impl<T: Transport, I: Inspector, R: Rewriter> Worker<T, I, R> {
     }
 
     fn judge_parcels(&mut self) {
-        let Self { transport, engine, output, parcels, endpoints, settings, .. } = self;
+        let Self { transport, engine, output, parcels, endpoints, settings, alerts, .. } = self;
         let datagrams = parcels.iter_mut().map(|parcel| {
             Datagram::with_room(parcel.time, parcel.outer, &mut parcel.buffer, parcel.len)
         });
@@ -219,6 +222,7 @@ impl<T: Transport, I: Inspector, R: Rewriter> Worker<T, I, R> {
                 Err(error) => engine.send_failed(Reason::new(error.reason()), 1),
             }
         }
+        alerts.take(&datagrams, self.now, output);
         drop(datagrams);
         self.inject();
     }
@@ -267,6 +271,7 @@ impl<T: Transport, I: Inspector, R: Rewriter> Worker<T, I, R> {
             self.due = self.engine.next_deadline();
             self.tell(&[]);
         }
+        self.top_flows.look(&self.engine, now);
         let is_due =
             |last: Timestamp| now < last || now.saturating_since(last) >= self.settings.canary;
         if self.canary.is_none_or(is_due) {

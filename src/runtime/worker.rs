@@ -4,10 +4,12 @@ use core::fmt;
 use core::time::Duration;
 use std::time::SystemTime;
 
+use super::alerts::Alerts;
 use super::endpoints::Endpoints;
 use super::hand_over::{Parcel, Port};
 use super::overload::{Overload, OverloadLimits};
 use super::statistics::{Past, WorkerStatistics};
+use super::top_flows::TopFlows;
 use super::turn::Place;
 use crate::Timestamp;
 use crate::engine::{Datagram, Engine, Output, Settings};
@@ -49,6 +51,8 @@ pub struct Worker<T: Transport, I: Inspector, R: Rewriter = ()> {
     pub(super) times: Vec<Timestamp>,
     pub(super) endpoints: Endpoints,
     pub(super) latency: Histogram,
+    pub(super) alerts: Alerts,
+    pub(super) top_flows: TopFlows,
     pub(super) overload: Overload,
     /// At the end of the turn before.
     pub(super) now: Timestamp,
@@ -130,6 +134,8 @@ impl<T: Transport, I: Inspector, R: Rewriter> Worker<T, I, R> {
             times: Vec::new(),
             endpoints: Endpoints::new(settings.endpoints),
             latency: Histogram::new(),
+            alerts: Alerts::default(),
+            top_flows: TopFlows::new(),
             overload: Overload::new(settings.overload),
             now: (settings.clock)(),
             is_busy: false,
@@ -199,6 +205,11 @@ impl<T: Transport, I: Inspector, R: Rewriter> Worker<T, I, R> {
             generations: self.engine.generations(),
             overloaded: usize::from(self.overload.is_on()),
             overloads: self.overload.times,
+            alerts: self.alerts.counts(),
+            further_alerts: self.alerts.further(),
+            latest_alerts: self.alerts.latest(),
+            top_flows: self.top_flows.top().to_vec(),
+            bypassed: usize::from(self.engine.is_bypassed()),
             restarts: self.past.restarts,
         }
     }
@@ -221,6 +232,7 @@ impl<T: Transport, I: Inspector, R: Rewriter> Worker<T, I, R> {
         self.output = Output::new();
         self.times.clear();
         self.overload.begin_anew();
+        self.top_flows.clear();
         self.is_busy = true;
         (self.due, self.looked) = (None, Timestamp::default());
         self.past = Past::of(statistics);
@@ -251,6 +263,7 @@ impl<T: Transport, I: Inspector, R: Rewriter> Worker<T, I, R> {
         if let Some(observer) = &mut self.observer {
             observer.judged(datagrams, &self.output, self.engine.settings());
         }
+        self.alerts.take(datagrams, self.now, &mut self.output);
     }
 }
 

@@ -10,3 +10,5 @@ mod common;
 mod control;
 mod failures;
 mod hand_over;
+#[cfg(feature = "manage")]
+mod told;

@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bypass;
 mod common;
 mod determinism;
 #[cfg(feature = "live")]

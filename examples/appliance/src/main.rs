@@ -1,6 +1,7 @@
 //! The example appliance of `gwlb-geneve`: a whole program that others can start from.
 
 mod annotate;
+mod bypass;
 mod capture;
 mod cases;
 mod check;
@@ -15,6 +16,7 @@ mod report;
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 mod run;
 mod setup;
+mod token;
 mod top;
 mod verdict;
 mod visible;
@@ -42,6 +44,8 @@ enum Command {
     /// Serve a load balancer: judge what it sends, and send back what passes.
     #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
     Run(run::Options),
+    /// Let everything pass that a running appliance receives, or no longer: the panic switch.
+    Bypass(bypass::Options),
     /// Run the GENEVE datagrams of a capture through the appliance and count what comes out.
     Replay(replay::Options),
     /// Replay captures and hold what comes of them against what is expected, as a test.
@@ -81,6 +85,7 @@ fn main() -> ExitCode {
         Command::Decode(options) => decode::run(&options),
         #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
         Command::Run(options) => return run::run(options),
+        Command::Bypass(options) => bypass::run(&options),
         Command::Replay(options) => match options.comparison() {
             Some(comparison) => return diff::run(&comparison),
             None => replay::run(&options),

@@ -94,6 +94,13 @@ fn run() -> Vec<Key> {
         ),
         Key::new("health", Takes::text("0.0.0.0:8080"), "Where health is told, or `off`."),
         Key::new("manage", Takes::text("127.0.0.1:9090"), "Where metrics are told, or `off`."),
+        Key::new("manage-token", Takes::text("0123456789abcdef"), "Who has it may give orders."),
+        Key::new("manage-token-file", Takes::AnyText, "A file with that token."),
+        Key::new(
+            "manage-hosts",
+            Takes::text("appliance.example").many_or_none(),
+            "Names that it may be called.",
+        ),
         Key::new("drain", Takes::Seconds(WEEK), "Seconds for known flows after the order to stop."),
         Key::new("log", Takes::words(LogFormat::NAMES), "The form of the log."),
         Key::new("shadow", Takes::AnyText, "A configuration that is evaluated without effect."),

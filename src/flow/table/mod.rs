@@ -380,6 +380,26 @@ impl<S> FlowTable<S> {
         self.clock.timestamp_of_tick(self.store.swept)
     }
 
+    /// Shows flows, among them such as have expired and are not swept yet. It looks at `at_most` places, from the place
+    /// `from` on, the first being 0, and says from where to go on; `None` at the end. What comes and goes between two
+    /// calls may be missed.
+    pub fn visit(
+        &self,
+        from: u32,
+        at_most: usize,
+        mut each: impl FnMut(Flow<'_, S>),
+    ) -> Option<u32> {
+        let portion = u32::try_from(at_most).unwrap_or(u32::MAX);
+        let (end, until) = (self.store.end(), from.saturating_add(portion));
+        for slot in from..until.min(end) {
+            if let Some(entry) = self.store.get(slot) {
+                let (envelopes, clock) = (&self.envelopes, &self.clock);
+                each(Flow { slot, entry, envelopes, clock });
+            }
+        }
+        (until < end).then_some(until)
+    }
+
     /// Ends all flows.
     pub fn drain(&mut self, ended: &mut impl FnMut(EndedFlow<S>)) {
         let mut from = 0;

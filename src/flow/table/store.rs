@@ -78,10 +78,14 @@ impl<S> Store<S> {
         }
     }
 
+    /// Behind the last slot that was ever in use.
+    pub(super) fn end(&self) -> u32 {
+        u32::try_from(self.slots.len()).unwrap_or(u32::MAX)
+    }
+
     /// Any slot in use, from `from` on.
     pub(super) fn used_from(&self, from: u32) -> Option<u32> {
-        let end = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
-        (from..end).find(|slot| self.get(*slot).is_some())
+        (from..self.end()).find(|slot| self.get(*slot).is_some())
     }
 
     /// Sets a slot apart for the next entry, and says of which generation that is.

@@ -2,9 +2,11 @@ use alloc::collections::VecDeque;
 use alloc::format;
 use core::convert::Infallible;
 use core::net::SocketAddr;
+use core::pin::pin;
+use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use hyper::server::conn::http1;
@@ -15,8 +17,8 @@ use tokio::runtime;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
-use super::answer::{Answers, answer};
-use super::{ManagementSettings, Subject};
+use super::ManagementSettings;
+use super::desk::Desk;
 
 /// A port at which a thread of its own answers.
 pub(super) struct Door {
@@ -31,8 +33,7 @@ impl Door {
         listener: std::net::TcpListener,
         name: &str,
         settings: &ManagementSettings,
-        answers: Answers,
-        subject: Arc<dyn Subject>,
+        desk: Desk,
     ) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
@@ -43,12 +44,13 @@ impl Door {
         let (close, closed) = oneshot::channel();
         let hall = Hall {
             listener,
-            answers,
-            subject,
+            desk: Arc::new(desk),
             connections: settings.connections.max(1),
             patience: settings.patience,
         };
         let serve = move || {
+            let desk = Arc::clone(&hall.desk);
+            runtime.spawn(async move { desk.serve_watchers().await });
             runtime.spawn(hall.serve());
             // It is never told anything: that its other end is gone is enough.
             let _ = runtime.block_on(closed);
@@ -74,8 +76,7 @@ impl Drop for Door {
 
 struct Hall {
     listener: TcpListener,
-    answers: Answers,
-    subject: Arc<dyn Subject>,
+    desk: Arc<Desk>,
     connections: usize,
     patience: Duration,
 }
@@ -85,19 +86,20 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 impl Hall {
     async fn serve(self) {
-        let mut inside: VecDeque<AbortHandle> = VecDeque::new();
+        let mut inside: VecDeque<Arc<Guest>> = VecDeque::new();
         let mut is_short = false;
         loop {
             match self.listener.accept().await {
-                Ok((stream, _)) => {
+                Ok((stream, from)) => {
                     is_short = false;
-                    inside.retain(|connection| !connection.is_finished());
+                    // Those who watch are counted for themselves.
+                    inside.retain(|guest| !guest.has_left() && !guest.is_watching());
                     if inside.len() >= self.connections {
                         if let Some(oldest) = inside.pop_front() {
-                            oldest.abort();
+                            oldest.show_out();
                         }
                     }
-                    inside.push_back(self.admit(stream));
+                    inside.push_back(self.admit(stream, from));
                 }
                 Err(error) if is_of_one(&error) => {}
                 Err(error) => {
@@ -112,11 +114,12 @@ impl Hall {
     }
 
     /// Answers one request.
-    fn admit(&self, stream: TcpStream) -> AbortHandle {
-        let (subject, answers) = (Arc::clone(&self.subject), self.answers);
-        let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-            let answer = answer(&*subject, answers, request.method(), request.uri().path());
-            core::future::ready(Ok::<_, Infallible>(answer))
+    fn admit(&self, stream: TcpStream, from: SocketAddr) -> Arc<Guest> {
+        let guest = Arc::new(Guest::default());
+        let (desk, its) = (Arc::clone(&self.desk), Arc::clone(&guest));
+        let service = service_fn(move |request| {
+            let (desk, guest) = (Arc::clone(&desk), Arc::clone(&its));
+            async move { Ok::<_, Infallible>(desk.answer(request, from, &guest).await) }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -125,12 +128,46 @@ impl Hall {
             .max_buf_size(SMALLEST_BUFFER)
             .max_headers(MOST_HEADERS)
             .serve_connection(TokioIo::new(stream), service);
-        let patience = self.patience;
+        let (patience, its) = (self.patience, Arc::clone(&guest));
         let task = tokio::spawn(async move {
+            let mut connection = pin!(connection);
             // Whoever goes away or talks nonsense is nobody's business.
-            let _ = tokio::time::timeout(patience, connection).await;
+            let ended = tokio::time::timeout(patience, &mut connection).await;
+            if ended.is_err() && its.is_watching() {
+                let _ = connection.await;
+            }
         });
-        task.abort_handle()
+        // The task has not begun: this thread is the one that runs it.
+        let _ = guest.task.set(task.abort_handle());
+        guest
+    }
+}
+
+/// A connection.
+#[derive(Debug, Default)]
+pub(super) struct Guest {
+    task: OnceLock<AbortHandle>,
+    is_watching: AtomicBool,
+}
+
+impl Guest {
+    /// May stay for as long as he likes.
+    pub(super) fn watch(&self) {
+        self.is_watching.store(true, Ordering::Relaxed);
+    }
+
+    fn is_watching(&self) -> bool {
+        self.is_watching.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn show_out(&self) {
+        if let Some(task) = self.task.get() {
+            task.abort();
+        }
+    }
+
+    fn has_left(&self) -> bool {
+        self.task.get().is_some_and(AbortHandle::is_finished)
     }
 }
 

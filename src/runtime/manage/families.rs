@@ -6,7 +6,7 @@ use crate::runtime::{EndpointCounters, WorkerStatistics};
 pub(super) type Metric<T> = (&'static str, &'static str, fn(&T) -> u64);
 
 /// Counters of each worker.
-pub(super) const COUNTERS: [Metric<WorkerStatistics>; 27] = [
+pub(super) const COUNTERS: [Metric<WorkerStatistics>; 28] = [
     ("gwlb_datagrams_received", "Datagrams received from load balancers", |it| it.received()),
     ("gwlb_datagrams_forwarded", "Datagrams judged to go back", |it| it.counters.forwarded),
     ("gwlb_datagrams_edited", "Of those forwarded, the ones that were changed", |it| {
@@ -16,6 +16,11 @@ pub(super) const COUNTERS: [Metric<WorkerStatistics>; 27] = [
         "gwlb_datagrams_would_drop",
         "Of those forwarded, the ones refused if it did not only monitor",
         |it| it.counters.would,
+    ),
+    (
+        "gwlb_datagrams_bypassed",
+        "Of those forwarded, the ones that nobody looked at, since everything was to pass",
+        |it| it.counters.bypassed,
     ),
     ("gwlb_datagrams_injected", "Datagrams of its own", |it| it.counters.injected),
     ("gwlb_datagrams_sent", "Datagrams sent", |it| it.counters.sent),
@@ -96,17 +101,23 @@ pub(super) const REFUSED: [(&str, Value); 4] = [
 
 pub(super) type Gauge = (&'static str, &'static str, fn(&WorkerStatistics) -> usize);
 
-pub(super) const GAUGES: [Gauge; 6] = [
+pub(super) const GAUGES: [Gauge; 5] = [
     ("gwlb_flows", "Flows in the table", |it| it.open_flows),
     ("gwlb_streams", "TCP connections whose bytes are put in order", |it| it.streams.connections),
+    ("gwlb_inspector_generations", "Sets of inspectors that flows go on under", |it| {
+        it.generations
+    }),
+    ("gwlb_worker_bypassed", "Whether it lets everything pass", |it| it.bypassed),
+    ("gwlb_worker_overloaded", "Whether it has too much to do", |it| it.overloaded),
+];
+
+/// In bytes.
+pub(super) const MEMORY: [Gauge; 3] = [
+    ("gwlb_memory", "Reserved for flows, fragments and streams", |it| it.memory),
     ("gwlb_stream_memory", "Bytes of streams that wait or are not acknowledged", |it| {
         it.streams.bytes
     }),
     ("gwlb_message_memory", "Bytes of messages that are not whole yet", |it| {
         it.streams.message_bytes
     }),
-    ("gwlb_inspector_generations", "Sets of inspectors that flows go on under", |it| {
-        it.generations
-    }),
-    ("gwlb_worker_overloaded", "Whether it has too much to do", |it| it.overloaded),
 ];

@@ -11,7 +11,7 @@ use prometheus_client::encoding::{
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::families::{BYTES, COUNTERS, ENDPOINTS, GAUGES, REFUSED};
+use super::families::{BYTES, COUNTERS, ENDPOINTS, GAUGES, MEMORY, REFUSED};
 use super::overview::Moment;
 use crate::gwlb::EndpointId;
 use crate::inspect::Exception;
@@ -74,6 +74,15 @@ impl Collector for Scrape {
             }),
         )?;
         page.by_name(
+            "gwlb_alerts",
+            "What inspectors had to say",
+            "name",
+            each(workers).flat_map(|(it, [worker])| {
+                let named = it.alerts.iter().map(move |(name, count)| (worker, &**name, *count));
+                named.chain([(worker, "(others)", it.further_alerts)])
+            }),
+        )?;
+        page.by_name(
             "gwlb_flows_refused",
             "New flows for which there was no room",
             "reason",
@@ -84,13 +93,10 @@ impl Collector for Scrape {
             let samples = each(workers).map(|(it, labels)| (labels, count(value(it))));
             page.gauges(name, help, None, samples)?;
         }
-        let memory = each(workers).map(|(it, labels)| (labels, count(it.memory)));
-        page.gauges(
-            "gwlb_memory",
-            "Reserved for flows, fragments and streams",
-            Some(Unit::Bytes),
-            memory,
-        )?;
+        for (name, help, value) in MEMORY {
+            let samples = each(workers).map(|(it, labels)| (labels, count(value(it))));
+            page.gauges(name, help, Some(Unit::Bytes), samples)?;
+        }
         let silent = &moment.statistics.silent;
         let up = (0..workers.len()).map(|it| ([("worker", it)], i64::from(!silent.contains(&it))));
         page.gauges("gwlb_worker_up", "Whether it answers", None, up)?;
@@ -101,6 +107,8 @@ impl Collector for Scrape {
         self.latency(&mut page)?;
         let healthy = i64::from(moment.ailments.is_empty());
         page.gauge("gwlb_healthy", "Whether health checks are answered well", None, healthy)?;
+        let is_bypassed = i64::from(moment.bypassed_for.is_some());
+        page.gauge("gwlb_bypass", "Whether everything is to pass", None, is_bypassed)?;
         page.gauge("gwlb_flows_limit", "The most flows", None, count(moment.flow_limit))?;
         for writer in &moment.writers {
             for (name, help, value) in &writer.counters {

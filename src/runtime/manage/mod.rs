@@ -1,17 +1,22 @@
 //! Health checks and numbers over HTTP.
 //!
 //! Two doors, each with a thread of its own, so that whatever happens at one is nothing to the other: one for the load
-//! balancer's health checks, `/healthz` and `/readyz`, and one for those who look after the appliance, with `/metrics`
-//! and `/stats` as well.
+//! balancer's health checks, `/healthz` and `/readyz`, and one for those who look after the appliance: it has these as well,
+//! `/metrics`, `/stats`, `/events` as they happen, the page `/` that shows all that, and takes the orders `/drain` and `/bypass`.
 
 mod answer;
+mod desk;
 mod door;
 mod families;
+mod gate;
 mod metrics;
 mod overview;
+mod page;
+mod recent;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod watchers;
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -24,7 +29,10 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::token::Token;
+use desk::Desk;
 use door::Door;
+use gate::Gate;
 pub use overview::Overview;
 
 /// What is asked over HTTP. An [`Overview`] is one.
@@ -51,6 +59,26 @@ pub trait Subject: Send + Sync + 'static {
 
     /// The same as JSON: `/stats`.
     fn stats(&self) -> Option<String>;
+
+    /// The latest alerts whose numbers are beyond `after`, each as a line of JSON: `/events`. Numbers begin with 1 and rise.
+    /// By default there are none.
+    fn alerts(&self, after: u64) -> Vec<(u64, String)> {
+        let _ = after;
+        Vec::new()
+    }
+
+    /// Goes down when nothing is left to do: `/drain`. Says whether it was not so already; `None`, the default: this cannot
+    /// be told to it.
+    fn drain(&self) -> Option<bool> {
+        None
+    }
+
+    /// Lets everything pass, or no longer: `/bypass`, with `on` or `off` in the body. Says whether it was not so already; `None`, the
+    /// default: this cannot be told to it.
+    fn bypass(&self, on: bool) -> Option<bool> {
+        let _ = on;
+        None
+    }
 }
 
 /// Where there is an answer over HTTP, and to how many at a time. By default nowhere.
@@ -95,13 +123,31 @@ pub struct ManagementSettings {
     /// Connections at a time, at each of the two. When there are so many, the oldest makes room for the next: whoever
     /// asks at once is answered at once, and keeps nobody waiting. By default 64.
     pub connections: usize,
-    /// How long a connection may last, from its beginning to the end of the answer. By default 10 s.
+    /// How long a connection may last, from its beginning to the end of the answer; but for those who watch. By default
+    /// 10 s.
     pub patience: Duration,
+    /// Who may watch `/events` at a time, beside these connections. Who does not keep up is shown out. By default 16.
+    pub watchers: usize,
+    /// What must be known for everything but health: `Authorization: Bearer TOKEN`. By default nothing, so that whoever is
+    /// on this machine can look; but nobody can give orders. At any other address than that of this machine a token is
+    /// needed.
+    pub token: Option<Token>,
+    /// Names by which this machine may be called at the management port, beside addresses and `localhost`. Under another name a
+    /// browser is refused: a page elsewhere may have led it here (DNS rebinding). By default none.
+    pub hosts: Vec<String>,
 }
 
 impl Default for ManagementSettings {
     fn default() -> Self {
-        Self { health: None, manage: None, connections: 64, patience: Duration::from_secs(10) }
+        Self {
+            health: None,
+            manage: None,
+            connections: 64,
+            patience: Duration::from_secs(10),
+            watchers: 16,
+            token: None,
+            hosts: Vec::new(),
+        }
     }
 }
 
@@ -113,13 +159,32 @@ impl ManagementSettings {
     /// See [`ManagementError`].
     pub fn open(&self) -> Result<OpenManagement, ManagementError> {
         let listen = |at: Option<SocketAddr>, what| {
-            at.map(|at| listen(at).map_err(|cause| ManagementError { what, at, cause })).transpose()
+            let listener = at
+                .map(|at| listen(at).map_err(|cause| ManagementError::Listen { what, at, cause }));
+            listener.transpose()
         };
+        self.check()?;
         Ok(OpenManagement {
             health: listen(self.health, "health checks")?,
             manage: listen(self.manage, "management")?,
             settings: self.clone(),
         })
+    }
+}
+
+impl ManagementSettings {
+    /// Whether others than this machine could look in and give orders.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagementError::Exposed`].
+    pub fn check(&self) -> Result<(), ManagementError> {
+        match (self.manage, &self.token) {
+            (Some(at), None) if !at.ip().to_canonical().is_loopback() => {
+                Err(ManagementError::Exposed { at })
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -146,16 +211,14 @@ impl OpenManagement {
     pub fn serve(self, subject: impl Subject) -> io::Result<Management> {
         let subject: Arc<dyn Subject> = Arc::new(subject);
         let Self { health, manage, settings } = self;
-        let open = |listener: Option<TcpListener>, name, answers: answer::Answers| {
-            listener
-                .map(|listener| {
-                    Door::open(listener, name, &settings, answers, Arc::clone(&subject))
-                })
-                .transpose()
+        let open = |listener: Option<TcpListener>, name, desk| {
+            listener.map(|listener| Door::open(listener, name, &settings, desk)).transpose()
         };
+        let gate = Gate::new(settings.token.clone(), settings.hosts.clone());
+        let management = Desk::of_management(Arc::clone(&subject), gate, settings.watchers);
         Ok(Management {
-            health: open(health, "health", answer::health)?,
-            manage: open(manage, "manage", answer::everything)?,
+            health: open(health, "health", Desk::of_health(subject))?,
+            manage: open(manage, "manage", management)?,
         })
     }
 }
@@ -189,15 +252,27 @@ impl fmt::Debug for Management {
 
 /// Why nobody can be answered at a port.
 #[derive(Debug, Error)]
-#[error(
-    "{what}: expected to listen at TCP {at}, found: {cause}; choose another address or port, or stop whoever has it \
-     (`ss -ltnp` names it)"
-)]
-pub struct ManagementError {
-    /// What for.
-    pub what: &'static str,
-    /// Where.
-    pub at: SocketAddr,
-    /// What the system says.
-    pub cause: io::Error,
+#[non_exhaustive]
+pub enum ManagementError {
+    /// The port cannot be had.
+    #[error(
+        "{what}: expected to listen at TCP {at}, found: {cause}; choose another address or port, or stop whoever has it \
+         (`ss -ltnp` names it)"
+    )]
+    Listen {
+        /// What for.
+        what: &'static str,
+        /// Where.
+        at: SocketAddr,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// Others than this machine could look in, and nothing would stop them.
+    #[error(
+        "management: expected a token, since {at} is open to other machines, found none; set one, or choose 127.0.0.1"
+    )]
+    Exposed {
+        /// Where.
+        at: SocketAddr,
+    },
 }

@@ -3,18 +3,21 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
+use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
+use super::recent::Recent;
 use super::{Subject, metrics, stats};
 use crate::gwlb::EndpointId;
 use crate::inspect::Inspector;
+use crate::observe::Histogram;
 #[cfg(feature = "eve")]
 use crate::observe::eve::Eve;
 #[cfg(feature = "capture")]
 use crate::observe::evidence::Evidence;
-use crate::runtime::{Ailment, Control, EndpointCounters, Statistics};
+use crate::runtime::{Ailment, Control, EndpointCounters, RecentAlert, Statistics};
 
 /// Tells of a running [`Appliance`](crate::runtime::Appliance): its health, and its numbers.
 ///
@@ -44,6 +47,9 @@ pub struct Overview<I: Inspector> {
     #[cfg(feature = "eve")]
     eve: Option<Eve>,
     further: Vec<Further>,
+    /// What is to be done when it is told to go down.
+    drain: Box<dyn Fn() + Send + Sync>,
+    is_draining: AtomicBool,
 }
 
 /// A counter of somebody else's.
@@ -56,6 +62,7 @@ struct Further {
 #[derive(Debug, Default)]
 struct Past {
     names: metrics::Names,
+    recent: Recent,
     /// When the workers were last asked.
     asked: Option<Instant>,
 }
@@ -64,8 +71,13 @@ impl<I: Inspector> Overview<I> {
     /// The workers are asked no more often than so, that a flood of questions is not theirs to bear: who asks sooner waits.
     pub const INTERVAL: Duration = Duration::from_millis(20);
 
+    /// How long known flows may go on by default when it is told to go down over HTTP.
+    pub const DRAIN: Duration = Duration::from_secs(330);
+
     /// Of the appliance with this handle, which has just been started.
     pub fn new(control: Control<I>) -> Self {
+        let its = control.clone();
+        let drain = Box::new(move || its.drain(Self::DRAIN));
         let started = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         Self {
             control,
@@ -77,6 +89,8 @@ impl<I: Inspector> Overview<I> {
             #[cfg(feature = "eve")]
             eve: None,
             further: Vec::new(),
+            drain,
+            is_draining: AtomicBool::new(false),
         }
     }
 
@@ -138,15 +152,32 @@ impl<I: Inspector> Overview<I> {
         self
     }
 
-    fn moment(&self) -> Moment {
+    /// The same, with something else that is done when it is told to go down over HTTP; once. By default it
+    /// [drains](Control::drain), for [`DRAIN`](Self::DRAIN) at most.
+    #[must_use]
+    pub fn on_drain(self, drain: impl Fn() + Send + Sync + 'static) -> Self {
+        Self { drain: Box::new(drain), ..self }
+    }
+
+    /// Asks the workers, and takes note of what they say.
+    fn ask(&self) -> (MutexGuard<'_, Past>, Statistics) {
         let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
         let since = past.asked.map_or(Self::INTERVAL, |asked| asked.elapsed());
         std::thread::sleep(Self::INTERVAL.saturating_sub(since));
         let statistics = self.control.statistics();
-        let settings = self.control.settings();
         past.asked = Some(Instant::now());
+        past.recent.note(&statistics);
+        (past, statistics)
+    }
+
+    fn moment(&self) -> Moment {
+        let (mut past, statistics) = self.ask();
+        let settings = self.control.settings();
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         Moment {
             names: past.names.admit(statistics.total.endpoints.keys()),
+            recent_latency: past.recent.latency(&statistics.total.latency, Instant::now()),
+            alerts: past.recent.alerts(0).cloned().collect(),
             statistics,
             ailments: words(&self.control.health().reasons),
             flow_limit: settings.flows.flows,
@@ -155,7 +186,10 @@ impl<I: Inspector> Overview<I> {
                 .into_iter()
                 .filter_map(|(id, endpoint)| Some((id, endpoint.name?)))
                 .collect(),
+            is_ending: self.control.is_ending(),
+            bypassed_for: self.control.bypassed_for(),
             started: self.started,
+            now: now.unwrap_or_default(),
             uptime: self.begun.elapsed(),
             writers: self.writers(),
             further: self.further.iter().map(|it| (it.name, it.help, (it.value)())).collect(),
@@ -183,6 +217,24 @@ impl<I: Inspector> Subject for Overview<I> {
     fn stats(&self) -> Option<String> {
         stats::write(&self.moment())
     }
+
+    fn alerts(&self, after: u64) -> Vec<(u64, String)> {
+        let (past, _) = self.ask();
+        past.recent.alerts(after).filter_map(stats::write_alert).collect()
+    }
+
+    fn drain(&self) -> Option<bool> {
+        // Told by a signal, for example, it is so already.
+        let is_new = !self.is_draining.swap(true, Ordering::Relaxed) && !self.control.is_ending();
+        if is_new {
+            (self.drain)();
+        }
+        Some(is_new)
+    }
+
+    fn bypass(&self, on: bool) -> Option<bool> {
+        Some(self.control.bypass(on))
+    }
 }
 
 impl<I: Inspector> fmt::Debug for Overview<I> {
@@ -202,10 +254,17 @@ pub(super) struct Moment {
     pub(super) ailments: Vec<String>,
     /// Of the whole appliance.
     pub(super) flow_limit: usize,
+    pub(super) is_ending: bool,
+    pub(super) bypassed_for: Option<Duration>,
     /// Since 1970.
     pub(super) started: Duration,
+    pub(super) now: Duration,
     pub(super) uptime: Duration,
     pub(super) names: BTreeSet<EndpointId>,
+    /// The latest, with their numbers.
+    pub(super) alerts: Vec<(u64, RecentAlert)>,
+    /// Of late, and for how long that is.
+    pub(super) recent_latency: (Histogram, Duration),
     /// What people call endpoints.
     pub(super) endpoint_names: BTreeMap<EndpointId, Arc<str>>,
     /// Other counters: name, help, value.

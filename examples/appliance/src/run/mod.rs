@@ -15,7 +15,7 @@ use anyhow::{Context, Result};
 use gwlb_geneve::engine::contains_panics;
 use gwlb_geneve::inspect::{Chain, ExceptionPolicy};
 use gwlb_geneve::observe::evidence::Evidence;
-use gwlb_geneve::runtime::{Appliance, ManagementSettings, Overview, ShadowCounters};
+use gwlb_geneve::runtime::{Appliance, Overview, ShadowCounters};
 use gwlb_geneve::transport::udp::{self, UdpSettings, Warning};
 use tracing::{error, info, warn};
 
@@ -57,8 +57,7 @@ fn serve(options: Options, mut plan: Plan, log: &Log) -> Result<()> {
     // First of all: from here on a signal is an order, and not the end.
     let orders = Orders::listen().context("cannot listen to signals")?;
     let run = plan.run.clone();
-    let (health, manage) = (run.health, run.manage);
-    let doors = ManagementSettings { health, manage, ..ManagementSettings::default() }.open()?;
+    let doors = plan.doors().open()?;
 
     let settings = plan.udp()?;
     for warning in udp::check(&settings) {
@@ -105,8 +104,8 @@ fn serve(options: Options, mut plan: Plan, log: &Log) -> Result<()> {
         None => None,
     };
     let kept = evidence.clone();
-    let overview = Overview::new(control.clone()).with_eve(eve).with_evidence(evidence);
-    let overview = with_counters(overview, &shadows);
+    let overview = Overview::new(control.clone()).on_drain(signals::order_to_stop);
+    let overview = with_counters(overview.with_eve(eve).with_evidence(evidence), &shadows);
     let _doors = doors.serve(overview).context("cannot answer over HTTP")?;
     orders.obey(control, options, plan, shadows, log.clone())?;
 
@@ -193,6 +192,11 @@ fn tell(plan: &Plan, settings: &UdpSettings, workers: usize) {
             Some(at) => info!(%at, "HTTP: {door}"),
             None => info!("HTTP: {door} is off"),
         }
+    }
+    if plan.run.manage.is_some() && plan.run.manage_token.is_none() {
+        info!(
+            "HTTP: manage has no token: whoever is on this machine may look, and nobody can give orders there"
+        );
     }
     if plan.run.health.is_none() {
         warn!("no health checks are answered: a load balancer will think that nobody is here");

@@ -10,10 +10,11 @@ use gwlb_geneve::inspect::{Chain, ExceptionPolicy};
 use gwlb_geneve::inspectors::access::IpNetwork;
 use gwlb_geneve::observe::eve::Eve;
 use gwlb_geneve::observe::evidence::EvidenceSettings;
+use gwlb_geneve::runtime::ManagementSettings;
 use gwlb_geneve::transport::udp::{self, Origins, UdpSettings};
 
 use super::shadow::ShadowFile;
-use crate::setup;
+use crate::{setup, token};
 
 /// What is said here wins over the configuration.
 #[derive(Args)]
@@ -39,6 +40,10 @@ pub(crate) struct Options {
     /// Where metrics are told, or `off`; by default 127.0.0.1:9090.
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = door)]
     manage: Option<Door>,
+    /// A file that has the token for the management port; else the environment has it as `GWLB_MANAGE_TOKEN`, or the
+    /// configuration. At any other address than that of this machine one is needed.
+    #[arg(long, value_name = "FILE")]
+    manage_token_file: Option<PathBuf>,
     /// Where health checks are answered, or `off`; by default 0.0.0.0:8080.
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = door)]
     health: Option<Door>,
@@ -58,6 +63,15 @@ pub(crate) struct Options {
     /// reads it again, too.
     #[arg(long, value_name = "SHADOW.toml")]
     shadow: Option<PathBuf>,
+}
+
+impl Options {
+    fn policy(&self) -> Option<ExceptionPolicy> {
+        self.policy.map(|policy| match policy {
+            Policy::Strict => ExceptionPolicy::STRICT,
+            Policy::Available => ExceptionPolicy::AVAILABLE,
+        })
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -158,13 +172,27 @@ impl Plan {
                 Log::Json => LogFormat::Json,
             }
         });
-        let policy = options.policy.map(|policy| match policy {
-            Policy::Strict => ExceptionPolicy::STRICT,
-            Policy::Available => ExceptionPolicy::AVAILABLE,
-        });
+        let named = options.manage_token_file.clone();
+        let file = named.or(run.manage_token_file.as_ref().map(PathBuf::from));
+        let told = token::find(file.as_deref()).map_err(|error| vec![format!("{error:#}")])?;
+        run.manage_token = told.or(run.manage_token);
         let shadow = options.shadow.clone().or_else(|| run.shadow.as_ref().map(PathBuf::from));
         let shadow = shadow.map(ShadowFile::read).transpose()?;
-        Ok(Self { run, config, text, policy, records: None, shadow })
+        let plan = Self { run, config, text, policy: options.policy(), records: None, shadow };
+        plan.doors().check().map_err(|error| vec![error.to_string()])?;
+        Ok(plan)
+    }
+
+    /// Where it is asked over HTTP.
+    pub(super) fn doors(&self) -> ManagementSettings {
+        let run = &self.run;
+        ManagementSettings {
+            health: run.health,
+            manage: run.manage,
+            token: run.manage_token.clone(),
+            hosts: run.manage_hosts.clone(),
+            ..ManagementSettings::default()
+        }
     }
 
     pub(super) fn eve(&self) -> Option<&EveFile> {

@@ -73,6 +73,13 @@ impl Orders {
     }
 }
 
+/// Gives this process the order to stop, as if somebody had sent the signal.
+pub(super) fn order_to_stop() {
+    if let Err(error) = signal_hook::low_level::raise(SIGTERM) {
+        error!("cannot order it to stop: {error}");
+    }
+}
+
 /// Ends the process if it still lives then: a worker does not end when one of its inspectors does not.
 fn end_after(time: Duration, log: &Log) {
     let log = log.clone();

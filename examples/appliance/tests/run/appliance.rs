@@ -122,11 +122,29 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
     command
 }
 
+/// For the management port.
+pub(crate) const TOKEN: &str = "a-token-of-32-letters-and-digits";
+
 /// The answer to a request, `None` if there is none.
 pub(crate) fn get(at: impl Into<SocketAddr>, path: &str) -> Option<String> {
-    let mut stream = TcpStream::connect_timeout(&at.into(), Duration::from_secs(5)).ok()?;
+    ask(at, "GET", path, None, "")
+}
+
+/// The same, with a method, a token and a body.
+pub(crate) fn ask(
+    at: impl Into<SocketAddr>,
+    method: &str,
+    path: &str,
+    token: Option<&str>,
+    body: &str,
+) -> Option<String> {
+    let at = at.into();
+    let mut stream = TcpStream::connect_timeout(&at, Duration::from_secs(5)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: appliance\r\n\r\n").ok()?;
+    let token = token.map(|token| format!("Authorization: Bearer {token}\r\n"));
+    let (token, length) = (token.unwrap_or_default(), body.len());
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: {at}\r\n{token}");
+    write!(stream, "{head}Content-Length: {length}\r\n\r\n{body}").ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
     Some(answer)

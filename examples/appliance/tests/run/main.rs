@@ -5,9 +5,12 @@
 #![cfg(all(target_os = "linux", target_pointer_width = "64"))]
 
 mod appliance;
+mod browser;
 #[path = "../common/mod.rs"]
 mod common;
 mod gateway;
+mod manage;
+mod page;
 mod records;
 mod written;
 

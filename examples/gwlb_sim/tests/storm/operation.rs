@@ -46,7 +46,7 @@ fn slow_clients_cost_no_packet_and_no_health_check() {
                 let clients = (0..200).map(|number: usize| {
                     let mut stream = TcpStream::connect(MANAGE)?;
                     // As far as each comes with its question; some ask and never read the answer.
-                    let question = b"GET /metrics HTTP/1.1\r\nHost: appliance\r\n\r\n";
+                    let question = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
                     stream.write_all(&question[..number % (question.len() + 1)])?;
                     Ok(stream)
                 });
