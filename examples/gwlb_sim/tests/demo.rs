@@ -35,7 +35,8 @@ fn the_pet_store_is_kept_safe_on_real_sockets() {
     if let Some(why) = what_is_missing() {
         let required = std::env::var("KERNEL_TESTS").is_ok_and(|value| value == "required");
         assert!(!required, "{why}");
-        writeln!(std::io::stderr(), "SKIPPED: the live demonstration needs root: {why}").unwrap();
+        let mut stderr = std::io::stderr();
+        writeln!(stderr, "SKIPPED: the live demonstration needs root: {why}").unwrap();
         return;
     }
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("petstore");
