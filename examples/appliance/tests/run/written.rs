@@ -119,7 +119,7 @@ fn evidence_is_written_while_it_runs_and_again_when_its_directory_is_gone() {
                 let mut ports = evidence(&directory);
                 ports.sort_unstable();
                 ports == expected
-            })
+            });
         };
         assert!(gateway.passes(&datagram(1_000, 3_000)));
         assert!(gateway.passes(&datagram(1_000, 2_000)));
