@@ -17,9 +17,14 @@ mod condition;
 mod detection;
 mod expression;
 mod header;
+mod line;
+mod loader;
 mod number;
+mod parser;
 mod pcre;
 mod port;
+mod print;
+mod problem;
 mod ranges;
 mod rule;
 mod state;
@@ -37,9 +42,11 @@ pub use detection::{
 };
 pub use expression::ExpressionError;
 pub use header::{ApplicationProtocol, Direction, Endpoint, Header, Protocol};
+pub use loader::{Loader, Report, Signatures};
 pub use number::Comparison;
-pub use pcre::{Pcre, PcreFlags};
+pub use pcre::{Pcre, PcreError, PcreFlags};
 pub use port::{PortExpression, PortSet};
+pub use problem::{Place, RuleError, RuleProblem};
 pub use rule::{Reference, Rule, RuleAction, RuleId, Target};
 pub use state::{
     BitAction, CrossBit, DetectionFilter, FlowBit, Threshold, ThresholdKind, Track, TrackBits,
