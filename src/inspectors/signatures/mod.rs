@@ -17,6 +17,7 @@ mod condition;
 mod detection;
 mod expression;
 mod header;
+mod lifecycle;
 mod line;
 mod loader;
 mod number;
@@ -28,6 +29,8 @@ mod problem;
 mod ranges;
 mod rule;
 mod state;
+mod suppression;
+mod tables;
 mod variables;
 
 pub use address::{AddressExpression, AddressSet};
@@ -42,7 +45,8 @@ pub use detection::{
 };
 pub use expression::ExpressionError;
 pub use header::{ApplicationProtocol, Direction, Endpoint, Header, Protocol};
-pub use loader::{Loader, Report, Signatures};
+pub use lifecycle::Lifecycle;
+pub use loader::{Loader, Report, RuleSet};
 pub use number::Comparison;
 pub use pcre::{Pcre, PcreError, PcreFlags};
 pub use port::{PortExpression, PortSet};
@@ -51,4 +55,6 @@ pub use rule::{Reference, Rule, RuleAction, RuleId, Target};
 pub use state::{
     BitAction, CrossBit, DetectionFilter, FlowBit, Threshold, ThresholdKind, Track, TrackBits,
 };
+pub use suppression::AlertFilters;
+pub use tables::{Classes, ReferenceSystems};
 pub use variables::{VariableError, Variables};
