@@ -7,6 +7,7 @@
 //! | `api` | an ordered list of rules about HTTP requests: methods, hosts, paths, headers, sources, tokens | `api` |
 //! | `domains` | lists of domain names in TLS, HTTP and DNS | `std` and `protocols` |
 //! | `rate` | how much a source, a destination or an endpoint has a second | `std` |
+//! | `signatures` | rules in Suricata's language | `signatures` |
 //! | [`tap`] | nothing: has flows kept as evidence, by rules like those of `access` | |
 
 pub mod access;
@@ -17,4 +18,6 @@ pub mod api;
 pub mod domains;
 #[cfg(feature = "std")]
 pub mod rate;
+#[cfg(feature = "signatures")]
+pub mod signatures;
 pub mod tap;
