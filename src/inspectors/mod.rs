@@ -7,6 +7,7 @@
 //! | `api` | an ordered list of rules about HTTP requests: methods, hosts, paths, headers, sources, tokens | `api` |
 //! | `domains` | lists of domain names in TLS, HTTP and DNS | `std` and `protocols` |
 //! | `rate` | how much a source, a destination or an endpoint has a second | `std` |
+//! | `signatures` | rules in Suricata's language | `signatures` |
 
 pub mod access;
 pub mod anomaly;
@@ -16,3 +17,5 @@ pub mod api;
 pub mod domains;
 #[cfg(feature = "std")]
 pub mod rate;
+#[cfg(feature = "signatures")]
+pub mod signatures;
