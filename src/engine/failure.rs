@@ -1,7 +1,7 @@
 use super::intake::{Intake, Malformed};
 use super::judge::Stage;
 use super::output::{Event, EventKind};
-use super::state::{Inspection, Refused};
+use super::state::{Inspection, Refused, Whom};
 use super::turn::Turn;
 use super::{Checksums, Datagram, Disposition, Engine, Outcome, Output};
 use crate::flow::FlowId;
@@ -97,7 +97,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let reason = Reason::new(exception.name());
         let to = match treatment {
             Treatment::Pass => Inspection::Bypassed,
-            _ => Inspection::Refused(Refused::new(self.reasons.id(reason), false, turn.now)),
+            _ => Inspection::Refused(Refused::new(self.reasons.id(reason), Whom::Nobody, turn.now)),
         };
         self.settle_flow(turn.now, id, to, CloseReason::Failed, output);
         let outcome = self.settle(exception, treatment, reason, Some(turn.endpoint()));

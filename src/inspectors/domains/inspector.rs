@@ -307,6 +307,7 @@ impl DomainInspector {
             name: Self::REASON.name().into(),
             message: format!("{would}{told}: {endpoint} {tuple}").into(),
             severity: Severity::Notice,
+            rule: None,
         });
         if is_spared { Verdict::PASS } else { verdict }
     }
@@ -339,6 +340,7 @@ impl DomainInspector {
             name: Self::MISMATCH.into(),
             message: format!("{what}: {endpoint} {tuple}").into(),
             severity: Severity::Warning,
+            rule: None,
         });
     }
 }

@@ -13,15 +13,20 @@
 
 mod address;
 mod buffer;
+mod buffers;
 mod condition;
 mod detection;
 mod expression;
 mod header;
+mod inspector;
+mod interpreter;
+mod matching;
 mod number;
 mod pcre;
 mod port;
 mod ranges;
 mod rule;
+mod signatures;
 mod state;
 mod variables;
 
@@ -37,10 +42,16 @@ pub use detection::{
 };
 pub use expression::ExpressionError;
 pub use header::{ApplicationProtocol, Direction, Endpoint, Header, Protocol};
+pub use inspector::{SignatureFlow, SignatureInspector};
+pub use interpreter::{Interpretation, Interpreter, Step};
+pub use matching::SignatureError;
 pub use number::Comparison;
 pub use pcre::{Pcre, PcreFlags};
 pub use port::{PortExpression, PortSet};
 pub use rule::{Reference, Rule, RuleAction, RuleId, Target};
+pub use signatures::{
+    RuleCost, SignatureCounters, SignatureLimits, SignatureSettings, Signatures,
+};
 pub use state::{
     BitAction, CrossBit, DetectionFilter, FlowBit, Threshold, ThresholdKind, Track, TrackBits,
 };

@@ -30,6 +30,7 @@ pub(in super::super) enum Spoken {
 struct Line {
     bytes: Vec<u8>,
     is_whole: bool,
+    is_given: bool,
 }
 
 /// Longer lines are cut off.
@@ -50,25 +51,20 @@ impl Lines {
                 Side::Client => &mut self.client,
                 Side::Server => &mut self.server,
             };
-            let is_first = self.spoken == Spoken::Unclear;
             if line.is_whole {
                 return;
             }
             bytes = line.take(bytes);
-            if is_first && !line.could_be_text() {
-                self.settle(Spoken::Other);
-                return;
-            }
-            if !line.is_whole {
-                return;
-            }
-            if is_first {
-                self.recognise(server_port);
-                if let Spoken::Is(protocol) = self.spoken {
-                    self.give_first(protocol, buffers, give);
+            if self.spoken == Spoken::Unclear {
+                if !line.could_be_text() {
+                    return self.settle(Spoken::Other);
                 }
-            } else {
-                self.give_command(buffers, give);
+                if line.is_whole {
+                    self.recognise(server_port);
+                }
+            }
+            if let Spoken::Is(protocol) = self.spoken {
+                self.give_whole(protocol, buffers, give);
             }
         }
     }
@@ -89,11 +85,6 @@ impl Lines {
 
     pub(in super::super) const fn spoken(&self) -> Spoken {
         self.spoken
-    }
-
-    /// Bytes that are held.
-    pub(in super::super) fn len(&self) -> usize {
-        self.client.bytes.capacity().saturating_add(self.server.bytes.capacity())
     }
 
     /// From here on nothing is known.
@@ -136,15 +127,15 @@ impl Lines {
         self.settle(Spoken::Is(protocol));
     }
 
-    /// What both sides have said so far.
-    fn give_first(
+    /// What was said and not given yet.
+    fn give_whole(
         &mut self,
         protocol: ApplicationProtocol,
         buffers: &mut Buffers,
         give: &mut dyn FnMut(Side, &Buffers),
     ) {
-        for (side, line) in [(Side::Client, &mut self.client), (Side::Server, &mut self.server)] {
-            if !line.is_whole {
+        for (side, line) in [(Side::Server, &mut self.server), (Side::Client, &mut self.client)] {
+            if !line.is_whole || line.is_given {
                 continue;
             }
             buffers.clear();
@@ -157,33 +148,9 @@ impl Lines {
                 _ => {}
             }
             give(side, buffers);
-            line.bytes = Vec::new();
-            // Lines of FTP's client go on.
-            line.is_whole = protocol != ApplicationProtocol::Ftp;
+            let goes_on = protocol == ApplicationProtocol::Ftp && side == Side::Client;
+            *line = Line { bytes: Vec::new(), is_whole: !goes_on, is_given: !goes_on };
         }
-    }
-
-    /// A line of a protocol that is known.
-    fn give_command(&mut self, buffers: &mut Buffers, give: &mut dyn FnMut(Side, &Buffers)) {
-        if let Spoken::Is(protocol) = self.spoken {
-            self.give_first_of(protocol, buffers, give);
-        }
-    }
-
-    fn give_first_of(
-        &mut self,
-        protocol: ApplicationProtocol,
-        buffers: &mut Buffers,
-        give: &mut dyn FnMut(Side, &Buffers),
-    ) {
-        let was_given = |line: &Line| line.is_whole && line.bytes.capacity() == 0;
-        let (client, server) = (was_given(&self.client), was_given(&self.server));
-        // What was given once is not given again.
-        self.client.is_whole &= !client;
-        self.server.is_whole &= !server;
-        self.give_first(protocol, buffers, give);
-        self.client.is_whole |= client;
-        self.server.is_whole |= server;
     }
 }
 

@@ -10,7 +10,7 @@ mod tls;
 mod transform;
 mod uri;
 
-pub(super) use body::{Body, Pool};
+pub(super) use body::{Body, Pool, Share};
 pub(super) use http::{Head, head_of_request, head_of_response};
 pub(super) use inflate::{Coding, Inflate};
 pub(super) use lines::{Lines, Spoken};
@@ -83,10 +83,6 @@ impl Buffers {
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.entries.clear();
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
     }
 
     /// How many bytes they have.
