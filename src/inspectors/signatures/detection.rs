@@ -20,6 +20,13 @@ pub struct MatchGroup {
     pub items: Vec<Detection>,
 }
 
+impl MatchGroup {
+    /// What is asked of a buffer as it is.
+    pub fn new(buffer: Buffer, items: impl IntoIterator<Item = Detection>) -> Self {
+        Self { buffer, transforms: Vec::new(), items: items.into_iter().collect() }
+    }
+}
+
 /// One thing that is asked of bytes.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]

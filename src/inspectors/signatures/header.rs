@@ -64,6 +64,24 @@ pub enum Protocol {
     Application(ApplicationProtocol),
 }
 
+impl Protocol {
+    /// Each with its name in rules, but those above TCP and UDP.
+    pub const NAMES: [(&'static str, Self); 12] = [
+        ("ip", Self::Ip),
+        ("ipv4", Self::Ipv4),
+        ("ipv6", Self::Ipv6),
+        ("pkthdr", Self::PacketHeader),
+        ("tcp", Self::Tcp),
+        ("tcp-pkt", Self::TcpPacket),
+        ("tcp-stream", Self::TcpStream),
+        ("udp", Self::Udp),
+        ("icmp", Self::Icmp),
+        ("icmpv4", Self::Icmpv4),
+        ("icmpv6", Self::Icmpv6),
+        ("sctp", Self::Sctp),
+    ];
+}
+
 /// A protocol above TCP and UDP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]

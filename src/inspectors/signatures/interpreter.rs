@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 
 use super::buffers::transform;
 use super::{
-    Alignment, ByteField, ByteOrder, Content, Detection, JumpFrom, MatchGroup, MathOperator, Number,
-    Radix, TestOperator, VariableIndex,
+    Alignment, ByteField, ByteOrder, Content, Detection, JumpFrom, MatchGroup, MathOperator,
+    Number, Radix, TestOperator, VariableIndex,
 };
 
 /// What a rule asks of bytes, answered the plain way: every place where an item may be is followed up, item by item.
@@ -126,10 +126,9 @@ fn step(item: &Detection, bytes: Bytes<'_>, way: &Way) -> Found {
                 (true, true) => goes_on(way.at),
                 (true, false) => Err("found where it must not be".into()),
                 (false, true) => Err("not found where it has to be".into()),
-                (false, false) => Ok(places
-                    .into_iter()
-                    .map(|at| Way { at, taken: way.taken.clone() })
-                    .collect()),
+                (false, false) => {
+                    Ok(places.into_iter().map(|at| Way { at, taken: way.taken.clone() }).collect())
+                }
             }
         }
         Detection::Pcre(pcre) => {
@@ -147,10 +146,9 @@ fn step(item: &Detection, bytes: Bytes<'_>, way: &Way) -> Found {
                 (true, true) => goes_on(way.at),
                 (true, false) => Err("the expression finds something".into()),
                 (false, true) => Err("the expression finds nothing".into()),
-                (false, false) => Ok(places
-                    .into_iter()
-                    .map(|at| Way { at, taken: way.taken.clone() })
-                    .collect()),
+                (false, false) => {
+                    Ok(places.into_iter().map(|at| Way { at, taken: way.taken.clone() }).collect())
+                }
             }
         }
         Detection::DataAt(data) => {
@@ -225,7 +223,11 @@ fn step(item: &Detection, bytes: Bytes<'_>, way: &Way) -> Found {
         }
         Detection::Size(size) => {
             let len = u64::try_from(bytes.bytes.len()).unwrap_or(u64::MAX);
-            if size.holds(len) { goes_on(way.at) } else { Err(format!("it has {len} bytes").into()) }
+            if size.holds(len) {
+                goes_on(way.at)
+            } else {
+                Err(format!("it has {len} bytes").into())
+            }
         }
         Detection::Base64Decode(base64) => {
             let zero = if base64.is_relative { way.at } else { bytes.base };
@@ -309,9 +311,7 @@ impl Way {
     fn number(&self, number: Number) -> Result<i64, Cow<'static, str>> {
         match number {
             Number::Literal(value) => Ok(value),
-            Number::Variable(index) => {
-                Ok(i64::try_from(self.variable(index)?).unwrap_or(i64::MAX))
-            }
+            Number::Variable(index) => Ok(i64::try_from(self.variable(index)?).unwrap_or(i64::MAX)),
         }
     }
 

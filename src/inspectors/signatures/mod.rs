@@ -20,13 +20,18 @@ mod expression;
 mod header;
 mod inspector;
 mod interpreter;
+mod line;
+mod loader;
 mod matching;
 mod number;
+mod parser;
 mod pcre;
 mod port;
+mod print;
+mod problem;
 mod ranges;
 mod rule;
-mod signatures;
+mod signature_set;
 mod state;
 mod variables;
 
@@ -44,13 +49,15 @@ pub use expression::ExpressionError;
 pub use header::{ApplicationProtocol, Direction, Endpoint, Header, Protocol};
 pub use inspector::{SignatureFlow, SignatureInspector};
 pub use interpreter::{Interpretation, Interpreter, Step};
+pub use loader::{Loader, Report, Signatures};
 pub use matching::SignatureError;
 pub use number::Comparison;
-pub use pcre::{Pcre, PcreFlags};
+pub use pcre::{Pcre, PcreError, PcreFlags};
 pub use port::{PortExpression, PortSet};
+pub use problem::{Place, RuleError, RuleProblem};
 pub use rule::{Reference, Rule, RuleAction, RuleId, Target};
-pub use signatures::{
-    RuleCost, SignatureCounters, SignatureLimits, SignatureSettings, Signatures,
+pub use signature_set::{
+    RuleCost, SignatureCounters, SignatureLimits, SignatureSet, SignatureSettings,
 };
 pub use state::{
     BitAction, CrossBit, DetectionFilter, FlowBit, Threshold, ThresholdKind, Track, TrackBits,

@@ -53,6 +53,52 @@ pub struct Rule {
     pub variables: Vec<String>,
 }
 
+impl Rule {
+    /// A rule that asks for nothing but its header. More is asked by setting its fields.
+    ///
+    /// ```
+    /// use gwlb_geneve::inspectors::signatures::{
+    ///     Buffer, Content, Detection, MatchGroup, Rule, RuleAction, RuleId,
+    /// };
+    ///
+    /// let header = "http $EXTERNAL_NET any -> $HTTP_SERVERS any".parse()?;
+    /// let mut rule = Rule::new(RuleAction::Drop, header, RuleId { gid: 1, sid: 9_000_001, rev: 1 });
+    /// rule.message = "Asked for a secret".into();
+    /// let mut content = Content::new(b"/.env".to_vec());
+    /// content.ends_with = true;
+    /// rule.groups.push(MatchGroup::new(Buffer::HttpUri, [Detection::Content(content)]));
+    /// assert_eq!(
+    ///     rule.to_string(),
+    ///     "drop http $EXTERNAL_NET any -> $HTTP_SERVERS any (msg:\"Asked for a secret\"; \
+    ///      http.uri; content:\"/.env\"; endswith; sid:9000001; rev:1;)"
+    /// );
+    /// assert_eq!(rule.to_string().parse(), Ok(rule));
+    /// # Ok::<(), gwlb_geneve::inspectors::signatures::RuleError>(())
+    /// ```
+    pub const fn new(action: RuleAction, header: Header, id: RuleId) -> Self {
+        Self {
+            action,
+            header,
+            id,
+            message: String::new(),
+            class: None,
+            priority: None,
+            references: Vec::new(),
+            metadata: Vec::new(),
+            target: None,
+            flow: FlowCondition { state: None, sender: None, bytes: None, fragments: None },
+            conditions: Vec::new(),
+            flow_bits: Vec::new(),
+            cross_bits: Vec::new(),
+            threshold: None,
+            detection_filter: None,
+            is_silent: false,
+            groups: Vec::new(),
+            variables: Vec::new(),
+        }
+    }
+}
+
 /// What becomes of a packet for which a rule holds.
 ///
 /// The order is that in which they count: of all rules that hold for a packet, a pass goes before drops, drops before rejects,

@@ -27,6 +27,15 @@ pub enum BitAction {
 }
 
 impl BitAction {
+    /// Each with its name in rules.
+    pub const NAMES: [(&'static str, Self); 5] = [
+        ("isset", Self::IsSet),
+        ("isnotset", Self::IsNotSet),
+        ("set", Self::Set),
+        ("unset", Self::Unset),
+        ("toggle", Self::Toggle),
+    ];
+
     /// Whether something is asked, nothing done.
     pub const fn is_question(self) -> bool {
         matches!(self, Self::IsSet | Self::IsNotSet)
@@ -57,6 +66,12 @@ pub enum TrackBits {
     Pair,
 }
 
+impl TrackBits {
+    /// Each with its name in rules.
+    pub const NAMES: [(&'static str, Self); 3] =
+        [("ip_src", Self::Source), ("ip_dst", Self::Destination), ("ip_pair", Self::Pair)];
+}
+
 /// `threshold`: which alerts of a rule are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Threshold {
@@ -79,6 +94,12 @@ pub enum ThresholdKind {
     Every,
     /// `both`: once in the time, when there were so many.
     Once,
+}
+
+impl ThresholdKind {
+    /// Each with its name in rules.
+    pub const NAMES: [(&'static str, Self); 3] =
+        [("limit", Self::Limit), ("threshold", Self::Every), ("both", Self::Once)];
 }
 
 /// `detection_filter`: the rule holds only from the match on that comes after so many in the time.
@@ -105,4 +126,15 @@ pub enum Track {
     Rule,
     /// `by_flow`: each flow.
     Flow,
+}
+
+impl Track {
+    /// Each with its name in rules.
+    pub const NAMES: [(&'static str, Self); 5] = [
+        ("by_src", Self::Source),
+        ("by_dst", Self::Destination),
+        ("by_both", Self::Both),
+        ("by_rule", Self::Rule),
+        ("by_flow", Self::Flow),
+    ];
 }

@@ -124,9 +124,10 @@ impl Head {
         self.bytes.clear();
         for header in headers {
             let value = keep(&mut self.bytes, &header.value);
-            let known = self.fields.iter_mut().find(|field| {
-                slice(&self.bytes, field.name).eq_ignore_ascii_case(&header.name)
-            });
+            let known = self
+                .fields
+                .iter_mut()
+                .find(|field| slice(&self.bytes, field.name).eq_ignore_ascii_case(&header.name));
             match known {
                 Some(field) => field.values.push(value),
                 None => {
@@ -182,9 +183,10 @@ impl Head {
     }
 
     fn write_value(&self, buffer: Buffer, name: &str, to: &mut Buffers) {
-        let field = self.fields.iter().find(|field| {
-            slice(&self.bytes, field.name).eq_ignore_ascii_case(name.as_bytes())
-        });
+        let field = self
+            .fields
+            .iter()
+            .find(|field| slice(&self.bytes, field.name).eq_ignore_ascii_case(name.as_bytes()));
         if let Some(field) = field {
             to.add(buffer, |to| self.write_values(field, to));
         }

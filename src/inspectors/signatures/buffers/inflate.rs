@@ -59,7 +59,8 @@ impl Inflate {
                     let Some(first) = input.first() else { return true };
                     // The method and window of zlib; no block of deflate begins like it that anybody sends.
                     let is_zlib = first & 0x0f == 8 && first >> 4 <= 7;
-                    let format = if is_zlib { DataFormat::ZLibIgnoreChecksum } else { DataFormat::Raw };
+                    let format =
+                        if is_zlib { DataFormat::ZLibIgnoreChecksum } else { DataFormat::Raw };
                     self.state = InflateState::new_boxed(format);
                     self.stage = Stage::Data;
                 }

@@ -201,9 +201,7 @@ fn ssh(line: &[u8], to: &mut Buffers) {
 /// `USER anonymous` (RFC 959 §4).
 fn command(line: &[u8], to: &mut Buffers) {
     let mut parts = line.splitn(2, |byte| *byte == b' ');
-    for (buffer, part) in
-        [Buffer::FtpCommand, Buffer::FtpCommandData].into_iter().zip(&mut parts)
-    {
+    for (buffer, part) in [Buffer::FtpCommand, Buffer::FtpCommandData].into_iter().zip(&mut parts) {
         to.add(buffer, |to| to.extend_from_slice(part));
     }
 }

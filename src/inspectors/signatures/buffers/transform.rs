@@ -9,9 +9,11 @@ use super::super::Transform;
 
 /// What transforms make of bytes, one after another.
 pub(in super::super) fn transform<'a>(bytes: &'a [u8], transforms: &[Transform]) -> Cow<'a, [u8]> {
-    transforms.iter().fold(Cow::Borrowed(bytes), |bytes, transform| match apply(&bytes, transform) {
-        Some(changed) => Cow::Owned(changed),
-        None => bytes,
+    transforms.iter().fold(Cow::Borrowed(bytes), |bytes, transform| {
+        match apply(&bytes, transform) {
+            Some(changed) => Cow::Owned(changed),
+            None => bytes,
+        }
     })
 }
 
@@ -110,7 +112,11 @@ mod tests {
             (vec![T::CompressWhitespace], "a \t b\n\nc", "a b\nc"),
             (vec![T::UrlDecode], "%41+%4%zz%2B", "A %4%zz+"),
             (vec![T::Xor(vec![1, 2])], "aaa", "`c`"),
-            (vec![T::HeaderLowercase], "Name: Value: X\r\nOther: Y\r\n", "name: Value: X\r\nother: Y\r\n"),
+            (
+                vec![T::HeaderLowercase],
+                "Name: Value: X\r\nOther: Y\r\n",
+                "name: Value: X\r\nother: Y\r\n",
+            ),
             (vec![T::StripPseudoHeaders], ":method: GET\r\nA: b\r\n:x", "A: b\r\n"),
         ] {
             let found = transform(bytes.as_bytes(), &made);

@@ -2,7 +2,7 @@ use alloc::format;
 
 use super::super::buffers::{Buffers, Instance, Spoken, transform};
 use super::super::matching::{Budget, Ready, ReadyGroup, View, has_to_wait, holds};
-use super::super::{Buffer, RuleAction, Signatures};
+use super::super::{Buffer, RuleAction, SignatureSet};
 use super::SignatureInspector;
 use super::flow::SignatureFlow;
 use crate::Side;
@@ -91,7 +91,7 @@ impl SignatureInspector {
 
 /// One rule asked about one thing.
 struct Case<'a> {
-    signatures: &'a Signatures,
+    signatures: &'a SignatureSet,
     flow: &'a SignatureFlow,
     event: &'a Event<'a>,
     rule: &'a Ready,
@@ -108,8 +108,7 @@ impl Case<'_> {
     ) -> bool {
         let (rule, flow, event) = (self.rule, self.flow, self.event);
         let set = self.signatures.set();
-        let is_spoken =
-            rule.application.is_none_or(|protocol| flow.spoken == Spoken::Is(protocol));
+        let is_spoken = rule.application.is_none_or(|protocol| flow.spoken == Spoken::Is(protocol));
         if !is_spoken
             || !set.ends(flow.surrounding, rule.ends).is_some_and(|ends| ends.are_of(&event.tuple))
             || !flow.is_like(&rule.flow, event.packet)
@@ -132,12 +131,7 @@ impl Case<'_> {
         true
     }
 
-    fn group(
-        &self,
-        group: &ReadyGroup,
-        taken: &mut [Option<u64>],
-        budget: &mut Budget,
-    ) -> bool {
+    fn group(&self, group: &ReadyGroup, taken: &mut [Option<u64>], budget: &mut Budget) -> bool {
         let event = self.event;
         let program = &group.program;
         if group.buffer == Buffer::Payload {
@@ -180,7 +174,7 @@ impl Case<'_> {
 
 /// What a rule that holds does; `false` where it does not count, as it has not held often enough.
 fn fire(
-    signatures: &Signatures,
+    signatures: &SignatureSet,
     flow: &mut SignatureFlow,
     event: &Event<'_>,
     rule: &Ready,

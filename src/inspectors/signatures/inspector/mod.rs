@@ -12,19 +12,17 @@ pub(super) use tables::Tables;
 
 use alloc::sync::Arc;
 
+use super::SignatureSet;
 use super::buffers::Pool;
 use super::matching::View;
-use super::Signatures;
 use crate::Side;
 use crate::flow::Relation;
-use crate::inspect::{
-    Context, Inspector, Interest, Message, Packet, Reason, StreamChunk, Verdict,
-};
+use crate::inspect::{Context, Inspector, Interest, Message, Packet, Reason, StreamChunk, Verdict};
 use crate::packet::{FiveTuple, Transport};
 use judge::{Event, Place};
 use scratch::Scratch;
 
-/// Looks for [`Signatures`] in packets, streams and messages. Clones share them: one for each worker.
+/// Looks for [`SignatureSet`] in packets, streams and messages. Clones share them: one for each worker.
 ///
 /// A rule that holds tells an alert of the name [`REASON`](Self::REASON), which says which rule it was, and a `drop` or `reject` refuses for
 /// that reason: the packet, where it looked at a packet alone, and otherwise the flow.
@@ -44,7 +42,7 @@ use scratch::Scratch;
 /// is for the rest of the flow.
 #[derive(Debug)]
 pub struct SignatureInspector {
-    signatures: Arc<Signatures>,
+    signatures: Arc<SignatureSet>,
     pool: Pool,
     scratch: Scratch,
 }
@@ -54,7 +52,7 @@ impl SignatureInspector {
     pub const REASON: Reason = Reason::new("signatures");
 
     /// By rules, or by ones that are shared.
-    pub fn new(signatures: impl Into<Arc<Signatures>>) -> Self {
+    pub fn new(signatures: impl Into<Arc<SignatureSet>>) -> Self {
         let signatures = signatures.into();
         let pool = Pool::new(signatures.limits().bytes);
         let scratch = Scratch::new(signatures.len());
@@ -62,7 +60,7 @@ impl SignatureInspector {
     }
 
     /// The rules.
-    pub fn signatures(&self) -> &Signatures {
+    pub fn signatures(&self) -> &SignatureSet {
         &self.signatures
     }
 

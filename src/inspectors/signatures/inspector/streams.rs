@@ -145,12 +145,12 @@ impl SignatureInspector {
     /// Where no byte of a stream can matter any more none is wanted.
     fn end_streams(&self, flow: &mut SignatureFlow) {
         let set = self.signatures.set();
-        let needs_lines = flow.lines.as_ref().is_some_and(|lines| {
-            Side::ALL.into_iter().any(|side| lines.wants(side))
-        });
+        let needs_lines = flow
+            .lines
+            .as_ref()
+            .is_some_and(|lines| Side::ALL.into_iter().any(|side| lines.wants(side)));
         let is_over = |side: Side| {
-            !self.remembers(side)
-                || flow.sides.as_ref().is_some_and(|sides| sides.of(side).is_over)
+            !self.remembers(side) || flow.sides.as_ref().is_some_and(|sides| sides.of(side).is_over)
         };
         let is_unclear = set.has_lines && flow.lines.is_none() && flow.spoken == Spoken::Unclear;
         if !needs_lines && !is_unclear && Side::ALL.into_iter().all(is_over) {
@@ -182,9 +182,15 @@ impl SignatureInspector {
         }
         let port = chunk.packet.opener_tuple().ports.map(|ports| ports.destination);
         let mut said: Vec<(Side, Buffers)> = Vec::new();
-        lines.feed(chunk.side, chunk.data, port, &mut self.scratch.buffers, &mut |side, buffers| {
-            said.push((side, buffers.clone()));
-        });
+        lines.feed(
+            chunk.side,
+            chunk.data,
+            port,
+            &mut self.scratch.buffers,
+            &mut |side, buffers| {
+                said.push((side, buffers.clone()));
+            },
+        );
         match lines.spoken() {
             Spoken::Unclear => {}
             spoken => {

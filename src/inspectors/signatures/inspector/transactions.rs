@@ -40,11 +40,9 @@ impl SignatureInspector {
                     has_body: response.framing() != Framing::None,
                 }
             }
-            protocol::Message::HttpBody(body) => Step::Body {
-                offset: body.offset(),
-                data: body.data(),
-                is_last: body.is_last(),
-            },
+            protocol::Message::HttpBody(body) => {
+                Step::Body { offset: body.offset(), data: body.data(), is_last: body.is_last() }
+            }
             protocol::Message::TlsClientHello(hello) => {
                 client_hello(hello, wanted, &mut buffers);
                 Step::First
@@ -64,9 +62,7 @@ impl SignatureInspector {
                 Step::Single
             }
             protocol::Message::TlsAlert(_) => Step::Nothing,
-            protocol::Message::Opaque(opaque) => {
-                Step::End { is_whole_flow: opaque.is_whole_flow }
-            }
+            protocol::Message::Opaque(opaque) => Step::End { is_whole_flow: opaque.is_whole_flow },
         };
         let verdict = self.step(flow, message, step, &mut buffers, cx);
         self.scratch.buffers = buffers;
@@ -340,16 +336,24 @@ enum Step<'a> {
     /// It is all there is.
     Single,
     /// The head of a message that may have a body.
-    Head { coding: Option<Coding>, has_body: bool },
-    Body { offset: u64, data: &'a [u8], is_last: bool },
+    Head {
+        coding: Option<Coding>,
+        has_body: bool,
+    },
+    Body {
+        offset: u64,
+        data: &'a [u8],
+        is_last: bool,
+    },
     /// The first of several.
     First,
     /// One of the others.
     Next,
     /// Nothing more is understood, of one side or of both.
-    End { is_whole_flow: bool },
+    End {
+        is_whole_flow: bool,
+    },
 }
 
 /// The buffers that grow. A side has one body only, whatever it is called.
-const BODIES: [Buffer; 3] =
-    [Buffer::HttpRequestBody, Buffer::HttpResponseBody, Buffer::FileData];
+const BODIES: [Buffer; 3] = [Buffer::HttpRequestBody, Buffer::HttpResponseBody, Buffer::FileData];

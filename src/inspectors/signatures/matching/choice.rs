@@ -82,12 +82,16 @@ mod tests {
 
     #[test]
     fn the_named_one_else_the_rarest() {
-        let plain = group(Buffer::HttpUri, [content("GET"), content("/xmlrpc"), content("aaaaaaaaaaaaaaa")]);
+        let plain = group(
+            Buffer::HttpUri,
+            [content("GET"), content("/xmlrpc"), content("aaaaaaaaaaaaaaa")],
+        );
         let choice = choose(&[plain]).unwrap();
         assert_eq!(choice.bytes, b"/xmlrpc");
         let mut named = content("a");
         named.fast_pattern = Some(FastPattern::Whole);
-        let groups = [group(Buffer::HttpUri, [content("/xmlrpc")]), group(Buffer::HttpHost, [named])];
+        let groups =
+            [group(Buffer::HttpUri, [content("/xmlrpc")]), group(Buffer::HttpHost, [named])];
         assert_eq!(choose(&groups).unwrap(), Choice { group: 1, bytes: b"a".to_vec() });
         let mut part = content("abcdef");
         part.fast_pattern = Some(FastPattern::Part { offset: 2, length: 3 });
@@ -100,7 +104,8 @@ mod tests {
         negated.is_negated = true;
         negated.fast_pattern = Some(FastPattern::Whole);
         assert_eq!(choose(&[group(Buffer::HttpUri, [negated])]), None);
-        let groups = [group(Buffer::Payload, [content("abcdefgh")]), group(Buffer::HttpUri, [content("x")])];
+        let groups =
+            [group(Buffer::Payload, [content("abcdefgh")]), group(Buffer::HttpUri, [content("x")])];
         assert_eq!(choose(&groups).unwrap().bytes, b"x");
     }
 

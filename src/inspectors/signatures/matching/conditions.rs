@@ -11,7 +11,9 @@ pub(in super::super) fn holds(condition: &Condition, packet: &Packet<'_>, spoken
             let len = u16::try_from(packet.payload().len()).unwrap_or(u16::MAX);
             size.holds(len)
         }
-        Condition::IcmpType(wanted) => icmp(transport).is_some_and(|it| wanted.holds(it.message_type())),
+        Condition::IcmpType(wanted) => {
+            icmp(transport).is_some_and(|it| wanted.holds(it.message_type()))
+        }
         Condition::IcmpCode(wanted) => icmp(transport).is_some_and(|it| wanted.holds(it.code())),
         Condition::IcmpId(wanted) => {
             icmp(transport).and_then(IcmpMessage::echo).is_some_and(|it| it.identifier == wanted)

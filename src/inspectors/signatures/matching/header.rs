@@ -39,7 +39,8 @@ impl Ends {
 
     /// Whether a packet with these ends is one that they are for.
     pub(in super::super) fn are_of(&self, tuple: &FiveTuple) -> bool {
-        self.is_protocol(tuple) && (self.is_way(tuple) || self.is_both && self.is_way(&turned(tuple)))
+        self.is_protocol(tuple)
+            && (self.is_way(tuple) || self.is_both && self.is_way(&turned(tuple)))
     }
 
     /// Whether a packet of the flow may be, one way or the other.
@@ -59,7 +60,9 @@ impl Ends {
             Protocol::Ip | Protocol::PacketHeader => true,
             Protocol::Ipv4 => is_four,
             Protocol::Ipv6 => !is_four,
-            Protocol::Tcp | Protocol::TcpPacket | Protocol::TcpStream => protocol == IpProtocol::TCP,
+            Protocol::Tcp | Protocol::TcpPacket | Protocol::TcpStream => {
+                protocol == IpProtocol::TCP
+            }
             Protocol::Udp => protocol == IpProtocol::UDP,
             Protocol::Icmp => matches!(protocol, IpProtocol::ICMP | IpProtocol::ICMPV6),
             Protocol::Icmpv4 => protocol == IpProtocol::ICMP,

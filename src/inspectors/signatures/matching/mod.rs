@@ -9,8 +9,8 @@ mod program;
 mod ready;
 mod set;
 
-pub(super) use program::{Budget, Program, View};
 pub(super) use conditions::holds;
+pub(super) use program::{Budget, Program, View};
 pub(super) use ready::{NumberedBits, Ready, ReadyGroup};
-pub(super) use set::{BySide, Classes, Set, Slot, has_to_wait};
 pub use set::SignatureError;
+pub(super) use set::{BySide, Classes, Set, Slot, has_to_wait};

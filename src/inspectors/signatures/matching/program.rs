@@ -84,15 +84,12 @@ struct Pattern {
 impl Program {
     pub(in super::super) fn new(items: &[Detection]) -> Self {
         let needs_end = items.iter().any(needs_end);
-        let mut made: Vec<Item> = items
-            .iter()
-            .map(|item| Item { what: What::new(item), is_leaned_on: false })
-            .collect();
+        let mut made: Vec<Item> =
+            items.iter().map(|item| Item { what: What::new(item), is_leaned_on: false }).collect();
         let mut is_leaned_on = false;
         for item in made.iter_mut().rev() {
             item.is_leaned_on = is_leaned_on;
-            is_leaned_on =
-                item.what.is_relative() || is_leaned_on && !item.what.moves();
+            is_leaned_on = item.what.is_relative() || is_leaned_on && !item.what.moves();
         }
         Self { items: made.into(), needs_end }
     }
@@ -126,7 +123,8 @@ fn needs_end(item: &Detection) -> bool {
 
 /// Whether a regular expression may ask for an end: more often than it does, never less.
 fn has_end(expression: &str) -> bool {
-    expression.contains('$') || ["\\b", "\\B", "\\z", "\\Z"].iter().any(|it| expression.contains(it))
+    expression.contains('$')
+        || ["\\b", "\\B", "\\z", "\\Z"].iter().any(|it| expression.contains(it))
 }
 
 impl What {
@@ -281,9 +279,7 @@ fn run(items: &[Item], view: View<'_>, at: i64, taken: &mut Taken, budget: &mut 
             let Some((mut low, high)) = pattern.range(view, at, taken) else { return false };
             if pattern.is_negated {
                 let is_found = pattern.find(view, low, high, budget).is_some();
-                return !is_found
-                    && !budget.is_used_up()
-                    && run(rest, view, at, taken, budget);
+                return !is_found && !budget.is_used_up() && run(rest, view, at, taken, budget);
             }
             loop {
                 let Some(found) = pattern.find(view, low, high, budget) else { return false };

@@ -99,9 +99,8 @@ impl Looks {
         let is_tcp = is_any
             || application.is_some()
             || matches!(protocol, Protocol::Tcp | Protocol::TcpPacket | Protocol::TcpStream);
-        let is_udp = is_any
-            || protocol == Protocol::Udp
-            || application == Some(ApplicationProtocol::Dns);
+        let is_udp =
+            is_any || protocol == Protocol::Udp || application == Some(ApplicationProtocol::Dns);
         let is_other = is_any
             || matches!(
                 protocol,
@@ -112,8 +111,8 @@ impl Looks {
             || protocol == Protocol::TcpPacket
             || rule.flow.bytes == Some(FlowBytes::NoStream)
             || is_sized;
-        let only_stream = protocol == Protocol::TcpStream
-            || rule.flow.bytes == Some(FlowBytes::OnlyStream);
+        let only_stream =
+            protocol == Protocol::TcpStream || rule.flow.bytes == Some(FlowBytes::OnlyStream);
         // A place that is counted from the beginning means that of a packet, too.
         let is_placed = payloads.flat_map(|group| &group.items).any(|item| match item {
             super::super::Detection::Content(content) => {
@@ -135,9 +134,8 @@ impl Looks {
 /// Whether nothing is asked but addresses: a flow that has them has them in every packet.
 fn is_about_ends_alone(rule: &Rule) -> bool {
     let header = &rule.header;
-    let is_any = |ports: &super::super::PortExpression| {
-        matches!(ports, super::super::PortExpression::Any)
-    };
+    let is_any =
+        |ports: &super::super::PortExpression| matches!(ports, super::super::PortExpression::Any);
     is_any(&header.source.ports)
         && is_any(&header.destination.ports)
         && rule.conditions.is_empty()

@@ -11,13 +11,13 @@ use super::super::{
     ApplicationProtocol, Buffer, Condition, Detection, FlowBit, MatchGroup, Rule, RuleAction,
     Transform, VariableError, Variables,
 };
+use super::Program;
 use super::choice::{Choice, choose};
 use super::header::Ends;
 use super::prefilter::Prefilter;
 use super::ready::{
     Looks, NumberedBits, Ready, ReadyGroup, application_of, needs_whole, sides_of, stage_of,
 };
-use super::Program;
 use crate::Side;
 use crate::inspect::{AlertRule, Interest};
 
@@ -106,10 +106,14 @@ pub enum SignatureError {
     #[error("{0}")]
     Variable(#[from] VariableError),
     /// It asks of one side what the other one says.
-    #[error("expected bytes of one side, found such of the client and of the server: it would never match")]
+    #[error(
+        "expected bytes of one side, found such of the client and of the server: it would never match"
+    )]
     TwoSides,
     /// It asks of one protocol what another one says.
-    #[error("expected bytes of one protocol, found such of {one} and of {other}: it would never match")]
+    #[error(
+        "expected bytes of one protocol, found such of {one} and of {other}: it would never match"
+    )]
     TwoProtocols {
         /// One of them.
         one: &'static str,
@@ -202,7 +206,8 @@ impl Set {
         let packets = [&self.tcp_packets, &self.udp_packets, &self.other_packets, &self.stream];
         let slots = packets.into_iter().flat_map(|slots| [&slots.client, &slots.server]);
         let messages = [&self.messages.client, &self.messages.server];
-        let of_messages = messages.into_iter().flat_map(|it| it.slots.iter().map(|(_, _, slot)| slot));
+        let of_messages =
+            messages.into_iter().flat_map(|it| it.slots.iter().map(|(_, _, slot)| slot));
         let prefilters = slots.chain(of_messages).filter_map(|slot| slot.prefilter.as_ref());
         prefilters.map(Prefilter::memory).fold(0, usize::saturating_add)
     }
@@ -234,7 +239,8 @@ fn set_bits(rules: &[Rule]) -> Vec<&str> {
 
 /// Who sets a bit comes before who asks for it, so that both can hold for one packet.
 fn bits_rank(rule: &Rule, set: &[&str]) -> u8 {
-    let is_set = |bit: &&FlowBit| bit.names.iter().any(|name| set.binary_search(&name.as_str()).is_ok());
+    let is_set =
+        |bit: &&FlowBit| bit.names.iter().any(|name| set.binary_search(&name.as_str()).is_ok());
     let asks = rule.flow_bits.iter().filter(|bit| bit.action.is_question()).any(|bit| is_set(&bit));
     let changes = rule.flow_bits.iter().any(|bit| !bit.action.is_question());
     match (asks, changes) {
@@ -468,9 +474,9 @@ impl Builder {
         let in_messages = groups.iter().filter(|group| group.buffer != Buffer::Payload);
         let first = in_messages.clone().map(|group| stage_of(group.buffer)).min();
         let is_lasting = looks.messages
-            && in_messages.clone().any(|group| {
-                stage_of(group.buffer) == 2 || Some(stage_of(group.buffer)) != first
-            });
+            && in_messages
+                .clone()
+                .any(|group| stage_of(group.buffer) == 2 || Some(stage_of(group.buffer)) != first);
         let class = rule.class.as_deref().unwrap_or_default();
         let meaning = classes.class(class);
         let priority = rule.priority.or(meaning.as_ref().map(|(_, priority)| *priority));
@@ -528,10 +534,7 @@ impl Builder {
                 client: messages(self.messages.client),
                 server: messages(self.messages.server),
             },
-            first: BySide {
-                client: self.first.client.into(),
-                server: self.first.server.into(),
-            },
+            first: BySide { client: self.first.client.into(), server: self.first.server.into() },
             classes: mem::take(&mut self.classes).map(Into::into),
             interest: self.interest,
             has_lines: self.has_lines,

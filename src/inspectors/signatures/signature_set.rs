@@ -14,7 +14,7 @@ use crate::gwlb::EndpointId;
 /// bits of addresses) is in here.
 ///
 /// A rule that cannot work is left out, and [`problems`](Self::problems) says why.
-pub struct Signatures {
+pub struct SignatureSet {
     set: Set,
     limits: SignatureLimits,
     /// Which surrounding an endpoint is in; of others, the first.
@@ -117,7 +117,7 @@ pub struct RuleCost {
     pub held: u64,
 }
 
-impl Signatures {
+impl SignatureSet {
     /// Of rules made in code or read before.
     pub fn new(rules: &[Rule], settings: &SignatureSettings) -> Self {
         let mut surroundings = Vec::from([&settings.variables]);
@@ -131,10 +131,10 @@ impl Signatures {
             endpoints.insert(*endpoint, number);
         }
         let (set, problems) = Set::new(rules, &surroundings, &Named(&settings.classes));
-        let costs = settings.counts_costs.then(|| set.rules.iter().map(|_| Cost::default()).collect());
-        let problems = problems.into_iter().filter_map(|(place, error)| {
-            Some((rules.get(place)?.id, error))
-        });
+        let costs =
+            settings.counts_costs.then(|| set.rules.iter().map(|_| Cost::default()).collect());
+        let problems =
+            problems.into_iter().filter_map(|(place, error)| Some((rules.get(place)?.id, error)));
         Self {
             limits: settings.limits,
             endpoints,
@@ -246,9 +246,9 @@ impl Signatures {
     }
 }
 
-impl fmt::Debug for Signatures {
+impl fmt::Debug for SignatureSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Signatures")
+        f.debug_struct("SignatureSet")
             .field("rules", &self.len())
             .field("problems", &self.problems)
             .field("limits", &self.limits)
