@@ -20,6 +20,8 @@ pub mod generate;
 pub mod http_check;
 pub mod oracle;
 pub mod sample;
+#[cfg(feature = "signatures")]
+pub mod signatures;
 #[cfg(feature = "alloc")]
 pub mod streams;
 #[cfg(all(feature = "tls", feature = "dns"))]

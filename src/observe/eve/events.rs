@@ -7,7 +7,7 @@ use crate::Timestamp;
 use crate::engine::{Datagram, Event, EventKind, Outcome, Output, Settings};
 use crate::flow::{Direction, FlowKey};
 use crate::gwlb::Envelope;
-use crate::inspect::{Alert, Exception, ParsedPacket, Severity};
+use crate::inspect::{Alert, AlertRule, Exception, ParsedPacket, Severity};
 use crate::packet::{FiveTuple, IpPacket, TcpFlags, Transport};
 
 /// Records what became of packets that did not simply pass: alerts, drops, and what could not be judged.
@@ -149,6 +149,11 @@ impl EventRecorder {
 fn alert(alert: &Alert, is_blocked: bool, json: &mut Json<'_>) {
     json.object("alert");
     json.text("action", if is_blocked { "blocked" } else { "allowed" });
+    if let Some(rule) = &alert.rule {
+        of_rule(rule, json);
+        json.end_object();
+        return;
+    }
     json.number("gid", 1);
     json.number("signature_id", signature_id(&alert.name));
     json.number("rev", 1);
@@ -168,6 +173,31 @@ fn alert(alert: &Alert, is_blocked: bool, json: &mut Json<'_>) {
     json.item(&*alert.message);
     json.end_array();
     json.end_object();
+    json.end_object();
+}
+
+/// What a rule says, and what is said of it: each key of its metadata once, with all its values.
+fn of_rule(rule: &AlertRule, json: &mut Json<'_>) {
+    json.number("gid", rule.generator.into());
+    json.number("signature_id", rule.number.into());
+    json.number("rev", rule.revision.into());
+    json.text("signature", &rule.signature);
+    json.text("category", &rule.category);
+    json.number("severity", rule.severity.into());
+    if rule.metadata.is_empty() {
+        return;
+    }
+    json.object("metadata");
+    for (place, (key, _)) in rule.metadata.iter().enumerate() {
+        let is_first = rule.metadata.iter().position(|(other, _)| other == key) == Some(place);
+        if is_first {
+            json.array(key);
+            for (_, value) in rule.metadata.iter().filter(|(other, _)| other == key) {
+                json.item(value);
+            }
+            json.end_array();
+        }
+    }
     json.end_object();
 }
 

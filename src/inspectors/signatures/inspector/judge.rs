@@ -1,4 +1,5 @@
 use alloc::format;
+use alloc::vec::Vec;
 
 use super::super::buffers::{Buffers, Instance, Spoken, transform};
 use super::super::matching::{Budget, Ready, ReadyGroup, View, has_to_wait, holds};
@@ -57,14 +58,24 @@ impl SignatureInspector {
         let mut verdict = Verdict::PASS;
         for index in scratch.candidates.iter().copied() {
             let Some(rule) = signatures.set().rules.get(index as usize) else { continue };
-            if scratch.told.contains(&index) && event.place != Place::Message {
+            if event.place == Place::Stream && scratch.told.contains(&index) {
+                // What it held for in the packet it need not hold for again.
+                scratch.held.push(index);
                 continue;
             }
             signatures.note_asked(index);
-            let mut case = Case { signatures, flow: &*flow, event, rule, index };
-            if !case.holds(&mut scratch.taken, &mut budget, cx) {
-                scratch.failed.push(index);
-                continue;
+            let case = Case { signatures, flow: &*flow, event, rule, index };
+            match case.ask(&mut scratch.taken, &mut budget, cx) {
+                Answer::No => {
+                    scratch.failed.push(index);
+                    continue;
+                }
+                // What comes later does not change what these bytes were when they came.
+                Answer::NotNow => {
+                    scratch.held.push(index);
+                    continue;
+                }
+                Answer::Yes => {}
             }
             signatures.note_held(index);
             scratch.held.push(index);
@@ -98,14 +109,18 @@ struct Case<'a> {
     index: u32,
 }
 
+/// Whether a rule holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    No,
+    /// It does for the bytes, but bits are not as it wants them.
+    NotNow,
+    Yes,
+}
+
 impl Case<'_> {
     /// Whether all of the rule holds. What is cheap is asked first.
-    fn holds(
-        &mut self,
-        taken: &mut alloc::vec::Vec<Option<u64>>,
-        budget: &mut Budget,
-        cx: &Context<'_>,
-    ) -> bool {
+    fn ask(&self, taken: &mut Vec<Option<u64>>, budget: &mut Budget, cx: &Context<'_>) -> Answer {
         let (rule, flow, event) = (self.rule, self.flow, self.event);
         let set = self.signatures.set();
         let is_spoken = rule.application.is_none_or(|protocol| flow.spoken == Spoken::Is(protocol));
@@ -113,22 +128,31 @@ impl Case<'_> {
             || !set.ends(flow.surrounding, rule.ends).is_some_and(|ends| ends.are_of(&event.tuple))
             || !flow.is_like(&rule.flow, event.packet)
             || !rule.conditions.iter().all(|it| holds(it, event.packet, flow.spoken))
-            || !flow.has_bits(&rule.flow_bits)
         {
-            return false;
+            return Answer::No;
+        }
+        let has_bits = flow.has_bits(&rule.flow_bits);
+        if !has_bits && event.place == Place::Packet {
+            return Answer::No;
         }
         taken.clear();
         taken.resize(rule.numbers, None);
-        let groups = rule.groups.iter();
-        if !groups.clone().all(|group| self.group(group, taken, budget)) {
-            return false;
+        if !rule.groups.iter().all(|group| self.group(group, taken, budget)) {
+            return Answer::No;
         }
-        if rule.cross_bits.iter().any(|(_, bit)| bit.action.is_question()) {
-            let tables = self.signatures.tables();
-            let mut asked = rule.cross_bits.iter();
-            return asked.all(|(number, bit)| tables.is_bit(*number, bit, event.packet, cx.now()));
+        if !has_bits || !self.has_cross_bits(cx) {
+            return Answer::NotNow;
         }
-        true
+        Answer::Yes
+    }
+
+    fn has_cross_bits(&self, cx: &Context<'_>) -> bool {
+        let bits = &self.rule.cross_bits;
+        if !bits.iter().any(|(_, bit)| bit.action.is_question()) {
+            return true;
+        }
+        let tables = self.signatures.tables();
+        bits.iter().all(|(number, bit)| tables.is_bit(*number, bit, self.event.packet, cx.now()))
     }
 
     fn group(&self, group: &ReadyGroup, taken: &mut [Option<u64>], budget: &mut Budget) -> bool {
@@ -147,7 +171,7 @@ impl Case<'_> {
             Buffer::HttpRequestBody | Buffer::HttpResponseBody | Buffer::FileData
         );
         let mut ask = |instance: Instance<'_>| {
-            if has_to_wait(group, instance.is_whole) {
+            if instance.bytes.is_empty() || has_to_wait(group, instance.is_whole) {
                 return false;
             }
             let bytes = transform(instance.bytes, &group.transforms);

@@ -109,7 +109,7 @@ impl Program {
 fn needs_end(item: &Detection) -> bool {
     match item {
         Detection::Content(content) => content.is_negated || content.ends_with,
-        Detection::Pcre(pcre) => pcre.is_negated || has_end(&pcre.expression),
+        Detection::Pcre(pcre) => pcre.is_negated || has_end(pcre.expression()),
         Detection::DataAt(at) => at.is_negated,
         Detection::ByteJump(jump) => jump.from == JumpFrom::End,
         Detection::Size(_) => true,
