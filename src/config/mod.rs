@@ -23,7 +23,7 @@
 //! let errors = Config::parse("[polisy]\nprofile = \"strict\"").unwrap_err();
 //! assert_eq!(
 //!     errors.to_string(),
-//!     "line 1, column 2: expected one of `monitor`, `policy`, `endpoints`, `access`, `rate`, `anomaly`, `domains`, `api`, `eve`, `run`, `limits` or `timeouts`, found `polisy`; \
+//!     "line 1, column 2: expected one of `monitor`, `policy`, `endpoints`, `access`, `rate`, `anomaly`, `domains`, `api`, `signatures`, `eve`, `run`, `limits` or `timeouts`, found `polisy`; \
 //!      did you mean `policy`?",
 //! );
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -42,6 +42,7 @@
 //! | `anomaly` | what becomes of odd packets and messages, as [`AnomalyRules::from_toml`] has it |
 //! | `domains` | lists of domain names, as `DomainLists::from_toml` has them; with the feature `protocols` |
 //! | `api` | rules about HTTP requests, as `ApiRules::from_toml` has them; with the feature `api` |
+//! | `signatures` | known attacks as rules: see below; with the feature `signatures` |
 //! | `eve` | a table: see below, and [`EveFile`] |
 //! | `run` | a table: see below, and [`Run`] |
 //! | `limits` | a table: see below, and [`Settings`] |
@@ -64,6 +65,24 @@
 //! | `manage` | where metrics are told: `"127.0.0.1:9090"`, or `"off"` |
 //! | `drain` | seconds for which known flows go on after the order to stop: `330` |
 //! | `log` | `"text"` or `"json"` |
+//!
+//! | key of `signatures` | takes |
+//! |---|---|
+//! | `files` | files of rules in Suricata's language, one or a list |
+//! | `rules` | a text of such rules |
+//! | `addresses`, `ports` | tables of what `$NAME` stands for, in rules: `HOME_NET = "[10.0.0.0/8]"` |
+//! | `endpoints."vpce-…"` | a table with `addresses` and `ports` of its own, beside the general ones |
+//! | `enable`, `disable`, `drop`, `modify` | files that say so of rules, one or a list, as rule managers write them |
+//! | `classes` | a `classification.config` |
+//! | `thresholds` | a `threshold.config`, which also says which alerts are not told |
+//! | `stream-depth`, `stream-window` | bytes of each side of a connection that are looked at, and so many again with those that follow |
+//! | `request-body`, `response-body` | bytes of a body that are looked at |
+//! | `bytes` | bytes that the flows of a worker hold for that |
+//! | `steps` | steps that are done for a packet, a piece of a stream or a message |
+//! | `remembered` | counts of thresholds, and bits of addresses |
+//! | `costs` | `true`: it is counted what each rule costs |
+//!
+//! A rule that does not load is left out, and `Config::signature_report` says why.
 //!
 //! | key of `eve` | takes |
 //! |---|---|
@@ -121,6 +140,8 @@ use crate::inspectors::api::{ApiInspector, ApiRules};
 #[cfg(feature = "protocols")]
 use crate::inspectors::domains::{DomainInspector, DomainLists};
 use crate::inspectors::rate::{RateInspector, RateLimits};
+#[cfg(feature = "signatures")]
+use crate::inspectors::signatures::{Report as SignatureReport, SignatureInspector, Signatures};
 #[cfg(all(doc, feature = "eve"))]
 use crate::observe::eve::EveTypes;
 #[cfg(feature = "eve")]
@@ -139,6 +160,8 @@ pub struct Config {
     domains: Option<DomainInspector>,
     #[cfg(feature = "api")]
     api: Option<Arc<ApiRules>>,
+    #[cfg(feature = "signatures")]
+    signatures: Option<(Arc<Signatures>, SignatureReport)>,
     #[cfg(feature = "eve")]
     eve: Option<EveFile>,
     #[cfg(feature = "eve")]
@@ -192,6 +215,18 @@ impl Config {
         self.api.as_deref()
     }
 
+    /// The signatures that are looked for, if any are.
+    #[cfg(feature = "signatures")]
+    pub fn signatures(&self) -> Option<&Signatures> {
+        self.signatures.as_ref().map(|(signatures, _)| &**signatures)
+    }
+
+    /// Which rules of its files did not load, and why.
+    #[cfg(feature = "signatures")]
+    pub fn signature_report(&self) -> Option<&SignatureReport> {
+        self.signatures.as_ref().map(|(_, report)| report)
+    }
+
     /// Where what happens is recorded, if it is.
     #[cfg(feature = "eve")]
     pub fn eve(&self) -> Option<&EveFile> {
@@ -212,6 +247,8 @@ impl Config {
         let domains = self.domains.clone();
         #[cfg(feature = "api")]
         let api = self.api.clone();
+        #[cfg(feature = "signatures")]
+        let signatures = self.signatures.as_ref().map(|(signatures, _)| Arc::clone(signatures));
         #[cfg(feature = "eve")]
         let records = self.records.clone();
         move || {
@@ -242,6 +279,11 @@ impl Config {
             if let Some(rules) = &api {
                 let pushed = chain.push(ApiInspector::new(Arc::clone(rules)));
                 debug_assert!(pushed.is_ok(), "there is one of the name `api`");
+            }
+            #[cfg(feature = "signatures")]
+            if let Some(signatures) = &signatures {
+                let pushed = chain.push(SignatureInspector::new(Arc::clone(signatures)));
+                debug_assert!(pushed.is_ok(), "there is one of the name `signatures`");
             }
             chain
         }

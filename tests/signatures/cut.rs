@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gwlb_geneve::inspectors::signatures::{SignatureSet, SignatureSettings, Signatures, Variables};
+use gwlb_geneve::inspectors::signatures::{RuleSet, SignatureSettings, Signatures, Variables};
 
 use crate::common::Talk;
 use crate::{NONE, engine, engine_of, told};
@@ -82,13 +82,13 @@ fn a_drop_keeps_the_last_byte_from_its_receiver() {
 
 #[test]
 fn looking_back_is_bounded() {
-    let signatures = Signatures::parse(
+    let signatures = RuleSet::parse(
         b"alert tcp any any -> any any (flow:only_stream; content:\"needle\"; content:\"thread\"; sid:1;)",
         &Variables::default(),
     );
     let mut settings = SignatureSettings::default();
     settings.limits.stream_window = 100;
-    let set = Arc::new(SignatureSet::new(signatures.rules(), &settings));
+    let set = Arc::new(Signatures::new(signatures.rules(), &settings));
     for (between, is_found) in [(50, true), (93, true), (94, true), (95, false), (500, false)] {
         let mut talk = Talk::new(engine_of(&set));
         talk.ask(b"needle");
@@ -100,11 +100,11 @@ fn looking_back_is_bounded() {
 #[test]
 fn steps_are_bounded_and_counted() {
     // Each `a` leads to each `b` behind it.
-    let signatures = Signatures::parse(
+    let signatures = RuleSet::parse(
         b"alert udp any any -> any any (content:\"a\"; content:\"a\"; distance:0; content:\"a\"; distance:0; content:\"a\"; distance:0; content:\"x\"; distance:0; sid:1;)",
         &Variables::default(),
     );
-    let set = Arc::new(SignatureSet::new(signatures.rules(), &SignatureSettings::default()));
+    let set = Arc::new(Signatures::new(signatures.rules(), &SignatureSettings::default()));
     let mut engine = engine_of(&set);
     let (client, _) = crate::support::traffic::pair();
     let payload = [&b"x"[..], &[b'a'; 1_300]].concat();

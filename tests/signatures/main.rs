@@ -20,15 +20,15 @@ use std::sync::Arc;
 use gwlb_geneve::engine::{Engine, EventKind, Settings};
 use gwlb_geneve::inspect::{Chain, ExceptionPolicy};
 use gwlb_geneve::inspectors::signatures::{
-    SignatureInspector, SignatureSet, SignatureSettings, Signatures, Variables,
+    RuleSet, SignatureInspector, SignatureSettings, Signatures, Variables,
 };
 use support::traffic::{Sent, settings};
 
 /// Rules, one a line, all of which load.
-fn set(rules: &str) -> Arc<SignatureSet> {
-    let signatures = Signatures::parse(rules.as_bytes(), &Variables::default());
+fn set(rules: &str) -> Arc<Signatures> {
+    let signatures = RuleSet::parse(rules.as_bytes(), &Variables::default());
     assert_eq!(signatures.report().errors(), [], "{rules}");
-    let set = SignatureSet::new(signatures.rules(), &SignatureSettings::default());
+    let set = Signatures::new(signatures.rules(), &SignatureSettings::default());
     assert_eq!(set.problems(), [], "{rules}");
     Arc::new(set)
 }
@@ -38,7 +38,7 @@ fn engine(rules: &str) -> Engine<Chain> {
     engine_of(&set(rules))
 }
 
-fn engine_of(set: &Arc<SignatureSet>) -> Engine<Chain> {
+fn engine_of(set: &Arc<Signatures>) -> Engine<Chain> {
     let set = Arc::clone(set);
     let chain = move || {
         let mut chain = Chain::new();

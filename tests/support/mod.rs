@@ -19,6 +19,8 @@ pub mod generate;
 #[cfg(feature = "http")]
 pub mod http_check;
 pub mod oracle;
+#[cfg(feature = "signatures")]
+pub mod rules;
 pub mod sample;
 #[cfg(feature = "signatures")]
 pub mod signatures;

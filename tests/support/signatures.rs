@@ -7,7 +7,7 @@ use gwlb_geneve::inspect::{
     Beginning, Context, Effects, Inspector, Packet, ParsedPacket, StreamChunk, Verdict,
 };
 use gwlb_geneve::inspectors::signatures::{
-    Buffer, Interpreter, Rule, SignatureInspector, SignatureSet, SignatureSettings, Signatures,
+    Buffer, Interpreter, Rule, RuleSet, SignatureInspector, SignatureSettings, Signatures,
     Variables,
 };
 use gwlb_geneve::protocol::{Limits, Room, Session};
@@ -70,12 +70,12 @@ pub fn check(bytes: &[u8]) -> Outcome {
         .map(|sid| rule(&mut choices, of_messages, sid))
         .collect();
     let text = rules.join("\n");
-    let signatures = Signatures::parse(text.as_bytes(), &Variables::default());
+    let signatures = RuleSet::parse(text.as_bytes(), &Variables::default());
     let mut settings = SignatureSettings::default();
     settings.limits.stream_window = [3, 8, 1_000][usize::from(choices.below(3))];
     settings.limits.request_body = [5, 1_000][usize::from(choices.below(2))];
     settings.limits.steps = u64::MAX;
-    let set = Arc::new(SignatureSet::new(signatures.rules(), &settings));
+    let set = Arc::new(Signatures::new(signatures.rules(), &settings));
     let rules: Vec<&Rule> = signatures
         .rules()
         .iter()
@@ -235,7 +235,7 @@ fn request(choices: &mut Choices<'_>) -> Vec<u8> {
 }
 
 /// The rules that the matcher finds, each with the number of bytes that were said when it did.
-fn by_matcher(set: &Arc<SignatureSet>, said: &[u8], cuts: &[usize]) -> BTreeSet<(u32, usize)> {
+fn by_matcher(set: &Arc<Signatures>, said: &[u8], cuts: &[usize]) -> BTreeSet<(u32, usize)> {
     let mut inspector = SignatureInspector::new(Arc::clone(set));
     let (client, _) = pair();
     let payload = client.envelope(&client.tcp(ACK, 1, 1, b"-"));

@@ -4,6 +4,7 @@ mod capture;
 mod decode;
 mod explain;
 mod replay;
+mod rules;
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 mod run;
 mod setup;
@@ -36,6 +37,9 @@ enum Command {
     Wrap(wrap::Options),
     /// Say why a packet of a capture is treated as it is.
     Explain(explain::Options),
+    /// Look at files of signatures.
+    #[command(subcommand)]
+    Rules(rules::Command),
 }
 
 /// What every command that reads a capture takes.
@@ -57,6 +61,7 @@ fn main() -> ExitCode {
         Command::Replay(options) => replay::run(&options),
         Command::Wrap(options) => wrap::run(&options),
         Command::Explain(options) => explain::run(&options),
+        Command::Rules(command) => rules::run(&command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -138,8 +138,8 @@ pub enum FastPattern {
 
 /// `isdataat`: the byte at a place is in the buffer; negated, it is not.
 ///
-/// Absolute: byte number `at`, counted from 1, exists: `at <= len`. Relative: with `at` bytes behind the last match's end, `at <= rest`. So
-/// `isdataat:!1,relative` says that the last match ends at the buffer's end.
+/// Absolute: byte number `at`, counted from 0, is there: `at < length`. Relative: so many bytes are there behind the last match's end:
+/// `at <= rest`. So `isdataat:!1,relative` says that the last match ends at the buffer's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct DataAt {
@@ -153,11 +153,18 @@ pub struct DataAt {
     pub is_raw: bool,
 }
 
+impl DataAt {
+    /// Whether there is a byte of this number, counted from 0.
+    pub const fn new(at: Number) -> Self {
+        Self { at, is_relative: false, is_negated: false, is_raw: false }
+    }
+}
+
 /// A number in bytes: what `byte_test`, `byte_jump`, `byte_extract` and `byte_math` have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct ByteField {
-    /// How many bytes: at most 8, and at most 23 digits of text.
+    /// How many bytes: at most 8, and at most 23 digits of text, of which 0 means as many as there are.
     pub bytes: Number,
     /// From the buffer's begin, or from the last match's end where [`is_relative`](Self::is_relative). May be negative.
     pub offset: Number,
@@ -169,6 +176,14 @@ pub struct ByteField {
     pub text: Option<Radix>,
     /// `bitmask`: only these bits, shifted to the right until the lowest of them is the lowest bit. Never 0.
     pub bitmask: Option<u32>,
+}
+
+impl ByteField {
+    /// A binary number in the order of the network.
+    pub const fn new(bytes: Number, offset: Number) -> Self {
+        let order = ByteOrder::Big;
+        Self { bytes, offset, is_relative: false, order, text: None, bitmask: None }
+    }
 }
 
 /// The order of bytes.
@@ -204,6 +219,13 @@ pub struct ByteTest {
     pub is_negated: bool,
     /// With what.
     pub value: Number,
+}
+
+impl ByteTest {
+    /// Whether a number is like this.
+    pub const fn new(field: ByteField, operator: TestOperator, value: Number) -> Self {
+        Self { field, operator, is_negated: false, value }
+    }
 }
 
 /// How numbers are compared, without sign.
@@ -244,6 +266,14 @@ pub struct ByteJump {
     pub post_offset: Number,
 }
 
+impl ByteJump {
+    /// From the end of a number's bytes so many bytes on.
+    pub const fn new(field: ByteField) -> Self {
+        let (from, post_offset) = (JumpFrom::Field, Number::Literal(0));
+        Self { field, multiplier: 1, alignment: None, from, post_offset }
+    }
+}
+
 /// From where a jump is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum JumpFrom {
@@ -279,6 +309,13 @@ pub struct ByteExtract {
     pub result: VariableIndex,
 }
 
+impl ByteExtract {
+    /// A number is remembered as it is.
+    pub const fn new(field: ByteField, result: VariableIndex) -> Self {
+        Self { field, multiplier: 1, alignment: None, result }
+    }
+}
+
 /// `byte_math`: `number operator value` is remembered. The next relative item begins at the end of its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -291,6 +328,18 @@ pub struct ByteMath {
     pub value: Number,
     /// Where the result is remembered.
     pub result: VariableIndex,
+}
+
+impl ByteMath {
+    /// `number operator value` is remembered.
+    pub const fn new(
+        field: ByteField,
+        operator: MathOperator,
+        value: Number,
+        result: VariableIndex,
+    ) -> Self {
+        Self { field, operator, value, result }
+    }
 }
 
 /// What is done with two numbers, which wrap at 64 bits.
@@ -311,7 +360,7 @@ pub enum MathOperator {
 }
 
 /// `base64_decode`: Base64 is decoded, and what comes out is looked at as a buffer of its own.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Base64Decode {
     /// `bytes`: how many encoded bytes at most; `None` for all.

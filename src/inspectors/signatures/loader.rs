@@ -1,4 +1,4 @@
-use alloc::borrow::ToOwned;
+use alloc::borrow::{Cow, ToOwned};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -9,34 +9,34 @@ use core::str::FromStr;
 use super::line::{Line, Lines};
 use super::parser::{self, Stop};
 use super::problem::RuleProblem;
-use super::{Header, Place, Rule, RuleError, RuleId, Variables};
+use super::{Header, Lifecycle, Place, Rule, RuleError, RuleId, Variables};
 
 /// Rules that are loaded, each once, in the order in which they were read; and a report of those that were not.
 ///
 /// ```
-/// use gwlb_geneve::inspectors::signatures::{Signatures, Variables};
+/// use gwlb_geneve::inspectors::signatures::{RuleSet, Variables};
 ///
-/// let signatures = Signatures::parse(
+/// let rules = RuleSet::parse(
 ///     br#"
 /// alert http $HOME_NET any -> any any (msg:"One"; http.uri; content:"/one"; sid:1; rev:1;)
 /// alert http $HOME_NET any -> any any (msg:"Two"; filemagic:"PE32"; sid:2;)
 /// "#,
 ///     &Variables::default(),
 /// );
-/// assert_eq!(signatures.rules().len(), 1);
+/// assert_eq!(rules.rules().len(), 1);
 /// assert_eq!(
-///     signatures.report().errors()[0].to_string(),
+///     rules.report().errors()[0].to_string(),
 ///     "line 3, column 50: sid 2: filemagic: expected what is supported here, found `filemagic`"
 /// );
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct Signatures {
+pub struct RuleSet {
     rules: Vec<Rule>,
     places: Vec<Place>,
     report: Report,
 }
 
-impl Signatures {
+impl RuleSet {
     /// The rules of a text: one a line, where a line that ends in a backslash goes on in the next one. Empty lines and those that begin
     /// with `#` are no rules, but for rules that are only disabled so, which are counted.
     ///
@@ -82,7 +82,7 @@ impl Report {
         self.loaded
     }
 
-    /// How many are not, as a `#` stands before them.
+    /// How many are not, as a `#` stands before them, or as a [`Lifecycle`] says so.
     pub const fn disabled(&self) -> usize {
         self.disabled
     }
@@ -127,16 +127,17 @@ impl fmt::Display for Report {
 /// let mut loader = Loader::new(Variables::default());
 /// loader.add("local.rules", b"alert icmp any any -> any any (itype:8; sid:1; rev:1;)");
 /// loader.add("newer.rules", b"alert icmp any any -> any any (itype:0; sid:1; rev:2;)");
-/// let signatures = loader.finish();
-/// assert_eq!(signatures.rules()[0].id.rev, 2);
+/// let rules = loader.finish();
+/// assert_eq!(rules.rules()[0].id.rev, 2);
 /// assert_eq!(
-///     signatures.report().errors()[0].to_string(),
+///     rules.report().errors()[0].to_string(),
 ///     "local.rules:1:1: sid 1: sid: expected each sid once, found revision 1 beside 2"
 /// );
 /// ```
 #[derive(Debug)]
 pub struct Loader {
     variables: Variables,
+    lifecycle: Option<Lifecycle>,
     rules: Vec<Option<(Rule, Place)>>,
     known: BTreeMap<(u32, u32), usize>,
     report: Report,
@@ -146,7 +147,13 @@ impl Loader {
     /// For rules in which variables mean this.
     pub const fn new(variables: Variables) -> Self {
         let report = Report { loaded: 0, disabled: 0, errors: Vec::new() };
-        Self { variables, rules: Vec::new(), known: BTreeMap::new(), report }
+        Self { variables, lifecycle: None, rules: Vec::new(), known: BTreeMap::new(), report }
+    }
+
+    /// With what is said about which of them are loaded, and how they are changed before.
+    #[must_use]
+    pub fn lifecycle(self, lifecycle: Lifecycle) -> Self {
+        Self { lifecycle: Some(lifecycle), ..self }
     }
 
     /// Takes the rules of a text. The name is for places.
@@ -157,32 +164,41 @@ impl Loader {
         }
     }
 
-    /// Takes a rule that was built in code.
-    pub fn add_rule(&mut self, rule: Rule) {
-        let place = Place { file: "".into(), line: 0, column: 0 };
-        self.take(rule, place);
+    /// Takes a rule that was built in code, where it could have been written too. What is wrong with it stands in the report, with the
+    /// column of the rule as it is printed.
+    pub fn add_rule(&mut self, rule: &Rule) {
+        self.add("", alloc::format!("{rule}").as_bytes());
     }
 
     fn line(&mut self, file: &Arc<str>, line: &Line<'_>) {
-        if let Some(comment) = line.text.strip_prefix('#') {
-            let comment = comment.trim_start_matches(['#', ' ', '\t']);
-            if parser::is_like_a_rule(comment) {
-                self.report.disabled = self.report.disabled.saturating_add(1);
-            }
+        let comment = line.text.strip_prefix('#');
+        let comment = comment.map(|text| text.trim_start_matches(['#', ' ', '\t']));
+        if comment.is_some_and(|text| !parser::is_like_a_rule(text)) {
             return;
         }
+        let text = Cow::Borrowed(comment.unwrap_or(&line.text));
+        let text = match &self.lifecycle {
+            Some(lifecycle) => lifecycle.apply(file, text, comment.is_none()),
+            None => Some(text).filter(|_| comment.is_none()),
+        };
+        let Some(text) = text else {
+            self.report.disabled = self.report.disabled.saturating_add(1);
+            return;
+        };
+        // As far into the line as the text begins.
+        let before = line.text.len().saturating_sub(comment.map_or(line.text.len(), str::len));
         let place = |offset| {
-            let (line, column) = line.place(offset);
+            let (line, column) = line.place(before.saturating_add(offset));
             Place { file: Arc::clone(file), line, column }
         };
-        let checked = parser::rule(&line.text, line.is_latin_1).and_then(|rule| {
+        let checked = parser::rule(&text, line.is_latin_1).and_then(|rule| {
             self.check(&rule)?;
             Ok(rule)
         });
         match checked {
             Ok(rule) => self.take(rule, place(0)),
             Err(Stop { offset, keyword, problem }) => {
-                let sid = parser::sid(&line.text);
+                let sid = parser::sid(&text);
                 self.report.errors.push(RuleError { place: place(offset), sid, keyword, problem });
             }
         }
@@ -229,10 +245,10 @@ impl Loader {
     }
 
     /// The rules that there are, and the report.
-    pub fn finish(self) -> Signatures {
+    pub fn finish(self) -> RuleSet {
         let (rules, places): (Vec<_>, Vec<_>) = self.rules.into_iter().flatten().unzip();
         let report = Report { loaded: rules.len(), ..self.report };
-        Signatures { rules, places, report }
+        RuleSet { rules, places, report }
     }
 }
 

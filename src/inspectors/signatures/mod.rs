@@ -15,11 +15,14 @@ mod address;
 mod buffer;
 mod buffers;
 mod condition;
+#[cfg(feature = "config")]
+pub(crate) mod config;
 mod detection;
 mod expression;
 mod header;
 mod inspector;
 mod interpreter;
+mod lifecycle;
 mod line;
 mod loader;
 mod matching;
@@ -31,8 +34,10 @@ mod print;
 mod problem;
 mod ranges;
 mod rule;
-mod signature_set;
+mod signatures;
 mod state;
+mod suppression;
+mod tables;
 mod variables;
 
 pub use address::{AddressExpression, AddressSet};
@@ -47,19 +52,20 @@ pub use detection::{
 };
 pub use expression::ExpressionError;
 pub use header::{ApplicationProtocol, Direction, Endpoint, Header, Protocol};
-pub use inspector::{SignatureFlow, SignatureInspector};
+pub use inspector::{RuleTrace, SignatureFlow, SignatureInspector};
 pub use interpreter::{Interpretation, Interpreter, Step};
-pub use loader::{Loader, Report, Signatures};
+pub use lifecycle::Lifecycle;
+pub use loader::{Loader, Report, RuleSet};
 pub use matching::SignatureError;
 pub use number::Comparison;
 pub use pcre::{Pcre, PcreError, PcreFlags};
 pub use port::{PortExpression, PortSet};
 pub use problem::{Place, RuleError, RuleProblem};
 pub use rule::{Reference, Rule, RuleAction, RuleId, Target};
-pub use signature_set::{
-    RuleCost, SignatureCounters, SignatureLimits, SignatureSet, SignatureSettings,
-};
+pub use signatures::{RuleCost, SignatureCounters, SignatureLimits, SignatureSettings, Signatures};
 pub use state::{
     BitAction, CrossBit, DetectionFilter, FlowBit, Threshold, ThresholdKind, Track, TrackBits,
 };
+pub use suppression::AlertFilters;
+pub use tables::{Classes, ReferenceSystems};
 pub use variables::{VariableError, Variables};

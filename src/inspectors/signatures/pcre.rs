@@ -24,8 +24,8 @@ use thiserror::Error;
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Pcre {
-    expression: Arc<str>,
-    flags: PcreFlags,
+    pub(super) expression: Arc<str>,
+    pub(super) flags: PcreFlags,
     /// `R`: it is looked for from the last match's end on. It is not anchored there.
     pub is_relative: bool,
     /// `!`: it finds nothing.

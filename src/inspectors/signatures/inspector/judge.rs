@@ -3,8 +3,9 @@ use alloc::vec::Vec;
 
 use super::super::buffers::{Buffers, Instance, Spoken, transform};
 use super::super::matching::{Budget, Ready, ReadyGroup, View, has_to_wait, holds};
-use super::super::{Buffer, RuleAction, SignatureSet};
+use super::super::{Buffer, RuleAction, Signatures};
 use super::SignatureInspector;
+use super::explain::{Tracer, trace};
 use super::flow::SignatureFlow;
 use crate::Side;
 use crate::inspect::{Alert, Context, Packet, Severity, Tells, Verdict};
@@ -64,6 +65,11 @@ impl SignatureInspector {
                 continue;
             }
             signatures.note_asked(index);
+            if let Some(Tracer(tell)) = &mut self.tracer {
+                if let Some(source) = signatures.set().sources.get(index as usize) {
+                    tell(&trace(signatures, flow, event, (rule, source, index)));
+                }
+            }
             let case = Case { signatures, flow: &*flow, event, rule, index };
             match case.ask(&mut scratch.taken, &mut budget, cx) {
                 Answer::No => {
@@ -102,7 +108,7 @@ impl SignatureInspector {
 
 /// One rule asked about one thing.
 struct Case<'a> {
-    signatures: &'a SignatureSet,
+    signatures: &'a Signatures,
     flow: &'a SignatureFlow,
     event: &'a Event<'a>,
     rule: &'a Ready,
@@ -189,16 +195,13 @@ impl Case<'_> {
             return Some(view);
         }
         let side = self.flow.sides.as_ref()?.of(self.event.side);
-        let used = side.used_by(self.index).saturating_sub(view.base);
-        let bytes = view.bytes.get(usize::try_from(used).ok()?..)?;
-        let base = view.base.saturating_add(used);
-        (!bytes.is_empty()).then_some(View { bytes, base })
+        view.from(side.used_by(self.index))
     }
 }
 
 /// What a rule that holds does; `false` where it does not count, as it has not held often enough.
 fn fire(
-    signatures: &SignatureSet,
+    signatures: &Signatures,
     flow: &mut SignatureFlow,
     event: &Event<'_>,
     rule: &Ready,
@@ -222,6 +225,12 @@ fn fire(
     }
     if rule.is_silent || rule.action == RuleAction::Pass {
         return true;
+    }
+    if rule.may_be_suppressed {
+        let (source, destination) = (event.tuple.source(), event.tuple.destination());
+        if signatures.filters().suppresses(rule.id, source, destination) {
+            return true;
+        }
     }
     if let Some(threshold) = &rule.threshold {
         if !signatures.tables().threshold(index, threshold, packet, now) {

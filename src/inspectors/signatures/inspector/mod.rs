@@ -1,5 +1,6 @@
 //! Rules looked for in flows.
 
+mod explain;
 mod flow;
 mod judge;
 mod scratch;
@@ -7,22 +8,25 @@ mod streams;
 mod tables;
 mod transactions;
 
+pub use explain::RuleTrace;
 pub use flow::SignatureFlow;
 pub(super) use tables::Tables;
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 
-use super::SignatureSet;
+use super::Signatures;
 use super::buffers::Pool;
 use super::matching::View;
 use crate::Side;
 use crate::flow::Relation;
 use crate::inspect::{Context, Inspector, Interest, Message, Packet, Reason, StreamChunk, Verdict};
 use crate::packet::{FiveTuple, Transport};
+use explain::Tracer;
 use judge::{Event, Place};
 use scratch::Scratch;
 
-/// Looks for [`SignatureSet`] in packets, streams and messages. Clones share them: one for each worker.
+/// Looks for [`Signatures`] in packets, streams and messages. Clones share them: one for each worker.
 ///
 /// A rule that holds tells an alert of the name [`REASON`](Self::REASON), which says which rule it was, and a `drop` or `reject` refuses for
 /// that reason: the packet, where it looked at a packet alone, and otherwise the flow.
@@ -42,9 +46,10 @@ use scratch::Scratch;
 /// is for the rest of the flow.
 #[derive(Debug)]
 pub struct SignatureInspector {
-    signatures: Arc<SignatureSet>,
+    signatures: Arc<Signatures>,
     pool: Pool,
     scratch: Scratch,
+    tracer: Option<Tracer>,
 }
 
 impl SignatureInspector {
@@ -52,15 +57,21 @@ impl SignatureInspector {
     pub const REASON: Reason = Reason::new("signatures");
 
     /// By rules, or by ones that are shared.
-    pub fn new(signatures: impl Into<Arc<SignatureSet>>) -> Self {
+    pub fn new(signatures: impl Into<Arc<Signatures>>) -> Self {
         let signatures = signatures.into();
         let pool = Pool::new(signatures.limits().bytes);
         let scratch = Scratch::new(signatures.len());
-        Self { signatures, pool, scratch }
+        Self { signatures, pool, scratch, tracer: None }
+    }
+
+    /// Tells each time that a rule is asked what came of it; see [`SignatureSettings::explains`](super::SignatureSettings::explains).
+    #[must_use]
+    pub fn traced(self, tell: impl FnMut(&RuleTrace) + Send + 'static) -> Self {
+        Self { tracer: Some(Tracer(Box::new(tell))), ..self }
     }
 
     /// The rules.
-    pub fn signatures(&self) -> &SignatureSet {
+    pub fn signatures(&self) -> &Signatures {
         &self.signatures
     }
 

@@ -1,6 +1,6 @@
 use alloc::vec::Vec;
 
-use super::super::SignatureSet;
+use super::super::Signatures;
 use super::super::buffers::{Buffers, Head};
 use super::super::matching::Slot;
 
@@ -81,7 +81,7 @@ impl Scratch {
         slot: &Slot,
         bytes: &[u8],
         seen: usize,
-        signatures: &SignatureSet,
+        signatures: &Signatures,
     ) {
         self.add_all(&slot.always);
         let Some(prefilter) = &slot.prefilter else { return };

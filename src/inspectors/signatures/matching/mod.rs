@@ -13,4 +13,4 @@ pub(super) use conditions::holds;
 pub(super) use program::{Budget, Program, View};
 pub(super) use ready::{NumberedBits, Ready, ReadyGroup};
 pub use set::SignatureError;
-pub(super) use set::{BySide, Classes, Set, Slot, has_to_wait};
+pub(super) use set::{Beside, BySide, Set, Slot, has_to_wait};

@@ -219,7 +219,15 @@ impl Pattern {
     }
 }
 
-impl View<'_> {
+impl<'a> View<'a> {
+    /// What is left of it from byte number `at` on, if anything is.
+    pub(in super::super) fn from(self, at: u64) -> Option<Self> {
+        let skipped = at.saturating_sub(self.base);
+        let bytes = self.bytes.get(usize::try_from(skipped).ok()?..)?;
+        let base = self.base.saturating_add(skipped);
+        (!bytes.is_empty()).then_some(View { bytes, base })
+    }
+
     fn start(&self) -> i64 {
         i64::try_from(self.base).unwrap_or(i64::MAX)
     }
@@ -229,7 +237,7 @@ impl View<'_> {
     }
 
     /// The bytes from one number to another, as far as they are there; `None` where the first is behind the last.
-    fn slice(&self, low: i64, high: i64) -> Option<&[u8]> {
+    fn slice(&self, low: i64, high: i64) -> Option<&'a [u8]> {
         let index = |at: i64| usize::try_from(at.saturating_sub(self.start())).ok();
         self.bytes.get(index(low)?..index(high.min(self.end()))?)
     }

@@ -31,6 +31,8 @@ pub(in super::super) struct Ready {
     /// Whether what it looks at comes with more than one message, or grows: what does not hold yet may hold later.
     pub(in super::super) is_lasting: bool,
     pub(in super::super) threshold: Option<Threshold>,
+    /// Whether alerts of it between some addresses are not told.
+    pub(in super::super) may_be_suppressed: bool,
     pub(in super::super) detection_filter: Option<DetectionFilter>,
     pub(in super::super) is_silent: bool,
     /// What alerts say.

@@ -8,8 +8,8 @@ use core::mem;
 
 use super::super::buffers::Kinds;
 use super::super::{
-    ApplicationProtocol, Buffer, Condition, Detection, FlowBit, MatchGroup, Rule, RuleAction,
-    Transform, VariableError, Variables,
+    AlertFilters, ApplicationProtocol, Buffer, Classes, Condition, Detection, FlowBit, MatchGroup,
+    Rule, RuleAction, Transform, VariableError, Variables,
 };
 use super::Program;
 use super::choice::{Choice, choose};
@@ -41,6 +41,8 @@ pub(in super::super) struct Set {
     pub(in super::super) has_lines: bool,
     /// Whether rules look at messages and at the stream that they come in.
     pub(in super::super) has_mixed: bool,
+    /// The rules as they were given, where they are to be explained.
+    pub(in super::super) sources: Vec<Rule>,
 }
 
 /// The same for either side.
@@ -136,10 +138,13 @@ pub enum SignatureError {
 /// The most items about one buffer, each of which may lead to the next.
 const MOST_ITEMS: usize = 256;
 
-/// What a rule says beside what it asks, from somewhere else.
-pub(in super::super) trait Classes {
-    /// What a class means, and the priority of its rules.
-    fn class(&self, name: &str) -> Option<(String, u8)>;
+/// What is said of rules beside them.
+#[derive(Clone, Copy)]
+pub(in super::super) struct Beside<'a> {
+    pub(in super::super) classes: &'a Classes,
+    pub(in super::super) filters: &'a AlertFilters,
+    /// Whether rules are asked about all that they are for, whatever is in it.
+    pub(in super::super) explains: bool,
 }
 
 impl Set {
@@ -148,7 +153,7 @@ impl Set {
     pub(in super::super) fn new(
         rules: &[Rule],
         surroundings: &[&Variables],
-        classes: &dyn Classes,
+        beside: Beside<'_>,
     ) -> (Self, Vec<(usize, SignatureError)>) {
         let mut builder = Builder::new(surroundings.len());
         let mut problems = Vec::new();
@@ -167,10 +172,12 @@ impl Set {
         for (place, rule) in order {
             let added = match doubled.contains(&place) {
                 true => Err(SignatureError::Doubled),
-                false => builder.add(rule, surroundings, classes),
+                false => builder.add(rule, surroundings, beside),
             };
-            if let Err(error) = added {
-                problems.push((place, error));
+            match added {
+                Ok(()) if beside.explains => builder.sources.push(rule.clone()),
+                Ok(()) => {}
+                Err(error) => problems.push((place, error)),
             }
         }
         problems.sort_by_key(|(place, _)| *place);
@@ -268,6 +275,7 @@ struct Builder {
     interest: Interest,
     has_lines: bool,
     has_mixed: bool,
+    sources: Vec<Rule>,
 }
 
 #[derive(Default)]
@@ -313,14 +321,14 @@ impl Builder {
         &mut self,
         rule: &Rule,
         surroundings: &[&Variables],
-        classes: &dyn Classes,
+        beside: Beside<'_>,
     ) -> Result<(), SignatureError> {
         check(rule)?;
         let sides = sides_of(rule);
         let ends = self.ends_of(rule, surroundings)?;
         let index = u32::try_from(self.rules.len()).unwrap_or(u32::MAX);
         let looks = Looks::of(rule);
-        let choice = choose(&rule.groups);
+        let choice = if beside.explains { None } else { choose(&rule.groups) };
         let interest = self.place(rule, index, &sides, looks, choice);
         for (class, ends_of_class) in CLASSES.into_iter().zip(&mut self.classes) {
             if interest.intersects(class) && !ends_of_class.contains(&ends) {
@@ -328,7 +336,7 @@ impl Builder {
             }
         }
         self.interest = self.interest | interest;
-        let ready = self.ready(rule, ends, looks, classes);
+        let ready = self.ready(rule, ends, looks, beside);
         self.rules.push(ready);
         Ok(())
     }
@@ -452,7 +460,7 @@ impl Builder {
         Ok(number)
     }
 
-    fn ready(&mut self, rule: &Rule, ends: u32, looks: Looks, classes: &dyn Classes) -> Ready {
+    fn ready(&mut self, rule: &Rule, ends: u32, looks: Looks, beside: Beside<'_>) -> Ready {
         let numbered = |bit: &FlowBit, known: &mut BTreeMap<String, u32>| NumberedBits {
             action: bit.action,
             bits: bit.names.iter().map(|name| number_of(name, known)).collect(),
@@ -478,8 +486,8 @@ impl Builder {
                 .clone()
                 .any(|group| stage_of(group.buffer) == 2 || Some(stage_of(group.buffer)) != first);
         let class = rule.class.as_deref().unwrap_or_default();
-        let meaning = classes.class(class);
-        let priority = rule.priority.or(meaning.as_ref().map(|(_, priority)| *priority));
+        let meaning = beside.classes.get(class);
+        let priority = rule.priority.or(meaning.map(|(_, priority)| priority));
         Ready {
             id: rule.id,
             action: rule.action,
@@ -493,7 +501,8 @@ impl Builder {
             numbers: rule.variables.len(),
             is_about_ends: looks.ends,
             is_lasting,
-            threshold: rule.threshold,
+            threshold: beside.filters.threshold(rule.id).or(rule.threshold),
+            may_be_suppressed: !beside.filters.leaves_alone(rule.id),
             detection_filter: rule.detection_filter,
             is_silent: rule.is_silent,
             told: Arc::new(AlertRule {
@@ -501,7 +510,7 @@ impl Builder {
                 number: rule.id.sid,
                 revision: rule.id.rev,
                 signature: rule.message.clone(),
-                category: meaning.map_or_else(|| class.to_owned(), |(meaning, _)| meaning),
+                category: meaning.map_or(class, |(meaning, _)| meaning).to_owned(),
                 severity: priority.unwrap_or(3),
                 metadata: rule.metadata.clone(),
             }),
@@ -539,6 +548,7 @@ impl Builder {
             interest: self.interest,
             has_lines: self.has_lines,
             has_mixed: self.has_mixed,
+            sources: mem::take(&mut self.sources),
         }
     }
 }

@@ -17,10 +17,7 @@ pub(super) fn option(draft: &mut Draft, name: &str, value: Value<'_>) -> Result<
         "flowbits" => flow_bits(draft, value),
         "xbits" => cross_bits(draft, value),
         "threshold" => {
-            let numbers = Numbers::parse(value, true)?;
-            let Some(kind) = numbers.kind else { return Err(value.expected("a `type`")) };
-            let Numbers { track, count, seconds, .. } = numbers;
-            let new = Threshold { kind, track, count, seconds };
+            let new = threshold(value)?;
             once(draft.offset, draft.rule.threshold.replace(new).is_none())
         }
         _ => {
@@ -29,6 +26,12 @@ pub(super) fn option(draft: &mut Draft, name: &str, value: Value<'_>) -> Result<
             once(draft.offset, draft.rule.detection_filter.replace(new).is_none())
         }
     }
+}
+
+pub(super) fn threshold(value: Value<'_>) -> Result<Threshold, Stop> {
+    let Numbers { kind, track, count, seconds } = Numbers::parse(value, true)?;
+    let kind = kind.ok_or_else(|| value.expected("a `type`"))?;
+    Ok(Threshold { kind, track, count, seconds })
 }
 
 fn once(offset: usize, is_first: bool) -> Result<(), Stop> {
@@ -128,9 +131,8 @@ fn cross_bits(draft: &mut Draft, value: Value<'_>) -> Result<(), Stop> {
         }
     }
     let track = track.ok_or_else(|| value.expected("`track`"))?;
-    if expire.is_some() && !matches!(action, BitAction::Set | BitAction::Toggle) {
-        return Err(value.expected("`expire` only where a bit is set"));
-    }
+    // Public rules say it also where a bit is asked for, where it means nothing.
+    let expire = expire.filter(|_| matches!(action, BitAction::Set | BitAction::Toggle));
     draft.rule.cross_bits.push(CrossBit { action, name, track, expire });
     Ok(())
 }
@@ -141,11 +143,11 @@ fn at_least_one(value: Value<'_>) -> Result<NonZeroU32, Stop> {
 }
 
 /// `type limit, track by_src, count 1, seconds 60`
-pub(in super::super) struct Numbers {
-    pub(in super::super) kind: Option<ThresholdKind>,
-    pub(in super::super) track: Track,
-    pub(in super::super) count: NonZeroU32,
-    pub(in super::super) seconds: NonZeroU32,
+struct Numbers {
+    kind: Option<ThresholdKind>,
+    track: Track,
+    count: NonZeroU32,
+    seconds: NonZeroU32,
 }
 
 impl Numbers {

@@ -149,7 +149,8 @@ impl Modifiers {
         let (least, most) = match found.field.text {
             None if others.contains(&"post_offset") => (0, 8),
             None => (1, 8),
-            Some(_) => (1, 23),
+            // As many digits as there are.
+            Some(_) => (0, 23),
         };
         match found.field.bytes {
             Number::Literal(number) if !(least..=most).contains(&number) => {

@@ -49,6 +49,11 @@ impl Target {
         Self { buffer, transforms: Vec::new(), instance: 0, is_decoded: false }
     }
 
+    /// The payload itself, and not what was decoded of it.
+    pub(super) fn is_payload(&self) -> bool {
+        self.buffer == Buffer::Payload && !self.is_decoded
+    }
+
     fn is_same_group(&self, other: &Self) -> bool {
         self.buffer == other.buffer
             && self.instance == other.instance

@@ -14,13 +14,13 @@ mod meta;
 mod packet;
 mod regular;
 mod together;
-mod value;
+pub(super) mod value;
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
 
 use super::problem::RuleProblem;
-use super::{Header, Rule, RuleAction};
+use super::{Header, Rule, RuleAction, Threshold};
 use draft::Draft;
 use value::Value;
 
@@ -87,7 +87,11 @@ pub(super) fn rule(text: &str, is_latin_1: bool) -> Result<Rule, Stop> {
         rest = after.get(1..).unwrap_or_default();
         offset = offset.saturating_add(end).saturating_add(1);
     }
-    draft.finish(options_at)
+    draft.finish(options_at).map_err(|stop| {
+        let option = text.get(stop.offset..).filter(|_| stop.offset > options_at);
+        let name = option.and_then(|option| option.split([':', ';']).next()).unwrap_or_default();
+        Stop { keyword: value::short(name.trim()), ..stop }
+    })
 }
 
 /// What stands between a rule's action and its options.
@@ -103,11 +107,22 @@ pub(super) fn is_like_a_rule(text: &str) -> bool {
     is_action && text.contains('(') && text.trim_end().ends_with(')') && sid(text).is_some()
 }
 
-/// The `sid` of a text that is no rule, where one is to be found.
+/// What stands behind `threshold`.
+pub(super) fn threshold(value: Value<'_>) -> Result<Threshold, Stop> {
+    bits::threshold(value)
+}
+
+/// The `sid` of a text that may be no rule, where one is to be found.
 pub(super) fn sid(text: &str) -> Option<u32> {
-    let mut parts = text.split(';').rev().map(str::trim_start);
+    number(text, "sid")
+}
+
+/// The number of an option of a text that may be no rule, where one is to be found. The last one counts, as texts come first.
+pub(super) fn number(text: &str, name: &str) -> Option<u32> {
+    let mut parts =
+        text.rsplit(';').map(|part| part.rsplit('(').next().unwrap_or(part).trim_start());
     let digits =
-        parts.find_map(|option| option.strip_prefix("sid")?.trim_start().strip_prefix(':'))?;
+        parts.find_map(|option| option.strip_prefix(name)?.trim_start().strip_prefix(':'))?;
     digits.trim().parse().ok()
 }
 

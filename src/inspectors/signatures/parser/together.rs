@@ -13,7 +13,16 @@ use super::draft::Item;
 pub(super) fn check(rule: &Rule, items: &[Item]) -> Result<(), Stop> {
     let mut application = None;
     let mut is_fast = false;
-    for item in items {
+    for (number, item) in items.iter().enumerate() {
+        if item.target.is_payload() && is_relative(&item.detection) {
+            let mut before = items.iter().take(number);
+            if !before.any(|before| before.target == item.target) {
+                return Err(Stop::together(
+                    item.offset,
+                    "expected something before in the payload that this is relative to, found nothing",
+                ));
+            }
+        }
         protocol(rule, item, &mut application)?;
         sender(rule, items, item)?;
         if let Detection::Content(content) = &item.detection {
@@ -28,6 +37,21 @@ pub(super) fn check(rule: &Rule, items: &[Item]) -> Result<(), Stop> {
         ));
     }
     Ok(())
+}
+
+/// Whether something has to be found before. In a buffer that a rule turns to, its begin will do, and public rules rely on that.
+const fn is_relative(detection: &Detection) -> bool {
+    match detection {
+        Detection::Content(it) => it.is_relative(),
+        Detection::Pcre(it) => it.is_relative,
+        Detection::DataAt(it) => it.is_relative,
+        Detection::ByteTest(it) => it.field.is_relative,
+        Detection::ByteJump(it) => it.field.is_relative,
+        Detection::ByteExtract(it) => it.field.is_relative,
+        Detection::ByteMath(it) => it.field.is_relative,
+        Detection::Base64Decode(it) => it.is_relative,
+        Detection::Size(_) => false,
+    }
 }
 
 /// A buffer of another protocol than the rule's, or two of different ones.
@@ -143,7 +167,7 @@ fn pattern(
         _ => None,
     });
     let payload = rule.conditions.iter().filter_map(|condition| match condition {
-        Condition::PayloadSize(size) if item.target.buffer == Buffer::Payload => Some(wide(*size)),
+        Condition::PayloadSize(size) if item.target.is_payload() => Some(wide(*size)),
         _ => None,
     });
     if sizes.chain(payload).filter_map(most).any(|most| most < needed) {

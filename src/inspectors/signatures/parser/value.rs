@@ -10,13 +10,13 @@ use super::Stop;
 
 /// What stands behind a keyword's colon, without spaces around, and where.
 #[derive(Clone, Copy)]
-pub(super) struct Value<'a> {
-    pub(super) text: &'a str,
-    pub(super) offset: usize,
+pub(in super::super) struct Value<'a> {
+    pub(in super::super) text: &'a str,
+    pub(in super::super) offset: usize,
 }
 
 impl<'a> Value<'a> {
-    pub(super) fn new(text: &'a str, offset: usize) -> Self {
+    pub(in super::super) fn new(text: &'a str, offset: usize) -> Self {
         let trimmed = text.trim_start();
         let before = text.len().saturating_sub(trimmed.len());
         Self { text: trimmed.trim_end(), offset: offset.saturating_add(before) }
@@ -44,7 +44,7 @@ impl<'a> Value<'a> {
     }
 
     /// The first word, and what follows it.
-    pub(super) fn word(self) -> (Value<'a>, Value<'a>) {
+    pub(in super::super) fn word(self) -> (Value<'a>, Value<'a>) {
         let end = self.text.find(char::is_whitespace).unwrap_or(self.text.len());
         let (word, rest) = self.text.split_at_checked(end).unwrap_or((self.text, ""));
         (Value::new(word, self.offset), Value::new(rest, self.offset.saturating_add(end)))
@@ -116,7 +116,7 @@ impl<'a> Value<'a> {
 }
 
 /// What was found, for a message.
-pub(super) fn quoted(text: &str) -> String {
+pub(in super::super) fn quoted(text: &str) -> String {
     match text {
         "" => "nothing".into(),
         text => format!("`{}`", shortened(text)),

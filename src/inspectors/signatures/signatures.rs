@@ -1,20 +1,19 @@
 use alloc::collections::BTreeMap;
-use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::inspector::Tables;
-use super::matching::{Classes, Set};
-use super::{Rule, RuleId, SignatureError, Variables};
+use super::matching::{Beside, Set};
+use super::{AlertFilters, Classes, Loader, Report, Rule, RuleId, SignatureError, Variables};
 use crate::gwlb::EndpointId;
 
 /// Rules made ready to be looked for, all at once. Shared by the inspectors of all workers; what is remembered beyond flows (thresholds,
 /// bits of addresses) is in here.
 ///
 /// A rule that cannot work is left out, and [`problems`](Self::problems) says why.
-pub struct SignatureSet {
+pub struct Signatures {
     set: Set,
     limits: SignatureLimits,
     /// Which surrounding an endpoint is in; of others, the first.
@@ -23,6 +22,7 @@ pub struct SignatureSet {
     tables: Mutex<Tables>,
     counters: Counters,
     costs: Option<Vec<Cost>>,
+    filters: AlertFilters,
 }
 
 /// What rules are read with.
@@ -34,11 +34,15 @@ pub struct SignatureSettings {
     /// What it means for packets of an endpoint that has variables of its own.
     pub endpoints: BTreeMap<EndpointId, Variables>,
     /// What a `classtype` means, and the priority of its rules.
-    pub classes: BTreeMap<String, (String, u8)>,
+    pub classes: Classes,
+    /// Which alerts are not told, and how often others are.
+    pub filters: AlertFilters,
     /// How much is done and held.
     pub limits: SignatureLimits,
     /// Whether it is counted what each rule costs.
     pub counts_costs: bool,
+    /// Whether rules are to be [explained](super::SignatureInspector::traced): each is asked about all that it is for, whatever is in it.
+    pub explains: bool,
 }
 
 /// How much is done and held to find signatures.
@@ -117,7 +121,7 @@ pub struct RuleCost {
     pub held: u64,
 }
 
-impl SignatureSet {
+impl Signatures {
     /// Of rules made in code or read before.
     pub fn new(rules: &[Rule], settings: &SignatureSettings) -> Self {
         let mut surroundings = Vec::from([&settings.variables]);
@@ -130,7 +134,15 @@ impl SignatureSet {
             });
             endpoints.insert(*endpoint, number);
         }
-        let (set, problems) = Set::new(rules, &surroundings, &Named(&settings.classes));
+        let (set, problems) = Set::new(
+            rules,
+            &surroundings,
+            Beside {
+                classes: &settings.classes,
+                filters: &settings.filters,
+                explains: settings.explains,
+            },
+        );
         let costs =
             settings.counts_costs.then(|| set.rules.iter().map(|_| Cost::default()).collect());
         let problems =
@@ -142,8 +154,25 @@ impl SignatureSet {
             tables: Mutex::new(Tables::new(settings.limits.remembered)),
             counters: Counters::default(),
             costs,
+            filters: settings.filters.clone(),
             set,
         }
+    }
+
+    /// Of a text, one rule a line; and what became of those that do not load.
+    ///
+    /// ```
+    /// use gwlb_geneve::inspectors::signatures::{SignatureSettings, Signatures};
+    ///
+    /// let text = br#"drop http any any -> any any (msg:"shell"; http.uri; content:"/shell"; sid:1;)"#;
+    /// let (signatures, report) = Signatures::parse(text, &SignatureSettings::default());
+    /// assert_eq!((signatures.len(), report.errors().len()), (1, 0));
+    /// ```
+    pub fn parse(text: &[u8], settings: &SignatureSettings) -> (Self, Report) {
+        let mut loader = Loader::new(settings.variables.clone());
+        loader.add("", text);
+        let loaded = loader.finish();
+        (Self::new(loaded.rules(), settings), loaded.report().clone())
     }
 
     /// How many rules are looked for.
@@ -208,6 +237,10 @@ impl SignatureSet {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) const fn filters(&self) -> &AlertFilters {
+        &self.filters
+    }
+
     #[cold]
     pub(super) fn note_budget(&self) {
         self.counters.budget_used_up.fetch_add(1, Ordering::Relaxed);
@@ -246,20 +279,12 @@ impl SignatureSet {
     }
 }
 
-impl fmt::Debug for SignatureSet {
+impl fmt::Debug for Signatures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SignatureSet")
+        f.debug_struct("Signatures")
             .field("rules", &self.len())
             .field("problems", &self.problems)
             .field("limits", &self.limits)
             .finish_non_exhaustive()
-    }
-}
-
-struct Named<'a>(&'a BTreeMap<String, (String, u8)>);
-
-impl Classes for Named<'_> {
-    fn class(&self, name: &str) -> Option<(String, u8)> {
-        self.0.get(name).cloned()
     }
 }
