@@ -51,7 +51,8 @@
 //!   protocol/  messages in the bytes: HTTP, TLS, DNS, each parsed once per flow
 //!   inspect/   the Inspector trait, Verdict, Context, composition, exception policy
 //!   inspectors/
-//!              ready-made inspectors: access list, rate limits, anomalies, domain names, HTTP requests
+//!              ready-made inspectors: access list, rate limits, anomalies, domain names, HTTP requests,
+//!              signatures
 //!   engine/    sans-IO heart: datagrams in, dispositions and injected packets out. Owns flow table, streams and policy,
 //!              counts everything
 //!   transport/ where datagrams come from and go: UDP on Linux
@@ -96,6 +97,7 @@
 //! | `community-id` | the Community ID of flows | |
 //! | `config` | `config`: configurations and access lists from TOML, with errors that say line and column | `std` |
 //! | `http`, `tls`, `dns` | `protocol`: messages in the bytes of flows; `protocols` is all of them, and adds `inspectors::domains` | `alloc` |
+//! | `signatures` | `inspectors::signatures`: known attacks as rules in Suricata's language | `protocols`, `std` |
 //! | `eve` | `observe::eve`: records of what happened as lines of JSON, in Suricata's form | `protocols`, `community-id` |
 //! | `udp` | `transport::udp`: receiving and sending on Linux (64 bits) | `std` |
 //! | `full` | all of it | |
