@@ -1,7 +1,7 @@
 //! Writes the corpora to start from, out of `tests/captures`: outer packets for `outer`, UDP payloads for
 //! `header` and `envelope`, inner packets for `inner`, the same in tunnels for `tunnel` and `craft` and behind some
 //! edits for `edit`, whole files for `capture`; conversations of a script for `stream`; odd requests, answered, for `http`,
-//! and what is made to order for `tls` and `dns`.
+//! and what is made to order for `tls` and `dns`; rules of signatures for `rules`.
 
 use std::fs;
 use std::io;
@@ -46,6 +46,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         seed("tls", &bytes)?;
     }
     seed("dns", &dns::answer())?;
+    let rules = fs::read(here.join("../examples/appliance/signatures.rules"))?;
+    for rule in rules.split(|byte| *byte == b'\n').filter(|line| line.contains(&b'(')) {
+        seed("rules", rule)?;
+    }
     for entry in fs::read_dir(here.join("../tests/captures"))? {
         let path = entry?.path();
         if path.extension().is_none_or(|extension| extension == "md") {

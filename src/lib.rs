@@ -97,7 +97,7 @@
 //! | `community-id` | the Community ID of flows | |
 //! | `config` | `config`: configurations and access lists from TOML, with errors that say line and column | `std` |
 //! | `http`, `tls`, `dns` | `protocol`: messages in the bytes of flows; `protocols` is all of them, and adds `inspectors::domains` | `alloc` |
-//! | `signatures` | `inspectors::signatures`: known attacks as rules in Suricata's language | `protocols`, `std` |
+//! | `signatures` | `inspectors::signatures`: rules in Suricata's language | `protocols`, `std` |
 //! | `eve` | `observe::eve`: records of what happened as lines of JSON, in Suricata's form | `protocols`, `community-id` |
 //! | `udp` | `transport::udp`: receiving and sending on Linux (64 bits) | `std` |
 //! | `full` | all of it | |

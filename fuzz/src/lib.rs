@@ -19,6 +19,8 @@ pub mod envelopes;
 pub mod http_check;
 #[path = "../../tests/support/oracle.rs"]
 pub mod oracle;
+#[path = "../../tests/support/rules.rs"]
+pub mod rules;
 #[path = "../../tests/support/signatures.rs"]
 pub mod signatures;
 #[path = "../../tests/support/streams.rs"]

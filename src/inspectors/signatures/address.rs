@@ -238,3 +238,64 @@ impl AddressSet {
         Self { four: self.four.without(&other.four), six: self.six.without(&other.six) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn lists_without_what_is_negated() {
+        let variables = Variables::default();
+        for (text, inside, outside) in [
+            ("any", "192.0.2.1", ""),
+            ("!10.0.0.0/8", "2001:db8::1", "10.9.9.9"),
+            ("[10.0.0.0/8, ![10.1.0.0/16,!10.1.2.0/24]]", "10.1.2.3", "10.1.3.3"),
+            ("[!10.0.0.1,!10.0.0.2]", "10.0.0.3", "10.0.0.2"),
+            ("$EXTERNAL_NET", "192.0.2.1", "192.168.1.1"),
+            ("![$HOME_NET,192.0.2.0/24]", "203.0.113.1", "192.0.2.1"),
+            ("10.1.2.3/8", "10.9.9.9", "11.0.0.0"),
+            ("10.0.0.0/255.255.0.0", "10.0.9.9", "10.1.0.0"),
+            ("2001:db8::/32", "2001:db8:ffff::", "10.0.0.0"),
+        ] {
+            let set = text.parse::<AddressExpression>().unwrap().resolve(&variables).unwrap();
+            assert!(set.contains(inside.parse().unwrap()), "{text} {inside}");
+            assert!(
+                outside.is_empty() || !set.contains(outside.parse().unwrap()),
+                "{text} {outside}"
+            );
+        }
+    }
+
+    #[test]
+    fn bad_texts() {
+        let deep = "[".repeat(40);
+        for text in [
+            "",
+            "[",
+            "[]",
+            "10.0.0.1]",
+            "[10.0.0.1",
+            "10.0.0.9-10.0.0.1",
+            "1.2.3.4-::1",
+            "$",
+            "!",
+            "10.0.0.0/255.0.255.0",
+            &deep,
+        ] {
+            assert!(text.parse::<AddressExpression>().is_err(), "{text}");
+        }
+        let nothing = "!any".parse::<AddressExpression>().unwrap();
+        assert!(matches!(nothing.resolve(&Variables::default()), Err(VariableError::Empty { .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "[\\[\\]!,$0-9a-f.:/ -]{0,40}") {
+            if let Ok(expression) = text.parse::<AddressExpression>() {
+                prop_assert_eq!(expression.to_string().parse(), Ok(expression.clone()));
+                let _ = expression.resolve(&Variables::default());
+            }
+        }
+    }
+}

@@ -1,15 +1,58 @@
 //! Signatures: known attacks as rules in Suricata's language.
 //!
-//! What is here reads the language. [`Rule`] is one rule, with every keyword in the form that a matcher wants: see its fields.
+//! ```
+//! use gwlb_geneve::inspectors::signatures::{Loader, Variables};
+//!
+//! let mut variables = Variables::default();
+//! variables.set_addresses("HOME_NET", "[10.0.0.0/16]".parse()?)?;
+//! let mut loader = Loader::new(variables);
+//! loader.add("local.rules", br#"
+//! drop http $EXTERNAL_NET any -> $HOME_NET any (msg:"Secrets asked for"; flow:established,to_server; \
+//!     http.uri; content:"/.env"; endswith; nocase; sid:9000001; rev:1;)
+//! "#);
+//! let rules = loader.finish();
+//! assert_eq!(rules.report().loaded(), 1);
+//! println!("{}", rules.rules()[0]);
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
+//!
+//! [`Rule`] is one rule, with every keyword in the form that a matcher wants: see its fields. They may be set in code as well.
 //!
 //! | file | holds |
 //! |---|---|
+//! | `loader` | [`Loader`], [`RuleSet`]: files of rules, and a [`Report`] of what was not loaded |
+//! | `lifecycle` | [`Lifecycle`]: which of them are loaded, and how they are changed before |
+//! | `variables`, `tables`, `suppression` | [`Variables`], [`Classes`], [`ReferenceSystems`], [`AlertFilters`]: what is said beside rules |
 //! | `rule` | [`Rule`]: what all the rest hangs from, and what an alert says |
-//! | `header` | [`Header`]: action's protocol, addresses, ports and direction; `address`, `port`: sets of them |
+//! | `header` | [`Header`]: protocol, addresses, ports and direction; `address`, `port`: sets of them |
 //! | `condition` | [`Condition`]: what is asked of a packet's own fields; [`FlowCondition`]: of its flow |
 //! | `state` | [`FlowBit`], [`CrossBit`], [`Threshold`], [`DetectionFilter`]: what is remembered between packets |
 //! | `buffer` | [`Buffer`]: the bytes that are looked at; [`Transform`]: what is done to them before |
-//! | `detection` | [`MatchGroup`] and [`Detection`]: what is asked of these bytes, in order |
+//! | `detection` | [`MatchGroup`] and [`Detection`]: what is asked of these bytes, in order; `pcre`: [`Pcre`] |
+//! | `line`, `parser`, `print` | from text to rules, and back |
+//! | `signatures` | [`Signatures`]: rules made ready to be looked for, all at once |
+//! | `inspector` | [`SignatureInspector`]: looks for them in flows, and says what becomes of these |
+//! | `buffers` | what messages have for each [`Buffer`] |
+//! | `matching` | patterns of all rules looked for at once, and what a rule asks of bytes |
+//! | `interpreter` | [`Interpreter`]: the same asked the plain way, to compare with and to explain |
+//!
+//! # How they are looked for
+//!
+//! Of each rule one pattern is chosen that has to be there whenever it holds: the one that it names (`fast_pattern`), else the one that is
+//! likely the rarest. For each buffer, side and transform, these patterns are one automaton (Aho-Corasick), which looks at each
+//! byte once; a rule is asked only where its pattern was found, and those without any wherever there is something to look at, its ends
+//! and protocol first.
+//!
+//! # What is read otherwise than by Suricata
+//!
+//! * What nobody can bound the time of is refused in regular expressions: look-around, back-references, atomic groups, possessive
+//!   quantifiers. A `$` before a line's end at the very end takes that with it.
+//! * In the payload, what is relative to nothing before it is refused. In a buffer that a rule turns to, it counts from its begin.
+//! * A variable of `byte_extract` or `byte_math` is there for the buffer alone that it is taken from.
+//! * Old keywords become those of today: `urilen` is [`Detection::Size`] of the URI, `tls.fingerprint` a pattern of
+//!   [`Buffer::TlsCertificateFingerprint`].
+//! * `prefilter` is taken and means nothing, and so does `expire` of `xbits` where a bit is asked for.
+//! * A `;` ends an option, also between quotes, unless there is a backslash before it; so it is with Suricata.
 
 mod address;
 mod buffer;

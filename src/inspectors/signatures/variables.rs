@@ -201,3 +201,41 @@ pub enum VariableError {
         expression: String,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_defaults_are_there() {
+        let variables = Variables::default();
+        for (name, _) in ADDRESSES {
+            assert!(variables.addresses(name).is_ok(), "{name}");
+        }
+        for (name, _) in PORTS {
+            assert!(variables.ports(name).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_depends_on_itself_changes_nothing() {
+        let mut variables = Variables::default();
+        let before = variables.clone();
+        let error = variables.set_addresses("HOME_NET", "!$EXTERNAL_NET".parse().unwrap());
+        assert!(matches!(error, Err(VariableError::Circular { .. })), "{error:?}");
+        let error = variables.set_ports("WEB", "[$HTTP,1]".parse().unwrap());
+        assert_eq!(error, Err(VariableError::Unknown { name: "HTTP".into() }));
+        let error = variables.set_addresses("HOME_NET", "any".parse().unwrap());
+        assert!(matches!(error, Err(VariableError::Empty { .. })), "{error:?}");
+        assert_eq!(variables, before);
+    }
+
+    #[test]
+    fn whatever_the_order() {
+        let mut variables = Variables::empty();
+        let addresses = [("A", "!$B"), ("B", "[$C]"), ("C", "10.0.0.1")];
+        let addresses = addresses.map(|(name, text)| (name.into(), text.parse().unwrap()));
+        variables.set_all(addresses, []).unwrap();
+        assert!(!variables.addresses("A").unwrap().contains([10, 0, 0, 1].into()));
+    }
+}

@@ -266,3 +266,36 @@ fn headers(ip: &IpPacket<'_>, transport: &Transport<'_>, json: &mut Json<'_>) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_is_named_as_suricata_names_it() {
+        let found = Alert {
+            name: "signatures".into(),
+            message: "for people".into(),
+            severity: Severity::Warning,
+            rule: Some(alloc::sync::Arc::new(AlertRule {
+                generator: 1,
+                number: 2_000_001,
+                revision: 3,
+                signature: "TEST \"shell\"".into(),
+                category: "Web Application Attack".into(),
+                severity: 2,
+                metadata: [("tag", "a"), ("cve", "x"), ("tag", "b")]
+                    .map(|(key, value)| (key.into(), value.into()))
+                    .into(),
+            })),
+        };
+        let mut line = Vec::new();
+        let mut json = Json::new(&mut line);
+        alert(&found, true, &mut json);
+        json.end_record();
+        assert_eq!(
+            String::from_utf8_lossy(&line).trim_end(),
+            r#"{"alert":{"action":"blocked","gid":1,"signature_id":2000001,"rev":3,"signature":"TEST \"shell\"","category":"Web Application Attack","severity":2,"metadata":{"tag":["a","b"],"cve":["x"]}}}"#
+        );
+    }
+}

@@ -1,7 +1,7 @@
 use super::super::{Buffer, Transform};
 
 /// Keywords that turn a rule to a buffer, by the buffer; the first of each is the one that is printed.
-pub(in super::super) const STICKY: [(&str, Buffer); 71] = [
+pub(in super::super) const STICKY: [(&str, Buffer); 69] = [
     ("http.method", Buffer::HttpMethod),
     ("http.uri", Buffer::HttpUri),
     ("http.uri.raw", Buffer::HttpUriRaw),
@@ -61,9 +61,7 @@ pub(in super::super) const STICKY: [(&str, Buffer); 71] = [
     ("ja3.string", Buffer::Ja3String),
     ("ja3_string", Buffer::Ja3String),
     ("ja3s.hash", Buffer::Ja3sHash),
-    ("ja3s_hash", Buffer::Ja3sHash),
     ("ja3s.string", Buffer::Ja3sString),
-    ("ja3s_string", Buffer::Ja3sString),
     ("ja4.hash", Buffer::Ja4Hash),
     ("dns.query", Buffer::DnsQuery),
     ("dns_query", Buffer::DnsQuery),

@@ -140,7 +140,7 @@ impl Draft {
                 self.transform(Transform::Xor(key))
             }
             "tls.version" => self.whole(Buffer::TlsVersion, value, |text| text.into()),
-            "tls.fingerprint" | "tls_fingerprint" => {
+            "tls.fingerprint" => {
                 self.whole(Buffer::TlsCertificateFingerprint, value, str::to_ascii_lowercase)
             }
             "tls.subject" => self.part(Buffer::TlsCertificateSubject, value),

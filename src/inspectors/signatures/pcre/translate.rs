@@ -551,3 +551,126 @@ impl Translator<'_> {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Pcre, PcreError, PcreFlags};
+
+    fn flags(letters: &str) -> PcreFlags {
+        let has = |letter| letters.contains(letter);
+        PcreFlags {
+            ignores_case: has('i'),
+            dot_takes_all: has('s'),
+            is_multi_line: has('m'),
+            is_spaced: has('x'),
+            is_anchored: has('A'),
+            dollar_is_end: has('E'),
+            is_lazy: has('G'),
+        }
+    }
+
+    #[test]
+    fn finds_what_perl_finds() {
+        for (expression, letters, bytes, expected) in [
+            (r"^a.c$", "", &b"abc"[..], Some(0..3)),
+            // Also before a line's end that ends all, unless one says otherwise.
+            (r"abc$", "", b"abc\n", Some(0..4)),
+            (r"abc$", "E", b"abc\n", None),
+            (r"abc$", "", b"abc\n\n", None),
+            (r"abc$", "m", b"abc\nd", Some(0..3)),
+            (r"(?m)^b", "", b"a\nb", Some(2..3)),
+            (r"a.b", "", b"a\nb", None),
+            (r"a.b", "s", b"a\nb", Some(0..3)),
+            (r"a\x00\xff\x{0d}", "", b"a\x00\xff\r", Some(0..4)),
+            (r"\x2", "", b"\x02", Some(0..1)),
+            (r"\0\07\101", "", b"\x00\x07A", Some(0..3)),
+            (r"\/\-\_\;\<\>\:", "", b"/-_;<>:", Some(0..7)),
+            (r"[]a]+", "", b"a]", Some(0..2)),
+            (r"[^]a]", "", b"]ab", Some(2..3)),
+            (r"[a-]+[\w-]", "", b"-a-", Some(0..3)),
+            (r"[&&~~--]+", "", b"&~-", Some(0..3)),
+            (r"[[:^digit:][:upper:]0]{2}", "", b"10a", Some(1..3)),
+            (r"[\d-z]+", "", b"-z1", Some(0..3)),
+            (r"[^\x00-\x7f]{2}", "", b"a\x80\xff", Some(1..3)),
+            (r"[\b]", "", b"\x08", Some(0..1)),
+            (r"a{2}{", "", b"aa{", Some(0..3)),
+            (r"a{,2}", "", b"a{,2}", Some(0..5)),
+            (r"(?P<n>a)(?<m>b)(?'o'c)(?#d)", "", b"abc", Some(0..3)),
+            (r"(?i)ab(?-i:C)", "", b"ABC", Some(0..3)),
+            (
+                r"a (?x: b # c
+                )d",
+                "",
+                b"a bd",
+                None,
+            ),
+            (
+                r"a (?x: b # c
+                )d",
+                "",
+                b"a bd\na bd",
+                None,
+            ),
+            (r"a(?x: b )d", "", b"abd", Some(0..3)),
+            (r"a b [ c]", "x", b"ab ", Some(0..3)),
+            (r"a+", "G", b"aaa", Some(0..1)),
+            (r"a+?", "G", b"aaa", Some(0..3)),
+            (r"b", "A", b"ab", None),
+            (r"a|b", "A", b"xb", None),
+            (r"\Qa.b*\E+", "", b"a.b**", Some(0..5)),
+            (r"\R\h\v\N", "", b"\r\n\t\x0bx", Some(0..5)),
+            (r"(?|a|b)c", "", b"bc", Some(0..2)),
+            (r"ab\Z", "", b"ab\n", Some(0..3)),
+            (r"\xe9", "i", b"\xc9", None),
+        ] {
+            let regex = Pcre::new(expression, flags(letters)).unwrap();
+            let found = regex.regex().find(bytes).map(|found| found.range());
+            assert_eq!(found, expected, "{expression} {letters} {:?}", regex.regex());
+        }
+    }
+
+    #[test]
+    fn what_is_refused_has_a_name_and_a_place() {
+        for (expression, what, at) in [
+            (r"a(?=b)", "look-ahead", 1),
+            (r"a(?!b)", "look-ahead", 1),
+            (r"(?<=a)b", "look-behind", 0),
+            (r"(a)\1", "back-reference", 3),
+            (r"(?P<n>a)(?P=n)", "back-reference", 8),
+            (r"(a)\g1", "back-reference", 3),
+            (r"a++", "possessive quantifier", 1),
+            (r"(?>a)", "atomic group", 0),
+            (r"(?R)", "recursion", 0),
+            (r"(?(1)a)", "condition", 0),
+            (r"(*UTF8)a", "backtracking verb", 0),
+            (r"a\Kb", "reset of the match's begin", 1),
+            (r"\pL", "Unicode property", 0),
+        ] {
+            let error = Pcre::new(expression, PcreFlags::default()).unwrap_err();
+            assert_eq!(error, PcreError::Unsupported { what, at }, "{expression}");
+        }
+        for (expression, expected) in [
+            ("(a", "expected `)` at byte 2, found its end"),
+            ("a)", "expected a group that is open at byte 1, found `)`"),
+            ("[a", "expected a class that is closed at byte 0, found `[`"),
+            ("*a", "expected something to repeat at byte 0, found `*`"),
+            ("a**", "expected something to repeat at byte 2, found `*`"),
+            ("[b-a]", "expected a range with its lower end first at byte 3, found `a`"),
+            ("a\\", "expected a character at byte 2, found its end"),
+        ] {
+            let error = Pcre::new(expression, PcreFlags::default()).unwrap_err();
+            assert_eq!(error.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn no_expression_takes_more_than_it_may() {
+        for expression in ["(?:a{1000}){1000}", "(?:(?:(?:.{50}){50}){50}){50}", "[a-z]{1,65000}"] {
+            let error = Pcre::new(expression, PcreFlags::default()).unwrap_err();
+            assert!(matches!(error, PcreError::Size { .. } | PcreError::Syntax { .. }), "{error}");
+        }
+        let deep = "(".repeat(101) + &")".repeat(101);
+        let error = Pcre::new(&deep, PcreFlags::default()).unwrap_err();
+        assert!(matches!(error, PcreError::Unsupported { at: 100, .. }), "{error}");
+    }
+}
