@@ -10,6 +10,8 @@ mod common;
 
 mod agree;
 mod buffers;
+#[cfg(feature = "config")]
+mod config;
 mod cut;
 mod order;
 mod semantics;

@@ -291,6 +291,7 @@ mod tests {
         };
         let mut line = Vec::new();
         let mut json = Json::new(&mut line);
+        json.begin();
         alert(&found, true, &mut json);
         json.end_record();
         assert_eq!(
