@@ -9,7 +9,6 @@
 #[path = "support/callgrind.rs"]
 mod callgrind;
 
-#[allow(dead_code)]
 #[path = "../tests/support/mod.rs"]
 mod support;
 

@@ -134,8 +134,8 @@ fn of_tls() {
 #[test]
 fn of_dns() {
     let question = [dns::labels("Www.Example.ORG"), vec![0, 1, 0, 1]].concat();
-    let query = dns::message(7, 0x0100, [&[question.clone()], &[], &[], &[]]);
-    let answer = dns::message(7, 0x8180, [&[question], &[], &[], &[]]);
+    let query = dns::message(7, 0x0100, [std::slice::from_ref(&question), &[], &[], &[]]);
+    let answer = dns::message(7, 0x8180, [std::slice::from_ref(&question), &[], &[], &[]]);
     let mut engine = engine(&format!(
         "{}\n{}",
         rule("dns", "dns.query", "Www.Example.ORG"),

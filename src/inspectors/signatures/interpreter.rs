@@ -399,7 +399,7 @@ fn aligned(number: u64, alignment: Option<Alignment>) -> u64 {
         Some(Alignment::Two) => 2,
         Some(Alignment::Four) => 4,
     };
-    match number % to {
+    match number.checked_rem(to).unwrap_or(0) {
         0 => number,
         over => number.wrapping_add(to.saturating_sub(over)),
     }

@@ -30,7 +30,7 @@
 //! | `buffer` | [`Buffer`]: the bytes that are looked at; [`Transform`]: what is done to them before |
 //! | `detection` | [`MatchGroup`] and [`Detection`]: what is asked of these bytes, in order; `pcre`: [`Pcre`] |
 //! | `line`, `parser`, `print` | from text to rules, and back |
-//! | `signatures` | [`Signatures`]: rules made ready to be looked for, all at once |
+//! | `compiled` | [`Signatures`]: rules made ready to be looked for, all at once |
 //! | `inspector` | [`SignatureInspector`]: looks for them in flows, and says what becomes of these |
 //! | `buffers` | what messages have for each [`Buffer`] |
 //! | `matching` | patterns of all rules looked for at once, and what a rule asks of bytes |
@@ -57,6 +57,7 @@
 mod address;
 mod buffer;
 mod buffers;
+mod compiled;
 mod condition;
 #[cfg(feature = "config")]
 pub(crate) mod config;
@@ -77,7 +78,6 @@ mod print;
 mod problem;
 mod ranges;
 mod rule;
-mod signatures;
 mod state;
 mod suppression;
 mod tables;
@@ -85,6 +85,7 @@ mod variables;
 
 pub use address::{AddressExpression, AddressSet};
 pub use buffer::{Buffer, Transform};
+pub use compiled::{RuleCost, SignatureCounters, SignatureLimits, SignatureSettings, Signatures};
 pub use condition::{
     Condition, FlowBytes, FlowCondition, FlowState, Fragments, TcpFlags, TcpFlagsMode,
 };
@@ -105,7 +106,6 @@ pub use pcre::{Pcre, PcreError, PcreFlags};
 pub use port::{PortExpression, PortSet};
 pub use problem::{Place, RuleError, RuleProblem};
 pub use rule::{Reference, Rule, RuleAction, RuleId, Target};
-pub use signatures::{RuleCost, SignatureCounters, SignatureLimits, SignatureSettings, Signatures};
 pub use state::{
     BitAction, CrossBit, DetectionFilter, FlowBit, Threshold, ThresholdKind, Track, TrackBits,
 };

@@ -112,14 +112,14 @@ impl Lines {
             ApplicationProtocol::Ssh
         } else if greets && (says(b"EHLO") || says(b"HELO")) || named(b"SMTP") {
             ApplicationProtocol::Smtp
-        } else if greets && FTP_COMMANDS.iter().any(|word| says(word)) || named(b"FTP") {
-            ApplicationProtocol::Ftp
-        } else if greets && server_port == Some(21) {
+        } else if greets && (server_port == Some(21) || FTP_COMMANDS.iter().any(|it| says(it)))
+            || named(b"FTP")
+        {
             ApplicationProtocol::Ftp
         } else if greets && matches!(server_port, Some(25 | 465 | 587)) {
             ApplicationProtocol::Smtp
         } else {
-            if server.is_whole && !greets || client.is_whole && server.is_whole {
+            if server.is_whole && (client.is_whole || !greets) {
                 self.settle(Spoken::Other);
             }
             return;

@@ -7,7 +7,7 @@ use memchr::{memchr, memchr2};
 /// A pattern that is looked for in many places.
 pub(in super::super) enum Needle {
     /// As it is written.
-    Exact(Finder<'static>),
+    Exact(Box<Finder<'static>>),
     /// In either case of letters.
     AnyCase {
         /// In lower case.
@@ -20,7 +20,7 @@ pub(in super::super) enum Needle {
 impl Needle {
     pub(in super::super) fn new(pattern: &[u8], ignores_case: bool) -> Self {
         if !ignores_case || !pattern.iter().any(u8::is_ascii_alphabetic) {
-            return Self::Exact(Finder::new(pattern).into_owned());
+            return Self::Exact(Box::new(Finder::new(pattern).into_owned()));
         }
         let pattern: Box<[u8]> = pattern.to_ascii_lowercase().into();
         let rarest = (0..pattern.len()).min_by_key(|at| pattern.get(*at).map(|it| commonness(*it)));

@@ -57,7 +57,7 @@ struct Item {
 
 #[derive(Debug)]
 enum What {
-    Content(Pattern),
+    Content(Box<Pattern>),
     Pcre(Pcre),
     DataAt(DataAt),
     Test(ByteTest),
@@ -130,7 +130,7 @@ fn has_end(expression: &str) -> bool {
 impl What {
     fn new(item: &Detection) -> Self {
         match item {
-            Detection::Content(content) => Self::Content(Pattern::new(content)),
+            Detection::Content(content) => Self::Content(Box::new(Pattern::new(content))),
             Detection::Pcre(pcre) => Self::Pcre(pcre.clone()),
             Detection::DataAt(at) => Self::DataAt(*at),
             Detection::ByteTest(test) => Self::Test(*test),
@@ -495,7 +495,7 @@ fn keep(taken: &mut Taken, VariableIndex(index): VariableIndex, number: u64) {
 
 /// What Base64 stands for, up to what is none (RFC 4648 §4).
 pub(in super::super) fn base64(encoded: &[u8]) -> Vec<u8> {
-    let mut decoded = Vec::with_capacity(encoded.len() / 4 * 3);
+    let mut decoded = Vec::with_capacity(encoded.len());
     let (mut bits, mut held): (u32, u32) = (0, 0);
     for byte in encoded {
         let digit = match byte {

@@ -88,10 +88,13 @@ impl Slot {
     }
 }
 
+/// What looks at a buffer after transforms.
+type OfBuffer<T> = (Buffer, Box<[Transform]>, T);
+
 /// The rules that look at the messages of a side.
 #[derive(Debug, Default)]
 pub(in super::super) struct Messages {
-    pub(in super::super) slots: Box<[(Buffer, Box<[Transform]>, Slot)]>,
+    pub(in super::super) slots: Box<[OfBuffer<Slot>]>,
     /// Rules about messages of a protocol, whatever is in them.
     pub(in super::super) bare: Box<[(ApplicationProtocol, u32)]>,
     /// What is looked at.
@@ -286,7 +289,7 @@ struct Gathered {
 
 #[derive(Default)]
 struct GatheredMessages {
-    slots: Vec<(Buffer, Box<[Transform]>, Gathered)>,
+    slots: Vec<OfBuffer<Gathered>>,
     bare: Vec<(ApplicationProtocol, u32)>,
     wanted: Kinds,
     kept: Kinds,
@@ -424,7 +427,7 @@ impl Builder {
             return Interest::NONE;
         };
         let slots = &mut messages.slots;
-        let is_same = |(buffer, transforms, _): &(Buffer, Box<[Transform]>, Gathered)| {
+        let is_same = |(buffer, transforms, _): &OfBuffer<Gathered>| {
             *buffer == group.buffer && **transforms == *group.transforms
         };
         let place = slots.iter().position(is_same).unwrap_or_else(|| {
