@@ -8,7 +8,7 @@ set -eu
 cd "$(dirname "$0")"
 seconds=${1:-60}
 [ $# -eq 0 ] || shift
-[ $# -gt 0 ] || set -- outer header envelope inner tunnel edit craft stream defrag engine http tls dns rules capture
+[ $# -gt 0 ] || set -- outer header envelope inner tunnel edit craft stream defrag engine http tls dns rules signatures capture
 
 if [ -z "${FUZZ_STABLE:-}" ] && cargo +nightly --version >/dev/null 2>&1; then
     fuzz() { cargo +nightly fuzz "$@"; }

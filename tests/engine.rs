@@ -260,6 +260,7 @@ fn alerts_marks_captures_and_injections_come_out() {
                     name: "said-go".into(),
                     message: format!("marks {}", cx.marks()).into(),
                     severity: Severity::Notice,
+                    rule: None,
                 });
                 cx.inject(packet.direction(), packet.ip().bytes().to_vec());
             }
@@ -345,6 +346,7 @@ fn effects_of_a_rewriter_belong_to_its_own_packet() {
                     name: "planned".into(),
                     message: format!("marks {}", cx.marks()).into(),
                     severity: Severity::Notice,
+                    rule: None,
                 });
                 cx.inject(packet.direction(), packet.ip().bytes().to_vec());
             }
@@ -396,6 +398,7 @@ fn effects_of_a_packet_without_room_are_not_lost() {
                     name: "said-go".into(),
                     message: "go".into(),
                     severity: Severity::Notice,
+                    rule: None,
                 });
                 cx.inject(packet.direction(), packet.ip().bytes().to_vec());
             }

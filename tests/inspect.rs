@@ -393,7 +393,12 @@ fn a_closure_is_an_inspector() {
         assert!(packet.is_from_opener());
         assert_ne!(packet.direction(), packet.direction().reversed());
         if seen == 2 {
-            cx.alert(Alert { name: "two".into(), message: "".into(), severity: Severity::Info });
+            cx.alert(Alert {
+                name: "two".into(),
+                message: "".into(),
+                severity: Severity::Info,
+                rule: None,
+            });
             cx.inject(Direction::Forward, vec![1]);
             cx.capture();
             return Verdict::PASS_FLOW;

@@ -34,6 +34,7 @@ fn no_request() -> impl gwlb_geneve::inspect::Inspector {
                 name: "no-request".into(),
                 message: "a request".into(),
                 severity: Severity::Notice,
+                rule: None,
             });
             return Verdict::reject(Reason::new("request"));
         }

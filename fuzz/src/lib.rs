@@ -21,6 +21,8 @@ pub mod http_check;
 pub mod oracle;
 #[path = "../../tests/support/rules.rs"]
 pub mod rules;
+#[path = "../../tests/support/signatures.rs"]
+pub mod signatures;
 #[path = "../../tests/support/streams.rs"]
 pub mod streams;
 #[path = "../../tests/support/tls.rs"]

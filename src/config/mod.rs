@@ -23,7 +23,7 @@
 //! let errors = Config::parse("[polisy]\nprofile = \"strict\"").unwrap_err();
 //! assert_eq!(
 //!     errors.to_string(),
-//!     "line 1, column 2: expected one of `monitor`, `policy`, `endpoints`, `access`, `rate`, `anomaly`, `domains`, `api`, `eve`, `tap`, `run`, `limits` or `timeouts`, found `polisy`; \
+//!     "line 1, column 2: expected one of `monitor`, `policy`, `endpoints`, `access`, `rate`, `anomaly`, `domains`, `api`, `signatures`, `eve`, `tap`, `run`, `limits` or `timeouts`, found `polisy`; \
 //!      did you mean `policy`?",
 //! );
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -42,6 +42,7 @@
 //! | `anomaly` | what becomes of odd packets and messages, as [`AnomalyRules::from_toml`] has it |
 //! | `domains` | lists of domain names, as `DomainLists::from_toml` has them; with the feature `protocols` |
 //! | `api` | rules about HTTP requests, as `ApiRules::from_toml` has them; with the feature `api` |
+//! | `signatures` | known attacks as rules: see below; with the feature `signatures` |
 //! | `eve` | a table: see below, and [`EveFile`] |
 //! | `tap` | a table of what is kept as evidence, with the feature `capture`: see below |
 //! | `run` | a table: see below, and [`Run`] |
@@ -70,6 +71,24 @@
 //! | `log` | `"text"` or `"json"` |
 //! | `shadow` | the file of a second configuration, which is evaluated beside this one without effect: see [`Shadow`](crate::runtime) |
 //! | `reload` | which flows a configuration is for that is read again: `"new"`, the default, or `"all"` |
+//!
+//! | key of `signatures` | takes |
+//! |---|---|
+//! | `files` | files of rules in Suricata's language, one or a list |
+//! | `rules` | a text of such rules |
+//! | `addresses`, `ports` | tables of what `$NAME` stands for, in rules: `HOME_NET = "[10.0.0.0/8]"` |
+//! | `endpoints."vpce-…"` | a table with `addresses` and `ports` of its own, beside the general ones |
+//! | `enable`, `disable`, `drop`, `modify` | files that say so of rules, one or a list, as rule managers write them |
+//! | `classes` | a `classification.config` |
+//! | `thresholds` | a `threshold.config`, which also says which alerts are not told |
+//! | `stream-depth`, `stream-window` | bytes of each side of a connection that are looked at, and so many again with those that follow |
+//! | `request-body`, `response-body` | bytes of a body that are looked at |
+//! | `bytes` | bytes that the flows of a worker hold for that |
+//! | `steps` | steps that are done for a packet, a piece of a stream or a message |
+//! | `remembered` | counts of thresholds, and bits of addresses |
+//! | `costs` | `true`: it is counted what each rule costs |
+//!
+//! A rule that does not load is left out, and `Config::signature_report` says why.
 //!
 //! | key of `eve` | takes |
 //! |---|---|
@@ -157,6 +176,8 @@ use crate::inspectors::api::{ApiInspector, ApiRules};
 #[cfg(feature = "protocols")]
 use crate::inspectors::domains::{DomainInspector, DomainLists};
 use crate::inspectors::rate::{RateInspector, RateLimits};
+#[cfg(feature = "signatures")]
+use crate::inspectors::signatures::{Report as SignatureReport, SignatureInspector, Signatures};
 use crate::inspectors::tap::{TapInspector, TapRules};
 #[cfg(all(doc, feature = "eve"))]
 use crate::observe::eve::EveTypes;
@@ -181,6 +202,8 @@ pub struct Config {
     domains: Option<DomainInspector>,
     #[cfg(feature = "api")]
     api: Option<Arc<ApiRules>>,
+    #[cfg(feature = "signatures")]
+    signatures: Option<(Arc<Signatures>, SignatureReport)>,
     #[cfg(feature = "eve")]
     eve: Option<EveFile>,
     #[cfg(feature = "eve")]
@@ -258,6 +281,18 @@ impl Config {
     #[cfg(feature = "api")]
     pub fn api_rules(&self) -> Option<&ApiRules> {
         self.api.as_deref()
+    }
+
+    /// The signatures that are looked for, if any are.
+    #[cfg(feature = "signatures")]
+    pub fn signatures(&self) -> Option<&Signatures> {
+        self.signatures.as_ref().map(|(signatures, _)| &**signatures)
+    }
+
+    /// Which rules of its files did not load, and why.
+    #[cfg(feature = "signatures")]
+    pub fn signature_report(&self) -> Option<&SignatureReport> {
+        self.signatures.as_ref().map(|(_, report)| report)
     }
 
     /// Where what happens is recorded, if it is.
@@ -359,6 +394,8 @@ impl Config {
         let domains = self.domains.clone();
         #[cfg(feature = "api")]
         let api = self.api.clone();
+        #[cfg(feature = "signatures")]
+        let signatures = self.signatures.as_ref().map(|(signatures, _)| Arc::clone(signatures));
         #[cfg(feature = "eve")]
         let records = self.records.clone();
         move || {
@@ -393,6 +430,11 @@ impl Config {
             if let Some(rules) = &api {
                 let pushed = chain.push(ApiInspector::new(Arc::clone(rules)));
                 debug_assert!(pushed.is_ok(), "there is one of the name `api`");
+            }
+            #[cfg(feature = "signatures")]
+            if let Some(signatures) = &signatures {
+                let pushed = chain.push(SignatureInspector::new(Arc::clone(signatures)));
+                debug_assert!(pushed.is_ok(), "there is one of the name `signatures`");
             }
             chain
         }

@@ -23,6 +23,7 @@ const KEYS: [&str; 13] = [
     "anomaly",
     "domains",
     "api",
+    "signatures",
     "eve",
     "tap",
     "run",
@@ -104,6 +105,20 @@ pub(super) fn read(text: &str) -> Result<Config, ConfigErrors> {
         #[cfg(not(feature = "api"))]
         reader.unexpected(at, "a build with the feature `api` for this table", &count(api));
     }
+    if let Some((signatures, at)) = table(&mut reader, &document, "signatures") {
+        #[cfg(feature = "signatures")]
+        {
+            let made =
+                crate::inspectors::signatures::config::signatures(&mut reader, signatures, at);
+            config.signatures = made.map(|(signatures, report)| (Arc::new(signatures), report));
+        }
+        #[cfg(not(feature = "signatures"))]
+        reader.unexpected(
+            at,
+            "a build with the feature `signatures` for this table",
+            &count(signatures),
+        );
+    }
     if let Some((eve, at)) = table(&mut reader, &document, "eve") {
         #[cfg(feature = "eve")]
         {
@@ -143,7 +158,7 @@ pub(super) fn read(text: &str) -> Result<Config, ConfigErrors> {
 }
 
 /// What is found where nothing can be read.
-#[cfg(not(all(feature = "api", feature = "protocols")))]
+#[cfg(not(all(feature = "api", feature = "protocols", feature = "signatures")))]
 fn count(table: &DeTable<'_>) -> String {
     alloc::format!("{} keys", table.len())
 }

@@ -130,7 +130,7 @@ fn mistakes_are_told() {
     for (text, expected) in [
         (
             "monitr = true",
-            "line 1, column 1: expected one of `monitor`, `policy`, `endpoints`, `access`, `rate`, `anomaly`, `domains`, `api`, `eve`, `tap`, `run`, `limits` or `timeouts`, found `monitr`; did you mean `monitor`?",
+            "line 1, column 1: expected one of `monitor`, `policy`, `endpoints`, `access`, `rate`, `anomaly`, `domains`, `api`, `signatures`, `eve`, `tap`, `run`, `limits` or `timeouts`, found `monitr`; did you mean `monitor`?",
         ),
         ("monitor = 1", "line 1, column 11: expected `true` or `false`, found an integer"),
         ("policy = \"strict\"", "line 1, column 10: expected a table, found a string"),

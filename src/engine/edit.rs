@@ -1,5 +1,5 @@
 use super::panel::contained;
-use super::state::{Inspection, Refused};
+use super::state::{Inspection, Refused, Whom};
 use super::{Datagram, Disposition, Engine, Event, EventKind, Outcome, Output};
 use crate::flow::{FlowId, Part, Relation};
 use crate::gwlb::Envelope;
@@ -135,7 +135,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let (now, reason) = (datagram.time(), Reason::new(CLASS.name()));
         let to = match treatment {
             Treatment::Pass => Inspection::Bypassed,
-            _ => Inspection::Refused(Refused::new(self.reasons.id(reason), false, now)),
+            _ => Inspection::Refused(Refused::new(self.reasons.id(reason), Whom::Nobody, now)),
         };
         self.settle_flow(now, id, to, CloseReason::Failed, output);
         let settled = self.settle(CLASS, treatment, reason, endpoint);

@@ -2,7 +2,7 @@ use super::intake::{Intake, Malformed};
 use super::judge::Stage;
 use super::output::{Event, EventKind};
 use super::panel::contained;
-use super::state::{Bits, Inspection, Refused};
+use super::state::{Bits, Inspection, Refused, Whom};
 use super::turn::Turn;
 use super::{Checksums, Datagram, Disposition, Engine, Outcome, Output};
 use crate::flow::FlowId;
@@ -108,7 +108,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let reason = Reason::new(exception.name());
         let to = match treatment {
             Treatment::Pass => Inspection::Bypassed,
-            _ => Inspection::Refused(Refused::new(self.reasons.id(reason), false, turn.now)),
+            _ => Inspection::Refused(Refused::new(self.reasons.id(reason), Whom::Nobody, turn.now)),
         };
         self.settle_flow(turn.now, id, to, CloseReason::Failed, output);
         let outcome = self.settle(exception, treatment, reason, Some(turn.endpoint()));

@@ -1,5 +1,5 @@
 use super::judge::{Facts, Stage};
-use super::state::{Bits, Inspection, Refused, Sequence, State};
+use super::state::{Bits, Inspection, Refused, Sequence, State, Whom};
 use super::turn::Turn;
 use super::{Engine, Outcome, Output};
 use crate::flow::{Direction, FlowId, PacketFlow, Part, Probe, Refusal, Relation};
@@ -319,7 +319,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let reason = Reason::new(Exception::InspectorPanic.name());
         let inspection = match treatment {
             Treatment::Pass => Inspection::Bypassed,
-            _ => Inspection::Refused(Refused::new(self.reasons.id(reason), false, turn.now)),
+            _ => Inspection::Refused(Refused::new(self.reasons.id(reason), Whom::Nobody, turn.now)),
         };
         let mut bits = Bits::default();
         bits.set(Bits::OPENED_IN_REVERSE, opener_of(turn.packet) == Direction::Reverse);

@@ -1,10 +1,10 @@
-use super::state::{Bits, Inspection, Refused, State};
+use super::state::{Bits, Inspection, Refused, State, Whom};
 use super::turn::Turn;
 use super::{Disposition, Engine, Outcome, Output};
 use crate::flow::{Direction, FlowId, FlowTable, LastEnvelope, Part};
 use crate::gwlb::Outer;
 use crate::inspect::{
-    Action, CloseReason, Inspector, ParsedPacket, Reason, Rewriter, Scope, Verdict,
+    Action, CloseReason, Inspector, ParsedPacket, Reason, Rewriter, Scope, Tells, Verdict,
 };
 use crate::packet::{IpPacket, Prohibited, Reset, TcpFlags, Toward, Transport};
 
@@ -21,7 +21,8 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let now = turn.now;
         let is_reject = verdict.action() == Action::Reject;
         if let (Scope::Flow, Some(id)) = (verdict.scope(), id) {
-            let refused = Refused::new(self.reasons.id(verdict.reason()), is_reject, now);
+            let whom = Whom::of(verdict, turn.packet.flow.direction);
+            let refused = Refused::new(self.reasons.id(verdict.reason()), whom, now);
             let to = Inspection::Refused(refused);
             self.settle_flow(now, id, to, CloseReason::Refused, output);
         }
@@ -33,10 +34,12 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             return Outcome { capture: passed.is_some_and(|passed| passed.capture), ..outcome };
         }
         if is_reject {
-            if let Some(id) = id {
+            if let (Some(id), Tells::Both | Tells::Receiver) = (id, verdict.tells()) {
                 self.answer_receiver(turn, id, output);
             }
-            self.answer_sender(turn, id, output);
+            if matches!(verdict.tells(), Tells::Both | Tells::Sender) {
+                self.answer_sender(turn, id, output);
+            }
         }
         outcome
     }
@@ -55,7 +58,8 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             return Outcome::FORWARD;
         };
         let capture = bits.has(Bits::CAPTURE);
-        let (reason, is_reject) = (self.reasons.reason(refused.reason), refused.reject);
+        let (reason, whom) = (self.reasons.reason(refused.reason), refused.whom);
+        let is_reject = whom.is_anybody();
         let disposition = if is_reject { Disposition::Reject } else { Disposition::Drop };
         let outcome = Outcome::refused(disposition, reason);
         let outcome = Outcome { capture, ..self.or_would(outcome, Some(turn.endpoint())) };
@@ -63,7 +67,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             let passed = self.pass(turn, id, output);
             return Outcome { capture: passed.capture, ..outcome };
         }
-        if is_reject && is_answerable(turn.packet) {
+        if whom.has(turn.packet.flow.direction) && is_answerable(turn.packet) {
             let Some(State { inspection: Inspection::Refused(refused), .. }) =
                 self.table.state_mut(id)
             else {

@@ -1,7 +1,7 @@
 use super::streams::Place;
 use crate::Timestamp;
 use crate::flow::{Direction, Part};
-use crate::inspect::{Beginning, ParsedPacket, Reason};
+use crate::inspect::{Action, Beginning, ParsedPacket, Reason, Tells, Verdict};
 use crate::packet::{TcpFlags, TcpSegment, Transport};
 
 /// What the engine remembers of a flow.
@@ -36,12 +36,47 @@ pub(super) enum Inspection<F> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Refused {
     pub(super) reason: ReasonId,
-    /// Whether its packets are answered.
-    pub(super) reject: bool,
+    /// Whose packets are answered.
+    pub(super) whom: Whom,
     /// Answers that may be given at once.
     answers: u8,
     /// When it was last answered, in units of 2^20 ns (1.05 ms), modulo 2^32.
     answered: u32,
+}
+
+/// Whose packets of a refused flow are answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whom {
+    /// The flow was dropped.
+    Nobody,
+    Everybody,
+    /// Those whose packets go this way.
+    Only(Direction),
+}
+
+impl Whom {
+    /// For a verdict on a packet that goes this way.
+    pub(super) fn of(verdict: Verdict, direction: Direction) -> Self {
+        match (verdict.action(), verdict.tells()) {
+            (Action::Reject, Tells::Both) => Self::Everybody,
+            (Action::Reject, Tells::Sender) => Self::Only(direction),
+            (Action::Reject, Tells::Receiver) => Self::Only(direction.reversed()),
+            _ => Self::Nobody,
+        }
+    }
+
+    pub(super) fn is_anybody(self) -> bool {
+        self != Self::Nobody
+    }
+
+    /// Whether a packet that goes this way is answered.
+    pub(super) fn has(self, direction: Direction) -> bool {
+        match self {
+            Self::Nobody => false,
+            Self::Everybody => true,
+            Self::Only(only) => only == direction,
+        }
+    }
 }
 
 impl Refused {
@@ -51,8 +86,8 @@ impl Refused {
     /// And afterwards once in so many units: about four times a second.
     const INTERVAL: u32 = 238;
 
-    pub(super) fn new(reason: ReasonId, reject: bool, now: Timestamp) -> Self {
-        Self { reason, reject, answers: Self::BURST, answered: units(now) }
+    pub(super) fn new(reason: ReasonId, whom: Whom, now: Timestamp) -> Self {
+        Self { reason, whom, answers: Self::BURST, answered: units(now) }
     }
 
     /// Whether one more answer may be given.
@@ -318,7 +353,7 @@ mod tests {
     #[test]
     fn answers_to_a_dead_flow_are_limited() {
         let at = |millis: u64| Timestamp::from_nanos(millis * 1_000_000);
-        let mut refused = Refused::new(ReasonId(0), true, at(0));
+        let mut refused = Refused::new(ReasonId(0), Whom::Everybody, at(0));
         assert_eq!((0..100).filter(|_| refused.may_answer(at(1))).count(), 4);
         assert_eq!((0..100).filter(|n| refused.may_answer(at(1 + n * 100))).count(), 33);
         assert_eq!((0..100).filter(|_| refused.may_answer(at(1_000_000))).count(), 4);

@@ -1,4 +1,6 @@
 use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::Timestamp;
@@ -148,6 +150,27 @@ pub struct Alert {
     pub message: Cow<'static, str>,
     /// How bad it is.
     pub severity: Severity,
+    /// The rule of a rule set that says so, where there is one.
+    pub rule: Option<Arc<AlertRule>>,
+}
+
+/// A rule of a rule set that people share, by what they know it by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlertRule {
+    /// Who makes the alert: `gid`.
+    pub generator: u32,
+    /// The number of the rule: `sid`.
+    pub number: u32,
+    /// Its revision: `rev`.
+    pub revision: u32,
+    /// What it says: `msg`.
+    pub signature: String,
+    /// The class of what it finds; empty where it has none.
+    pub category: String,
+    /// From 1, the most severe, on.
+    pub severity: u8,
+    /// Keys and values in their order; a key may come again.
+    pub metadata: Vec<(String, String)>,
 }
 
 /// How bad something is.

@@ -62,7 +62,7 @@ mod verdict;
 
 pub use chain::Chain;
 pub use closure::{PacketFn, StreamFn, packet_fn, stream_fn};
-pub use context::{Alert, Context, Effects, Injection, Severity};
+pub use context::{Alert, AlertRule, Context, Effects, Injection, Severity};
 pub use exception::{Exception, ExceptionPolicy, PolicyError, Treatment};
 pub use inspector::{BuildError, CloseReason, Inspector, Member, Vote, check};
 pub use interest::Interest;
@@ -75,4 +75,4 @@ pub use message_fn::{TlsFn, tls_fn};
 pub use packet::{Beginning, Packet, ParsedPacket};
 pub use rewriter::{MssClamp, Rewriter};
 pub use seen::{Message, Seen, StreamChunk};
-pub use verdict::{Action, Reason, Scope, Verdict};
+pub use verdict::{Action, Reason, Scope, Tells, Verdict};

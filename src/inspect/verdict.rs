@@ -13,6 +13,7 @@ use core::fmt;
 pub struct Verdict {
     action: Action,
     scope: Scope,
+    tells: Tells,
     reason: Reason,
 }
 
@@ -37,11 +38,24 @@ impl Verdict {
     /// The same for every packet of the flow from now on.
     #[must_use]
     pub const fn for_flow(self) -> Self {
-        Self::new(self.action, Scope::Flow, self.reason)
+        Self { scope: Scope::Flow, ..self }
+    }
+
+    /// The same, but of a reject only this end is told.
+    ///
+    /// ```
+    /// use gwlb_geneve::inspect::{Reason, Tells, Verdict};
+    ///
+    /// let verdict = Verdict::reject(Reason::new("scan")).telling(Tells::Sender);
+    /// assert_eq!((verdict.tells(), Verdict::reject(Reason::new("scan")).tells()), (Tells::Sender, Tells::Both));
+    /// ```
+    #[must_use]
+    pub const fn telling(self, tells: Tells) -> Self {
+        Self { tells, ..self }
     }
 
     const fn new(action: Action, scope: Scope, reason: Reason) -> Self {
-        Self { action, scope, reason }
+        Self { action, scope, tells: Tells::Both, reason }
     }
 
     /// What to do.
@@ -54,6 +68,12 @@ impl Verdict {
     #[inline]
     pub const fn scope(&self) -> Scope {
         self.scope
+    }
+
+    /// Whom a reject tells.
+    #[inline]
+    pub const fn tells(&self) -> Tells {
+        self.tells
     }
 
     /// Why; [`Reason::NONE`] for a pass.
@@ -100,6 +120,18 @@ impl fmt::Display for Action {
             Self::Reject => "reject",
         })
     }
+}
+
+/// Whom a reject tells, by the packet that was rejected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Tells {
+    /// Both ends.
+    #[default]
+    Both,
+    /// Who sent the packet.
+    Sender,
+    /// Whom it was sent to, which only TCP has a way of telling.
+    Receiver,
 }
 
 /// How far a verdict reaches.

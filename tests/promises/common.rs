@@ -45,7 +45,7 @@ pub(crate) fn censor() -> impl Inspector {
 }
 
 pub(crate) fn alert(message: String) -> Alert {
-    Alert { name: "told".into(), message: message.into(), severity: Severity::Info }
+    Alert { name: "told".into(), message: message.into(), severity: Severity::Info, rule: None }
 }
 
 /// Counts over all flows, judges by that, and says at the end of each flow how many packets it had.

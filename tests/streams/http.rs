@@ -106,7 +106,12 @@ fn a_protocol_that_is_not_asked_for_is_told_once_and_not_followed() {
             ) -> Verdict {
                 *told += 1;
                 let (name, severity) = ("told".into(), Severity::Info);
-                cx.alert(Alert { name, message: message.what.to_string().into(), severity });
+                cx.alert(Alert {
+                    name,
+                    message: message.what.to_string().into(),
+                    severity,
+                    rule: None,
+                });
                 Verdict::PASS
             }
         }

@@ -22,6 +22,8 @@ pub mod oracle;
 #[cfg(feature = "signatures")]
 pub mod rules;
 pub mod sample;
+#[cfg(feature = "signatures")]
+pub mod signatures;
 #[cfg(feature = "alloc")]
 pub mod streams;
 #[cfg(all(feature = "tls", feature = "dns"))]

@@ -13,6 +13,7 @@ mod flows;
 mod init;
 mod replay;
 mod report;
+mod rules;
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 mod run;
 mod setup;
@@ -67,6 +68,9 @@ enum Command {
     Init(init::Options),
     /// Print the JSON schema of configurations, by which editors complete them.
     Schema,
+    /// Look at files of signatures.
+    #[command(subcommand)]
+    Rules(rules::Command),
 }
 
 /// What every command that reads a capture takes.
@@ -98,6 +102,7 @@ fn main() -> ExitCode {
         Command::Check(options) => return check::run(&options),
         Command::Init(options) => init::run(&options),
         Command::Schema => check::schema(),
+        Command::Rules(command) => rules::run(&command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -63,6 +63,7 @@ impl AccessInspector {
             name: Self::REASON.name().into(),
             message: format!("{index}{name} {done} {endpoint} {tuple}").into(),
             severity,
+            rule: None,
         });
     }
 }

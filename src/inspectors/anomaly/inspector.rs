@@ -220,5 +220,5 @@ fn tell(
         Some(message) => format!("{name}: {done} {endpoint} {tuple}: {message}"),
         None => format!("{name}: {done} {endpoint} {tuple}"),
     };
-    cx.alert(Alert { name, message: text.into(), severity: Severity::Notice });
+    cx.alert(Alert { name, message: text.into(), severity: Severity::Notice, rule: None });
 }

@@ -154,6 +154,7 @@ impl ApiInspector {
             name: Self::REASON.name().into(),
             message: format!("refused {what}: {endpoint} {tuple}").into(),
             severity: Severity::Notice,
+            rule: None,
         });
     }
 }

@@ -324,6 +324,7 @@ impl DomainInspector {
             name: Self::REASON.name().into(),
             message: format!("{would}{told}: {endpoint} {tuple}").into(),
             severity: Severity::Notice,
+            rule: None,
         });
         if is_spared { Verdict::PASS } else { verdict }
     }
@@ -356,6 +357,7 @@ impl DomainInspector {
             name: Self::MISMATCH.into(),
             message: format!("{what}: {endpoint} {tuple}").into(),
             severity: Severity::Warning,
+            rule: None,
         });
     }
 }

@@ -247,6 +247,7 @@ fn refuse(limit: &Limit, key: Key, packet: &Packet<'_>, cx: &mut Context<'_>) ->
             )
             .into(),
             severity: Severity::Notice,
+            rule: None,
         });
     }
     verdict

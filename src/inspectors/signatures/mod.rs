@@ -30,6 +30,18 @@
 //! | `buffer` | [`Buffer`]: the bytes that are looked at; [`Transform`]: what is done to them before |
 //! | `detection` | [`MatchGroup`] and [`Detection`]: what is asked of these bytes, in order; `pcre`: [`Pcre`] |
 //! | `line`, `parser`, `print` | from text to rules, and back |
+//! | `compiled` | [`Signatures`]: rules made ready to be looked for, all at once |
+//! | `inspector` | [`SignatureInspector`]: looks for them in flows, and says what becomes of these |
+//! | `buffers` | what messages have for each [`Buffer`] |
+//! | `matching` | patterns of all rules looked for at once, and what a rule asks of bytes |
+//! | `interpreter` | [`Interpreter`]: the same asked the plain way, to compare with and to explain |
+//!
+//! # How they are looked for
+//!
+//! Of each rule one pattern is chosen that has to be there whenever it holds: the one that it names (`fast_pattern`), else the one that is
+//! likely the rarest. For each buffer, side and transform, these patterns are one automaton (Aho-Corasick), which looks at each
+//! byte once; a rule is asked only where its pattern was found, and those without any wherever there is something to look at, its ends
+//! and protocol first.
 //!
 //! # What is read otherwise than by Suricata
 //!
@@ -44,13 +56,20 @@
 
 mod address;
 mod buffer;
+mod buffers;
+mod compiled;
 mod condition;
+#[cfg(feature = "config")]
+pub(crate) mod config;
 mod detection;
 mod expression;
 mod header;
+mod inspector;
+mod interpreter;
 mod lifecycle;
 mod line;
 mod loader;
+mod matching;
 mod number;
 mod parser;
 mod pcre;
@@ -66,6 +85,7 @@ mod variables;
 
 pub use address::{AddressExpression, AddressSet};
 pub use buffer::{Buffer, Transform};
+pub use compiled::{RuleCost, SignatureCounters, SignatureLimits, SignatureSettings, Signatures};
 pub use condition::{
     Condition, FlowBytes, FlowCondition, FlowState, Fragments, TcpFlags, TcpFlagsMode,
 };
@@ -76,8 +96,11 @@ pub use detection::{
 };
 pub use expression::ExpressionError;
 pub use header::{ApplicationProtocol, Direction, Endpoint, Header, Protocol};
+pub use inspector::{RuleTrace, SignatureFlow, SignatureInspector};
+pub use interpreter::{Interpretation, Interpreter, Step};
 pub use lifecycle::Lifecycle;
 pub use loader::{Loader, Report, RuleSet};
+pub use matching::SignatureError;
 pub use number::Comparison;
 pub use pcre::{Pcre, PcreError, PcreFlags};
 pub use port::{PortExpression, PortSet};

@@ -8,7 +8,7 @@ use crate::Timestamp;
 use crate::engine::{Datagram, Event, EventKind, Outcome, Output, Settings};
 use crate::flow::{Direction, FlowKey};
 use crate::gwlb::Envelope;
-use crate::inspect::{Alert, Exception, ParsedPacket, Severity};
+use crate::inspect::{Alert, AlertRule, Exception, ParsedPacket, Severity};
 use crate::packet::{FiveTuple, IpPacket, TcpFlags, Transport};
 
 /// Records what became of packets that did not simply pass: alerts, drops, and what could not be judged.
@@ -171,6 +171,11 @@ impl EventRecorder {
 fn alert(alert: &Alert, is_blocked: bool, json: &mut Json<'_>) {
     json.object("alert");
     json.text("action", if is_blocked { "blocked" } else { "allowed" });
+    if let Some(rule) = &alert.rule {
+        of_rule(rule, json);
+        json.end_object();
+        return;
+    }
     json.number("gid", 1);
     json.number("signature_id", signature_id(&alert.name));
     json.number("rev", 1);
@@ -190,6 +195,31 @@ fn alert(alert: &Alert, is_blocked: bool, json: &mut Json<'_>) {
     json.item(&*alert.message);
     json.end_array();
     json.end_object();
+    json.end_object();
+}
+
+/// What a rule says, and what is said of it: each key of its metadata once, with all its values.
+fn of_rule(rule: &AlertRule, json: &mut Json<'_>) {
+    json.number("gid", rule.generator.into());
+    json.number("signature_id", rule.number.into());
+    json.number("rev", rule.revision.into());
+    json.text("signature", &rule.signature);
+    json.text("category", &rule.category);
+    json.number("severity", rule.severity.into());
+    if rule.metadata.is_empty() {
+        return;
+    }
+    json.object("metadata");
+    for (place, (key, _)) in rule.metadata.iter().enumerate() {
+        let is_first = rule.metadata.iter().position(|(other, _)| other == key) == Some(place);
+        if is_first {
+            json.array(key);
+            for (_, value) in rule.metadata.iter().filter(|(other, _)| other == key) {
+                json.item(value);
+            }
+            json.end_array();
+        }
+    }
     json.end_object();
 }
 
@@ -256,5 +286,39 @@ fn headers(ip: &IpPacket<'_>, transport: &Transport<'_>, json: &mut Json<'_>) {
             json.number("udplen", len);
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_is_named_as_suricata_names_it() {
+        let found = Alert {
+            name: "signatures".into(),
+            message: "for people".into(),
+            severity: Severity::Warning,
+            rule: Some(alloc::sync::Arc::new(AlertRule {
+                generator: 1,
+                number: 2_000_001,
+                revision: 3,
+                signature: "TEST \"shell\"".into(),
+                category: "Web Application Attack".into(),
+                severity: 2,
+                metadata: [("tag", "a"), ("cve", "x"), ("tag", "b")]
+                    .map(|(key, value)| (key.into(), value.into()))
+                    .into(),
+            })),
+        };
+        let mut line = Vec::new();
+        let mut json = Json::new(&mut line);
+        json.begin();
+        alert(&found, true, &mut json);
+        json.end_record();
+        assert_eq!(
+            String::from_utf8_lossy(&line).trim_end(),
+            r#"{"alert":{"action":"blocked","gid":1,"signature_id":2000001,"rev":3,"signature":"TEST \"shell\"","category":"Web Application Attack","severity":2,"metadata":{"tag":["a","b"],"cve":["x"]}}}"#
+        );
     }
 }

@@ -110,7 +110,7 @@ impl<const N: usize> Scripted<N> {
         let message =
             format!("{flow}: {message}, marks {:x}, at {}", cx.marks(), cx.now().as_nanos());
         let severity = Severity::Notice;
-        cx.alert(Alert { name: name.into(), message: message.into(), severity });
+        cx.alert(Alert { name: name.into(), message: message.into(), severity, rule: None });
     }
 
     fn inject(&self, packet: &Packet<'_>, cx: &mut Context<'_>) {

@@ -1,0 +1,291 @@
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use miniz_oxide::inflate::stream::{InflateState, inflate};
+use miniz_oxide::{DataFormat, MZFlush, MZStatus};
+
+/// How a body is compressed (RFC 9110 §8.4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Coding {
+    /// `gzip`, `x-gzip` (RFC 1952).
+    Gzip,
+    /// `deflate`: zlib (RFC 1950), or what some send instead, without a wrapping (RFC 1951).
+    Deflate,
+}
+
+impl Coding {
+    /// By the value of Content-Encoding; `None` where the body is sent as it is, or compressed otherwise.
+    pub(in super::super) fn named(value: &[u8]) -> Option<Self> {
+        let value = value.trim_ascii();
+        if value.eq_ignore_ascii_case(b"gzip") || value.eq_ignore_ascii_case(b"x-gzip") {
+            Some(Self::Gzip)
+        } else if value.eq_ignore_ascii_case(b"deflate") {
+            Some(Self::Deflate)
+        } else {
+            None
+        }
+    }
+}
+
+/// A body on its way from compressed to plain: no more of it than asked for, whatever it would become.
+pub(in super::super) struct Inflate {
+    stage: Stage,
+    state: Box<InflateState>,
+}
+
+impl Inflate {
+    /// Bytes that one takes, beside what comes out.
+    pub(in super::super) const BYTES: usize = size_of::<InflateState>();
+
+    pub(in super::super) fn new(coding: Coding) -> Self {
+        let stage = match coding {
+            Coding::Gzip => Stage::Gzip(Gzip::default()),
+            Coding::Deflate => Stage::Guess,
+        };
+        Self { stage, state: InflateState::new_boxed(DataFormat::Raw) }
+    }
+
+    /// Appends what comes out of `input`, up to `most` bytes in `to`. `false` where nothing more will: it is over, or broken.
+    pub(in super::super) fn feed(
+        &mut self,
+        mut input: &[u8],
+        to: &mut Vec<u8>,
+        most: usize,
+    ) -> bool {
+        loop {
+            match &mut self.stage {
+                Stage::Over => return false,
+                Stage::Guess => {
+                    let Some(first) = input.first() else { return true };
+                    // The method and window of zlib; no block of deflate begins like it that anybody sends.
+                    let is_zlib = first & 0x0f == 8 && first >> 4 <= 7;
+                    let format =
+                        if is_zlib { DataFormat::ZLibIgnoreChecksum } else { DataFormat::Raw };
+                    self.state = InflateState::new_boxed(format);
+                    self.stage = Stage::Data;
+                }
+                Stage::Gzip(gzip) => {
+                    let Some((byte, rest)) = input.split_first() else { return true };
+                    input = rest;
+                    match gzip.step(*byte) {
+                        Step::More => {}
+                        Step::Data => self.stage = Stage::Data,
+                        Step::Broken => self.stage = Stage::Over,
+                    }
+                }
+                Stage::Data => return self.data(input, to, most),
+            }
+        }
+    }
+
+    fn data(&mut self, mut input: &[u8], to: &mut Vec<u8>, most: usize) -> bool {
+        loop {
+            let start = to.len();
+            let room = most.saturating_sub(start).min(STEP);
+            if room == 0 {
+                self.stage = Stage::Over;
+                return false;
+            }
+            to.resize(start.saturating_add(room), 0);
+            let output = to.get_mut(start..).unwrap_or(&mut []);
+            let result = inflate(&mut self.state, input, output, MZFlush::None);
+            to.truncate(start.saturating_add(result.bytes_written));
+            input = input.get(result.bytes_consumed..).unwrap_or(&[]);
+            match result.status {
+                Ok(MZStatus::Ok) if result.bytes_written > 0 || result.bytes_consumed > 0 => {
+                    if input.is_empty() && result.bytes_written < room {
+                        return true;
+                    }
+                }
+                // It waits for more.
+                Ok(MZStatus::Ok) | Err(miniz_oxide::MZError::Buf) => return true,
+                Ok(_) | Err(_) => {
+                    self.stage = Stage::Over;
+                    return false;
+                }
+            }
+        }
+    }
+}
+
+impl core::fmt::Debug for Inflate {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Inflate").field("stage", &self.stage).finish_non_exhaustive()
+    }
+}
+
+/// How many bytes come out at once.
+const STEP: usize = 4 << 10;
+
+#[derive(Debug)]
+enum Stage {
+    Gzip(Gzip),
+    Guess,
+    Data,
+    Over,
+}
+
+/// Where in the header of a gzip member it is (RFC 1952 §2.3).
+#[derive(Clone, Copy, Debug, Default)]
+struct Gzip {
+    at: u8,
+    flags: u8,
+    extra: u16,
+    part: Part,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Part {
+    /// The ten bytes that are always there.
+    #[default]
+    Fixed,
+    ExtraLength,
+    Extra,
+    Name,
+    Comment,
+    Checksum,
+}
+
+enum Step {
+    More,
+    Data,
+    Broken,
+}
+
+impl Gzip {
+    fn step(&mut self, byte: u8) -> Step {
+        let at = self.at;
+        self.at = at.saturating_add(1);
+        match self.part {
+            Part::Fixed => match (at, byte) {
+                (0, 0x1f) | (1, 0x8b) | (2, 8) | (4..=8, _) => return Step::More,
+                (3, flags) => {
+                    self.flags = flags;
+                    return Step::More;
+                }
+                (9, _) => {}
+                _ => return Step::Broken,
+            },
+            Part::ExtraLength if at == 0 => {
+                self.extra = byte.into();
+                return Step::More;
+            }
+            Part::ExtraLength => {
+                self.extra |= u16::from(byte).wrapping_shl(8);
+                if self.extra > 0 {
+                    self.part = Part::Extra;
+                    return Step::More;
+                }
+            }
+            Part::Extra => {
+                self.extra = self.extra.saturating_sub(1);
+                if self.extra > 0 {
+                    return Step::More;
+                }
+            }
+            Part::Name | Part::Comment if byte != 0 => return Step::More,
+            Part::Checksum if at == 0 => return Step::More,
+            Part::Name | Part::Comment | Part::Checksum => {}
+        }
+        self.advance()
+    }
+
+    /// To the next part that there is.
+    fn advance(&mut self) -> Step {
+        self.at = 0;
+        for (part, after, flag) in [
+            (Part::ExtraLength, 1, 4),
+            (Part::Name, 2, 8),
+            (Part::Comment, 3, 16),
+            (Part::Checksum, 4, 2),
+        ] {
+            let now = match self.part {
+                Part::Fixed => 0,
+                Part::ExtraLength | Part::Extra => 1,
+                Part::Name => 2,
+                Part::Comment => 3,
+                Part::Checksum => 4,
+            };
+            if after > now && self.flags & flag != 0 {
+                self.part = part;
+                return Step::More;
+            }
+        }
+        Step::Data
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deflated(plain: &[u8], zlib: bool) -> Vec<u8> {
+        match zlib {
+            true => miniz_oxide::deflate::compress_to_vec_zlib(plain, 6),
+            false => miniz_oxide::deflate::compress_to_vec(plain, 6),
+        }
+    }
+
+    fn gzipped(plain: &[u8], flags: u8) -> Vec<u8> {
+        let mut bytes = vec![0x1f, 0x8b, 8, flags, 0, 0, 0, 0, 0, 3];
+        if flags & 4 != 0 {
+            bytes.extend([3, 0, b'x', b'y', b'z']);
+        }
+        if flags & 8 != 0 {
+            bytes.extend(b"name\0");
+        }
+        if flags & 16 != 0 {
+            bytes.extend(b"comment\0");
+        }
+        if flags & 2 != 0 {
+            bytes.extend([1, 2]);
+        }
+        bytes.extend(deflated(plain, false));
+        bytes.extend([0; 8]);
+        bytes
+    }
+
+    fn inflated(coding: Coding, bytes: &[u8], cut: usize, most: usize) -> Vec<u8> {
+        let mut inflate = Inflate::new(coding);
+        let mut plain = Vec::new();
+        for piece in bytes.chunks(cut) {
+            if !inflate.feed(piece, &mut plain, most) {
+                break;
+            }
+        }
+        plain
+    }
+
+    #[test]
+    fn what_was_compressed_comes_out_however_it_is_cut() {
+        let plain: Vec<u8> = (0..20_000_u32).flat_map(|it| (it / 7).to_be_bytes()).collect();
+        for cut in [1, 2, 7, 100, 1460, usize::MAX >> 1] {
+            for flags in [0, 2, 4, 8, 16, 30] {
+                let found = inflated(Coding::Gzip, &gzipped(&plain, flags), cut, 1 << 20);
+                assert!(found == plain, "flags {flags}, cut at {cut}: {} bytes", found.len());
+            }
+            for zlib in [false, true] {
+                let found = inflated(Coding::Deflate, &deflated(&plain, zlib), cut, 1 << 20);
+                assert!(found == plain, "zlib {zlib}, cut at {cut}: {} bytes", found.len());
+            }
+        }
+    }
+
+    #[test]
+    fn a_bomb_goes_off_no_further_than_the_bound() {
+        let bomb = gzipped(&vec![0; 64 << 20], 0);
+        assert!(bomb.len() < 100_000);
+        let found = inflated(Coding::Gzip, &bomb, 1460, 10_000);
+        assert_eq!(found.len(), 10_000);
+        assert!(found.capacity() < 40_000, "{}", found.capacity());
+    }
+
+    #[test]
+    fn what_is_broken_ends_it() {
+        let mut inflate = Inflate::new(Coding::Gzip);
+        let mut plain = Vec::new();
+        assert!(!inflate.feed(b"no gzip at all", &mut plain, 100));
+        assert!(!inflate.feed(&gzipped(b"plain", 0), &mut plain, 100));
+        assert!(plain.is_empty());
+    }
+}

@@ -1,0 +1,129 @@
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+
+use md5::{Digest, Md5};
+use sha1::Sha1;
+use sha2::Sha256;
+
+use super::super::Transform;
+
+/// What transforms make of bytes, one after another.
+pub(in super::super) fn transform<'a>(bytes: &'a [u8], transforms: &[Transform]) -> Cow<'a, [u8]> {
+    transforms.iter().fold(Cow::Borrowed(bytes), |bytes, transform| {
+        match apply(&bytes, transform) {
+            Some(changed) => Cow::Owned(changed),
+            None => bytes,
+        }
+    })
+}
+
+fn apply(bytes: &[u8], transform: &Transform) -> Option<Vec<u8>> {
+    Some(match transform {
+        Transform::DotPrefix => {
+            let mut dotted = Vec::with_capacity(bytes.len().saturating_add(1));
+            dotted.push(b'.');
+            dotted.extend_from_slice(bytes);
+            dotted
+        }
+        Transform::ToLowercase => bytes.to_ascii_lowercase(),
+        Transform::ToUppercase => bytes.to_ascii_uppercase(),
+        Transform::StripWhitespace => {
+            bytes.iter().copied().filter(|byte| !is_space(*byte)).collect()
+        }
+        Transform::CompressWhitespace => {
+            let mut was_space = false;
+            let is_kept = |byte: &u8| {
+                let is_kept = !(was_space && is_space(*byte));
+                was_space = is_space(*byte);
+                is_kept
+            };
+            bytes.iter().copied().filter(is_kept).collect()
+        }
+        Transform::UrlDecode => url_decoded(bytes),
+        Transform::ToMd5 => Md5::digest(bytes).to_vec(),
+        Transform::ToSha1 => Sha1::digest(bytes).to_vec(),
+        Transform::ToSha256 => Sha256::digest(bytes).to_vec(),
+        Transform::Xor(key) => {
+            bytes.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect()
+        }
+        Transform::HeaderLowercase => header_lowercase(bytes),
+        Transform::StripPseudoHeaders => {
+            let lines = bytes.split_inclusive(|byte| *byte == b'\n');
+            lines.filter(|line| !line.starts_with(b":")).flatten().copied().collect()
+        }
+    })
+}
+
+const fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | 0x0b | 0x0c)
+}
+
+fn url_decoded(bytes: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some((first, after)) = rest.split_first() {
+        rest = after;
+        let byte = match (first, after) {
+            (b'+', _) => b' ',
+            (b'%', [high, low, behind @ ..]) => match (digit(*high), digit(*low)) {
+                (Some(high), Some(low)) => {
+                    rest = behind;
+                    high.wrapping_shl(4) | low
+                }
+                _ => b'%',
+            },
+            (other, _) => *other,
+        };
+        decoded.push(byte);
+    }
+    decoded
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+}
+
+fn header_lowercase(bytes: &[u8]) -> Vec<u8> {
+    let mut is_name = true;
+    let lower = |byte: &u8| {
+        match byte {
+            b':' => is_name = false,
+            b'\n' => is_name = true,
+            _ => {}
+        }
+        if is_name { byte.to_ascii_lowercase() } else { *byte }
+    };
+    bytes.iter().map(lower).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_changes_what_it_says() {
+        use Transform as T;
+        for (made, bytes, expected) in [
+            (vec![], "aB", "aB"),
+            (vec![T::DotPrefix], "a.b", ".a.b"),
+            (vec![T::ToLowercase, T::DotPrefix], "A", ".a"),
+            (vec![T::ToUppercase], "a1b", "A1B"),
+            (vec![T::StripWhitespace], " a\tb\r\n\x0b\x0cc ", "abc"),
+            (vec![T::CompressWhitespace], "a \t b\n\nc", "a b\nc"),
+            (vec![T::UrlDecode], "%41+%4%zz%2B", "A %4%zz+"),
+            (vec![T::Xor(vec![1, 2])], "aaa", "`c`"),
+            (
+                vec![T::HeaderLowercase],
+                "Name: Value: X\r\nOther: Y\r\n",
+                "name: Value: X\r\nother: Y\r\n",
+            ),
+            (vec![T::StripPseudoHeaders], ":method: GET\r\nA: b\r\n:x", "A: b\r\n"),
+        ] {
+            let found = transform(bytes.as_bytes(), &made);
+            assert_eq!(String::from_utf8_lossy(&found), expected, "{made:?}");
+        }
+        assert_eq!(transform(b"abc", &[T::ToMd5])[..4], [0x90, 0x01, 0x50, 0x98]);
+        assert_eq!(transform(b"abc", &[T::ToSha1])[..4], [0xa9, 0x99, 0x3e, 0x36]);
+        assert_eq!(transform(b"abc", &[T::ToSha256])[..4], [0xba, 0x78, 0x16, 0xbf]);
+    }
+}

@@ -1,0 +1,268 @@
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use smallvec::SmallVec;
+
+use super::super::buffers::{Body, Buffers, Lines, Pool, Share, Spoken};
+use super::super::matching::{BySide, NumberedBits};
+use super::super::{BitAction, FlowCondition, FlowState};
+use crate::Side;
+use crate::inspect::{Beginning, Interest, Packet};
+use crate::packet::{IpProtocol, TcpFlags, Transport};
+
+/// What is remembered of a flow.
+#[derive(Debug)]
+pub struct SignatureFlow {
+    /// What rules may still want of it.
+    pub(super) interest: Interest,
+    pub(super) surrounding: usize,
+    pub(super) spoken: Spoken,
+    has_client: bool,
+    has_server: bool,
+    is_established: bool,
+    /// Whether rules about its ends were asked for each side.
+    is_begun: BySide<bool>,
+    bits: SmallVec<[u32; 4]>,
+    pub(super) sides: Option<Box<BySide<SideState>>>,
+    pub(super) lines: Option<Box<Lines>>,
+}
+
+/// What is remembered of a side of a flow.
+#[derive(Debug)]
+pub(super) struct SideState {
+    /// The last bytes of its stream that were looked at.
+    pub(super) tail: Vec<u8>,
+    /// The number of the next byte.
+    pub(super) next: u64,
+    /// Rules whose pattern was found, and behind which byte.
+    pub(super) waiting: Vec<(u32, u64)>,
+    /// Rules that have held, and up to which byte: what they held for does not count again.
+    pub(super) used: Vec<(u32, u64)>,
+    /// Whether no more of its stream is looked at.
+    pub(super) is_over: bool,
+    pub(super) transaction: Transaction,
+    pub(super) share: Share,
+}
+
+/// A message and those that belong to it, as far as they have come.
+#[derive(Debug)]
+pub(super) struct Transaction {
+    /// What later messages need of earlier ones.
+    pub(super) kept: Buffers,
+    /// Rules whose pattern was found.
+    pub(super) waiting: Vec<u32>,
+    /// Rules that have held.
+    pub(super) held: Vec<u32>,
+    pub(super) body: Option<Body>,
+    /// How many bytes of the body were looked at.
+    pub(super) scanned: usize,
+    /// The number of the body's next byte, as it was sent.
+    pub(super) end_of_body: u64,
+    pub(super) share: Share,
+}
+
+/// The most bits of a flow, and rules that wait for more of it.
+pub(super) const MOST: usize = 64;
+
+impl SignatureFlow {
+    pub(super) fn new(interest: Interest, surrounding: usize, beginning: Beginning) -> Self {
+        let is_adopted = beginning != Beginning::Seen;
+        Self {
+            interest,
+            surrounding,
+            spoken: Spoken::Unclear,
+            has_client: is_adopted,
+            has_server: is_adopted,
+            is_established: is_adopted,
+            is_begun: BySide::default(),
+            bits: SmallVec::new(),
+            sides: None,
+            lines: None,
+        }
+    }
+
+    /// Whether no rule can hold any more.
+    pub(super) fn is_done(&self) -> bool {
+        !self.interest.intersects(Interest::PACKETS | Interest::STREAM | Interest::MESSAGES)
+    }
+
+    /// Nothing of this is looked at any more.
+    pub(super) fn lose(&mut self, interest: Interest) {
+        self.interest = self.interest.without(interest);
+    }
+
+    /// Notes who has sent a packet.
+    pub(super) fn see(&mut self, packet: &Packet<'_>) {
+        let is_client = packet.is_from_opener();
+        if is_client {
+            // A handshake is over with the client's answer to the server.
+            self.is_established |= self.has_server && is_no_handshake(packet);
+            self.has_client = true;
+        } else {
+            self.has_server = true;
+            if packet.flow().protocol() != IpProtocol::TCP {
+                self.is_established |= self.has_client;
+            }
+        }
+    }
+
+    /// Notes that a side has sent bytes that are in order, or a message.
+    pub(super) fn hear(&mut self, side: Side, protocol: IpProtocol) {
+        match side {
+            Side::Client => self.has_client = true,
+            Side::Server => self.has_server = true,
+        }
+        self.is_established |= protocol == IpProtocol::TCP || self.has_client && self.has_server;
+    }
+
+    /// Whether a side has sent nothing before.
+    pub(super) fn begins(&mut self, side: Side) -> bool {
+        !core::mem::replace(self.is_begun.of_mut(side), true)
+    }
+
+    pub(super) fn is_like(&self, condition: &FlowCondition, packet: &Packet<'_>) -> bool {
+        let state = match condition.state {
+            None | Some(FlowState::Stateless) => true,
+            Some(FlowState::Established) => self.is_established,
+            Some(FlowState::NotEstablished) => !self.is_established,
+        };
+        state && condition.fragments.is_none_or(|wanted| packet.ip().is_fragment() == wanted)
+    }
+
+    /// Whether what is asked of bits is so.
+    pub(super) fn has_bits(&self, asked: &[NumberedBits]) -> bool {
+        asked.iter().all(|asked| {
+            let is_any = || asked.bits.iter().any(|bit| self.bits.contains(bit));
+            match asked.action {
+                BitAction::IsSet => is_any(),
+                BitAction::IsNotSet => !is_any(),
+                BitAction::Set | BitAction::Unset | BitAction::Toggle => true,
+            }
+        })
+    }
+
+    /// Does to bits what is to be done; `false` where there are too many.
+    pub(super) fn change_bits(&mut self, changes: &[NumberedBits]) -> bool {
+        let mut is_done = true;
+        for change in changes {
+            for bit in &change.bits {
+                let place = self.bits.iter().position(|known| known == bit);
+                match (change.action, place) {
+                    (BitAction::Set | BitAction::Toggle, None) if self.bits.len() < MOST => {
+                        self.bits.push(*bit);
+                    }
+                    (BitAction::Set | BitAction::Toggle, None) => is_done = false,
+                    (BitAction::Unset | BitAction::Toggle, Some(place)) => {
+                        self.bits.swap_remove(place);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        is_done
+    }
+
+    /// What is remembered of a side.
+    pub(super) fn side(&mut self, side: Side, pool: &Pool) -> &mut SideState {
+        let fresh = || Box::new(BySide::new(SideState::new(pool), SideState::new(pool)));
+        self.sides.get_or_insert_with(fresh).of_mut(side)
+    }
+}
+
+impl SideState {
+    fn new(pool: &Pool) -> Self {
+        Self {
+            tail: Vec::new(),
+            next: 0,
+            waiting: Vec::new(),
+            used: Vec::new(),
+            is_over: false,
+            transaction: Transaction::new(pool),
+            share: pool.share(),
+        }
+    }
+
+    /// Up to which byte a rule has held.
+    pub(super) fn used_by(&self, rule: u32) -> u64 {
+        self.used.iter().find(|(known, _)| *known == rule).map_or(0, |(_, end)| *end)
+    }
+
+    /// Notes that a rule has held up to a byte.
+    pub(super) fn use_up(&mut self, rule: u32, end: u64) {
+        self.waiting.retain(|(known, _)| *known != rule);
+        match self.used.iter_mut().find(|(known, _)| *known == rule) {
+            Some((_, known)) => *known = end,
+            None => {
+                if self.used.len() >= MOST {
+                    self.used.remove(0);
+                }
+                self.used.push((rule, end));
+            }
+        }
+    }
+
+    /// Notes where a rule's pattern was found; `false` where too many wait.
+    pub(super) fn wait(&mut self, rule: u32, end: u64) -> bool {
+        if let Some((_, known)) = self.waiting.iter_mut().find(|(known, _)| *known == rule) {
+            *known = end.max(*known);
+            return true;
+        }
+        let has_room = self.waiting.len() < MOST;
+        if has_room {
+            self.waiting.push((rule, end));
+        }
+        has_room
+    }
+}
+
+impl Transaction {
+    fn new(pool: &Pool) -> Self {
+        Self {
+            kept: Buffers::default(),
+            waiting: Vec::new(),
+            held: Vec::new(),
+            body: None,
+            scanned: 0,
+            end_of_body: 0,
+            share: pool.share(),
+        }
+    }
+
+    /// Another one begins.
+    pub(super) fn begin(&mut self) {
+        self.end();
+        self.waiting.clear();
+        self.held.clear();
+    }
+
+    /// Nothing more belongs to it.
+    pub(super) fn end(&mut self) {
+        self.kept = Buffers::default();
+        self.share.set(0);
+        self.waiting.clear();
+        self.body = None;
+        (self.scanned, self.end_of_body) = (0, 0);
+    }
+
+    /// Notes that a rule may hold later; `false` where too many wait.
+    pub(super) fn wait(&mut self, rule: u32) -> bool {
+        if self.waiting.contains(&rule) {
+            return true;
+        }
+        let has_room = self.waiting.len() < MOST;
+        if has_room {
+            self.waiting.push(rule);
+        }
+        has_room
+    }
+}
+
+fn is_no_handshake(packet: &Packet<'_>) -> bool {
+    match packet.transport() {
+        Transport::Tcp(segment) => {
+            let flags = segment.flags();
+            flags.contains(TcpFlags::ACK) && !flags.intersects(TcpFlags::SYN | TcpFlags::RST)
+        }
+        _ => true,
+    }
+}

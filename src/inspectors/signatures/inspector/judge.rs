@@ -1,0 +1,272 @@
+use alloc::format;
+use alloc::vec::Vec;
+
+use super::super::buffers::{Buffers, Instance, Spoken, transform};
+use super::super::matching::{Budget, Ready, ReadyGroup, View, has_to_wait, holds};
+use super::super::{Buffer, RuleAction, Signatures};
+use super::SignatureInspector;
+use super::explain::{Tracer, trace};
+use super::flow::SignatureFlow;
+use crate::Side;
+use crate::inspect::{Alert, Context, Packet, Severity, Tells, Verdict};
+use crate::packet::FiveTuple;
+
+/// What rules are asked about.
+#[derive(Clone, Copy)]
+pub(super) struct Event<'a> {
+    pub(super) packet: &'a Packet<'a>,
+    /// Who sent it.
+    pub(super) side: Side,
+    /// The ends, as it goes.
+    pub(super) tuple: FiveTuple,
+    /// The payload of the packet, or the stream around it.
+    pub(super) payload: Option<View<'a>>,
+    pub(super) buffers: Option<&'a Buffers>,
+    /// The body as far as it has come.
+    pub(super) body: Option<Instance<'a>>,
+    pub(super) place: Place,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Packet,
+    Stream,
+    Message,
+}
+
+impl Event<'_> {
+    /// The ends of a packet of this side.
+    pub(super) fn tuple_of(packet: &Packet<'_>, side: Side) -> FiveTuple {
+        match side {
+            Side::Client => packet.opener_tuple(),
+            Side::Server => packet.opener_tuple().reversed(),
+        }
+    }
+}
+
+impl SignatureInspector {
+    /// Asks all candidates, in the order in which they count. Which have held and which have not is in the scratch then.
+    pub(super) fn judge(
+        &mut self,
+        flow: &mut SignatureFlow,
+        event: &Event<'_>,
+        cx: &mut Context<'_>,
+    ) -> Verdict {
+        let signatures = &*self.signatures;
+        let scratch = &mut self.scratch;
+        scratch.candidates.sort_unstable();
+        let mut budget = Budget::new(signatures.limits().steps);
+        let mut verdict = Verdict::PASS;
+        for index in scratch.candidates.iter().copied() {
+            let Some(rule) = signatures.set().rules.get(index as usize) else { continue };
+            if event.place == Place::Stream && scratch.told.contains(&index) {
+                // What it held for in the packet it need not hold for again.
+                scratch.held.push(index);
+                continue;
+            }
+            signatures.note_asked(index);
+            if let Some(Tracer(tell)) = &mut self.tracer {
+                if let Some(source) = signatures.set().sources.get(index as usize) {
+                    tell(&trace(signatures, flow, event, (rule, source, index)));
+                }
+            }
+            let case = Case { signatures, flow: &*flow, event, rule, index };
+            match case.ask(&mut scratch.taken, &mut budget, cx) {
+                Answer::No => {
+                    scratch.failed.push(index);
+                    continue;
+                }
+                // What comes later does not change what these bytes were when they came.
+                Answer::NotNow => {
+                    scratch.held.push(index);
+                    continue;
+                }
+                Answer::Yes => {}
+            }
+            signatures.note_held(index);
+            scratch.held.push(index);
+            scratch.told.push(index);
+            if !fire(signatures, flow, event, rule, index, cx) {
+                continue;
+            }
+            match rule.action {
+                RuleAction::Pass => {
+                    let is_for_flow = event.place != Place::Packet || rule.is_plain();
+                    return if is_for_flow { Verdict::PASS_FLOW } else { Verdict::PASS };
+                }
+                RuleAction::Alert => {}
+                action if verdict.is_pass() => verdict = refusal(action, event, rule),
+                _ => {}
+            }
+        }
+        if budget.is_used_up() {
+            signatures.note_budget();
+        }
+        verdict
+    }
+}
+
+/// One rule asked about one thing.
+struct Case<'a> {
+    signatures: &'a Signatures,
+    flow: &'a SignatureFlow,
+    event: &'a Event<'a>,
+    rule: &'a Ready,
+    index: u32,
+}
+
+/// Whether a rule holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    No,
+    /// It does for the bytes, but bits are not as it wants them.
+    NotNow,
+    Yes,
+}
+
+impl Case<'_> {
+    /// Whether all of the rule holds. What is cheap is asked first.
+    fn ask(&self, taken: &mut Vec<Option<u64>>, budget: &mut Budget, cx: &Context<'_>) -> Answer {
+        let (rule, flow, event) = (self.rule, self.flow, self.event);
+        let set = self.signatures.set();
+        let is_spoken = rule.application.is_none_or(|protocol| flow.spoken == Spoken::Is(protocol));
+        if !is_spoken
+            || !set.ends(flow.surrounding, rule.ends).is_some_and(|ends| ends.are_of(&event.tuple))
+            || !flow.is_like(&rule.flow, event.packet)
+            || !rule.conditions.iter().all(|it| holds(it, event.packet, flow.spoken))
+        {
+            return Answer::No;
+        }
+        let has_bits = flow.has_bits(&rule.flow_bits);
+        if !has_bits && event.place == Place::Packet {
+            return Answer::No;
+        }
+        taken.clear();
+        taken.resize(rule.numbers, None);
+        if !rule.groups.iter().all(|group| self.group(group, taken, budget)) {
+            return Answer::No;
+        }
+        if !has_bits || !self.has_cross_bits(cx) {
+            return Answer::NotNow;
+        }
+        Answer::Yes
+    }
+
+    fn has_cross_bits(&self, cx: &Context<'_>) -> bool {
+        let bits = &self.rule.cross_bits;
+        if !bits.iter().any(|(_, bit)| bit.action.is_question()) {
+            return true;
+        }
+        let tables = self.signatures.tables();
+        bits.iter().all(|(number, bit)| tables.is_bit(*number, bit, self.event.packet, cx.now()))
+    }
+
+    fn group(&self, group: &ReadyGroup, taken: &mut [Option<u64>], budget: &mut Budget) -> bool {
+        let event = self.event;
+        let program = &group.program;
+        if group.buffer == Buffer::Payload {
+            let Some(view) = event.payload.and_then(|view| self.unused(view)) else { return false };
+            if group.transforms.is_empty() {
+                return program.holds(view, taken, budget);
+            }
+            let bytes = transform(view.bytes, &group.transforms);
+            return program.holds(View { bytes: &bytes, base: view.base }, taken, budget);
+        }
+        let is_body = matches!(
+            group.buffer,
+            Buffer::HttpRequestBody | Buffer::HttpResponseBody | Buffer::FileData
+        );
+        let mut ask = |instance: Instance<'_>| {
+            if instance.bytes.is_empty() || has_to_wait(group, instance.is_whole) {
+                return false;
+            }
+            let bytes = transform(instance.bytes, &group.transforms);
+            program.holds(View { bytes: &bytes, base: 0 }, taken, budget)
+        };
+        if is_body {
+            return event.body.is_some_and(ask);
+        }
+        event.buffers.is_some_and(|buffers| buffers.of(group.buffer).any(&mut ask))
+    }
+
+    /// The bytes of a stream that the rule has not held for before.
+    fn unused<'v>(&self, view: View<'v>) -> Option<View<'v>> {
+        if self.event.place != Place::Stream {
+            return Some(view);
+        }
+        let side = self.flow.sides.as_ref()?.of(self.event.side);
+        view.from(side.used_by(self.index))
+    }
+}
+
+/// What a rule that holds does; `false` where it does not count, as it has not held often enough.
+fn fire(
+    signatures: &Signatures,
+    flow: &mut SignatureFlow,
+    event: &Event<'_>,
+    rule: &Ready,
+    index: u32,
+    cx: &mut Context<'_>,
+) -> bool {
+    let (packet, now) = (event.packet, cx.now());
+    if let Some(filter) = &rule.detection_filter {
+        if !signatures.tables().filter(index, filter, packet, now) {
+            return false;
+        }
+    }
+    if !flow.change_bits(&rule.flow_bits) {
+        signatures.note_too_many();
+    }
+    if rule.cross_bits.iter().any(|(_, bit)| !bit.action.is_question()) {
+        let mut tables = signatures.tables();
+        for (number, bit) in &rule.cross_bits {
+            tables.change(*number, bit, packet, now);
+        }
+    }
+    if rule.is_silent || rule.action == RuleAction::Pass {
+        return true;
+    }
+    if rule.may_be_suppressed {
+        let (source, destination) = (event.tuple.source(), event.tuple.destination());
+        if signatures.filters().suppresses(rule.id, source, destination) {
+            return true;
+        }
+    }
+    if let Some(threshold) = &rule.threshold {
+        if !signatures.tables().threshold(index, threshold, packet, now) {
+            return true;
+        }
+    }
+    tell(event, rule, cx);
+    true
+}
+
+#[cold]
+fn tell(event: &Event<'_>, rule: &Ready, cx: &mut Context<'_>) {
+    let (id, endpoint, tuple) = (rule.id, event.packet.endpoint(), event.tuple);
+    let (gid, sid, rev) = (id.gid, id.sid, id.rev);
+    let message = &rule.told.signature;
+    cx.alert(Alert {
+        name: SignatureInspector::REASON.name().into(),
+        message: format!("[{gid}:{sid}:{rev}] {message}: {endpoint} {tuple}").into(),
+        severity: match rule.told.severity {
+            0 | 1 => Severity::Critical,
+            2 => Severity::Warning,
+            3 => Severity::Notice,
+            _ => Severity::Info,
+        },
+        rule: Some(rule.told.clone()),
+    });
+}
+
+fn refusal(action: RuleAction, event: &Event<'_>, rule: &Ready) -> Verdict {
+    let reason = SignatureInspector::REASON;
+    match action {
+        RuleAction::Reject => Verdict::reject(reason).telling(Tells::Sender),
+        RuleAction::RejectDestination => Verdict::reject(reason).telling(Tells::Receiver),
+        RuleAction::RejectBoth => Verdict::reject(reason),
+        // A packet that is refused for what it is alone says nothing about those behind it.
+        _ if event.place == Place::Packet && !rule.is_about_ends => Verdict::drop(reason),
+        _ => Verdict::drop(reason).for_flow(),
+    }
+}

@@ -1,0 +1,205 @@
+//! Rules looked for in flows.
+
+mod explain;
+mod flow;
+mod judge;
+mod scratch;
+mod streams;
+mod tables;
+mod transactions;
+
+pub use explain::RuleTrace;
+pub use flow::SignatureFlow;
+pub(super) use tables::Tables;
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+
+use super::Signatures;
+use super::buffers::Pool;
+use super::matching::View;
+use crate::Side;
+use crate::flow::Relation;
+use crate::inspect::{Context, Inspector, Interest, Message, Packet, Reason, StreamChunk, Verdict};
+use crate::packet::{FiveTuple, Transport};
+use explain::Tracer;
+use judge::{Event, Place};
+use scratch::Scratch;
+
+/// Looks for [`Signatures`] in packets, streams and messages. Clones share them: one for each worker.
+///
+/// A rule that holds tells an alert of the name [`REASON`](Self::REASON), which says which rule it was, and a `drop` or `reject` refuses for
+/// that reason: the packet, where it looked at a packet alone, and otherwise the flow.
+///
+/// # Which bytes a rule looks at
+///
+/// * Rules about TCP without a buffer look at the stream: at each piece of it together with [so many
+///   bytes](super::SignatureLimits::stream_window) before, so that it does not matter how it was cut. Those that count places from the beginning
+///   (`offset`, `depth`, `startswith`) look at packets too, as Suricata has it; those with `dsize` or `flow:no_stream` look at
+///   packets alone. What a rule has held for in a stream does not count again for it.
+/// * Rules about messages look at all of a transaction, one side of it: the head of a request and its body, for instance. They hold once for it.
+///   Bodies are looked at as they come; what depends on their end (negations, sizes) is judged when they are whole, or as large as they
+///   are looked at.
+/// * Rules about nothing but addresses hold once for each side of a flow; other rules without bytes for each packet.
+///
+/// Rules that hold for a packet, a piece of a stream or a message count in the order pass, drop, reject, alert. A pass in a stream or message
+/// is for the rest of the flow.
+#[derive(Debug)]
+pub struct SignatureInspector {
+    signatures: Arc<Signatures>,
+    pool: Pool,
+    scratch: Scratch,
+    tracer: Option<Tracer>,
+}
+
+impl SignatureInspector {
+    /// Why packets are dropped and rejected, and what alerts and the inspector are called.
+    pub const REASON: Reason = Reason::new("signatures");
+
+    /// By rules, or by ones that are shared.
+    pub fn new(signatures: impl Into<Arc<Signatures>>) -> Self {
+        let signatures = signatures.into();
+        let pool = Pool::new(signatures.limits().bytes);
+        let scratch = Scratch::new(signatures.len());
+        Self { signatures, pool, scratch, tracer: None }
+    }
+
+    /// Tells each time that a rule is asked what came of it; see [`SignatureSettings::explains`](super::SignatureSettings::explains).
+    #[must_use]
+    pub fn traced(self, tell: impl FnMut(&RuleTrace) + Send + 'static) -> Self {
+        Self { tracer: Some(Tracer(Box::new(tell))), ..self }
+    }
+
+    /// The rules.
+    pub fn signatures(&self) -> &Signatures {
+        &self.signatures
+    }
+
+    /// Bytes that flows hold, out of [`SignatureLimits::bytes`](super::SignatureLimits::bytes).
+    pub fn held_bytes(&self) -> usize {
+        self.pool.used()
+    }
+}
+
+impl Clone for SignatureInspector {
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.signatures))
+    }
+}
+
+impl Inspector for SignatureInspector {
+    type Flow = SignatureFlow;
+
+    const INTEREST: Interest =
+        Interest::PACKETS.and(Interest::STREAM).and(Interest::GAPS).and(Interest::MESSAGES);
+
+    fn interest(&self) -> Interest {
+        match self.signatures.set().interest {
+            // It has to have some interest; without rules no flow is its own.
+            Interest::NONE => Interest::PACKETS,
+            interest => interest,
+        }
+    }
+
+    fn wants(&self, flow: &SignatureFlow) -> Interest {
+        flow.interest
+    }
+
+    fn name(&self) -> &str {
+        Self::REASON.name()
+    }
+
+    fn open(&mut self, first: &Packet<'_>, _: &mut Context<'_>) -> Option<SignatureFlow> {
+        let surrounding = self.signatures.surrounding(first.endpoint());
+        let interest = self.signatures.set().interest_in(surrounding, &first.opener_tuple());
+        let interest = match interest.contains(Interest::STREAM) {
+            true => interest | Interest::GAPS,
+            false => interest,
+        };
+        let flow = SignatureFlow::new(interest, surrounding, first.beginning());
+        (!flow.is_done()).then_some(flow)
+    }
+
+    fn packet(
+        &mut self,
+        flow: &mut SignatureFlow,
+        packet: &Packet<'_>,
+        cx: &mut Context<'_>,
+    ) -> Verdict {
+        self.scratch.told.clear();
+        flow.see(packet);
+        if !flow.interest.contains(Interest::PACKETS) {
+            return if flow.is_done() { Verdict::PASS_FLOW } else { Verdict::PASS };
+        }
+        let side = if packet.is_from_opener() { Side::Client } else { Side::Server };
+        let set = self.signatures.set();
+        let is_own = packet.relation() == Relation::Own;
+        let (slots, payload) = match packet.transport() {
+            Transport::Tcp(segment) if is_own => (&set.tcp_packets, segment.payload()),
+            Transport::Udp(datagram) if is_own => (&set.udp_packets, datagram.payload()),
+            // What Suricata calls the payload of ICMP is what follows its first eight bytes.
+            transport => (&set.other_packets, transport.payload()),
+        };
+        self.scratch.begin();
+        if flow.begins(side) {
+            self.scratch.add_all(set.first.of(side));
+        }
+        let slot = slots.of(side);
+        self.scratch.add_slot(slot, payload, 0, &self.signatures);
+        if self.scratch.is_idle() {
+            return Verdict::PASS;
+        }
+        let tuple = match is_own {
+            true => packet.five_tuple(),
+            false => FiveTuple {
+                addresses: packet.ip().addresses(),
+                protocol: packet.ip().protocol(),
+                ports: None,
+            },
+        };
+        let event = Event {
+            packet,
+            side,
+            tuple,
+            payload: Some(View { bytes: payload, base: 0 }),
+            buffers: None,
+            body: None,
+            place: Place::Packet,
+        };
+        self.judge(flow, &event, cx)
+    }
+
+    fn stream(
+        &mut self,
+        flow: &mut SignatureFlow,
+        chunk: &StreamChunk<'_>,
+        cx: &mut Context<'_>,
+    ) -> Verdict {
+        flow.hear(chunk.side, chunk.packet.flow().protocol());
+        let verdict = self.chunk(flow, chunk, cx);
+        settle(flow, verdict)
+    }
+
+    fn message(
+        &mut self,
+        flow: &mut SignatureFlow,
+        message: &Message<'_>,
+        cx: &mut Context<'_>,
+    ) -> Verdict {
+        flow.hear(message.side, message.packet.flow().protocol());
+        let verdict = self.transact(flow, message, cx);
+        settle(flow, verdict)
+    }
+
+    /// What flows hold stays counted.
+    fn recover(&mut self, fresh: Self) {
+        let pool = self.pool.clone();
+        *self = fresh;
+        self.pool = pool;
+    }
+}
+
+/// A flow for which no rule can hold any more costs nothing.
+fn settle(flow: &SignatureFlow, verdict: Verdict) -> Verdict {
+    if verdict == Verdict::PASS && flow.is_done() { Verdict::PASS_FLOW } else { verdict }
+}

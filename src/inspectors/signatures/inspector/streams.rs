@@ -1,0 +1,255 @@
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::mem;
+
+use super::super::buffers::{Buffers, Spoken};
+use super::super::matching::View;
+use super::SignatureInspector;
+use super::flow::SignatureFlow;
+use super::judge::{Event, Place};
+use crate::Side;
+use crate::inspect::{Context, Interest, Packet, StreamChunk, Verdict};
+use crate::packet::IpProtocol;
+
+impl SignatureInspector {
+    /// Looks at a piece of a stream, and at the bytes before it that are remembered.
+    pub(super) fn chunk(
+        &mut self,
+        flow: &mut SignatureFlow,
+        chunk: &StreamChunk<'_>,
+        cx: &mut Context<'_>,
+    ) -> Verdict {
+        let limits = *self.signatures.limits();
+        if !self.signatures.set().interest.contains(Interest::PACKETS) {
+            // Nobody was asked about the packet.
+            self.scratch.told.clear();
+        }
+        let state = flow.side(chunk.side, &self.pool);
+        let is_gap = chunk.offset != state.next;
+        let len = u64::try_from(chunk.data.len()).unwrap_or(u64::MAX);
+        state.next = chunk.offset.saturating_add(len);
+        if is_gap {
+            state.tail.clear();
+            state.waiting.clear();
+        }
+        let verdict = self.lines(flow, chunk, is_gap, cx);
+        if verdict != Verdict::PASS {
+            return verdict;
+        }
+        let set = self.signatures.set();
+        let is_looked_at = !set.stream.of(chunk.side).is_empty();
+        let state = flow.side(chunk.side, &self.pool);
+        let verdict = match is_looked_at && !state.is_over {
+            true => self.piece(flow, chunk, cx),
+            false => Verdict::PASS,
+        };
+        let state = flow.side(chunk.side, &self.pool);
+        let is_remembered = self.remembers(chunk.side);
+        if is_remembered && !state.is_over {
+            self.remember(flow, chunk);
+        }
+        let state = flow.side(chunk.side, &self.pool);
+        if state.next >= limits.stream_depth && !state.is_over {
+            state.is_over = true;
+            state.tail = Vec::new();
+            state.share.set(0);
+        }
+        self.end_streams(flow);
+        verdict
+    }
+
+    /// Whether rules need the bytes before those that come.
+    fn remembers(&self, side: Side) -> bool {
+        let set = self.signatures.set();
+        !set.stream.of(side).is_empty() || set.has_mixed
+    }
+
+    fn piece(
+        &mut self,
+        flow: &mut SignatureFlow,
+        chunk: &StreamChunk<'_>,
+        cx: &mut Context<'_>,
+    ) -> Verdict {
+        self.scratch.begin();
+        let state = flow.side(chunk.side, &self.pool);
+        let seen = state.tail.len();
+        let base = chunk.offset.saturating_sub(u64::try_from(seen).unwrap_or(0));
+        let mut window = mem::take(&mut self.scratch.window);
+        let bytes = if seen == 0 {
+            chunk.data
+        } else {
+            window.clear();
+            window.extend_from_slice(&state.tail);
+            window.extend_from_slice(chunk.data);
+            &window
+        };
+        let slot = self.signatures.set().stream.of(chunk.side);
+        self.scratch.add_slot(slot, bytes, seen, &self.signatures);
+        // A pattern that is still within reach may be the beginning of more.
+        state.waiting.retain(|(_, end)| *end > base);
+        for (rule, _) in &state.waiting {
+            self.scratch.add(*rule);
+        }
+        let mut verdict = Verdict::PASS;
+        if !self.scratch.is_idle() {
+            let event = Event {
+                packet: chunk.packet,
+                side: chunk.side,
+                tuple: Event::tuple_of(chunk.packet, chunk.side),
+                payload: Some(View { bytes, base }),
+                buffers: None,
+                body: None,
+                place: Place::Stream,
+            };
+            verdict = self.judge(flow, &event, cx);
+            let state = flow.side(chunk.side, &self.pool);
+            for (rule, end) in &self.scratch.hits {
+                if self.scratch.failed.contains(rule) {
+                    let end = base.saturating_add(u64::try_from(*end).unwrap_or(0));
+                    if !state.wait(*rule, end) {
+                        self.signatures.note_too_many();
+                    }
+                }
+            }
+            for rule in &self.scratch.held {
+                state.use_up(*rule, state.next);
+            }
+        }
+        self.scratch.window = window;
+        verdict
+    }
+
+    /// Keeps the last bytes for those that follow.
+    fn remember(&self, flow: &mut SignatureFlow, chunk: &StreamChunk<'_>) {
+        let most = self.signatures.limits().stream_window;
+        let state = flow.side(chunk.side, &self.pool);
+        let wanted = state.tail.len().saturating_add(chunk.data.len()).min(most);
+        if !state.share.set(wanted.max(state.tail.capacity())) {
+            state.tail = Vec::new();
+            state.share.set(0);
+            self.signatures.note_no_room();
+            return;
+        }
+        match chunk.data.len().checked_sub(most) {
+            Some(skipped) => {
+                state.tail.clear();
+                state.tail.extend_from_slice(chunk.data.get(skipped..).unwrap_or(&[]));
+            }
+            None => {
+                let excess = state.tail.len().saturating_add(chunk.data.len()).saturating_sub(most);
+                state.tail.drain(..excess.min(state.tail.len()));
+                if state.tail.capacity() < wanted {
+                    state.tail.reserve_exact(wanted.saturating_sub(state.tail.len()));
+                }
+                state.tail.extend_from_slice(chunk.data);
+            }
+        }
+    }
+
+    /// Where no byte of a stream can matter any more none is wanted.
+    fn end_streams(&self, flow: &mut SignatureFlow) {
+        let set = self.signatures.set();
+        let needs_lines = flow
+            .lines
+            .as_ref()
+            .is_some_and(|lines| Side::ALL.into_iter().any(|side| lines.wants(side)));
+        let is_over = |side: Side| {
+            !self.remembers(side) || flow.sides.as_ref().is_some_and(|sides| sides.of(side).is_over)
+        };
+        let is_unclear = set.has_lines && flow.lines.is_none() && flow.spoken == Spoken::Unclear;
+        if !needs_lines && !is_unclear && Side::ALL.into_iter().all(is_over) {
+            flow.lose(Interest::STREAM | Interest::GAPS);
+        }
+    }
+
+    /// Finds out whether SSH, SMTP or FTP is spoken, and asks the rules about their lines.
+    fn lines(
+        &mut self,
+        flow: &mut SignatureFlow,
+        chunk: &StreamChunk<'_>,
+        is_gap: bool,
+        cx: &mut Context<'_>,
+    ) -> Verdict {
+        let is_wanted = self.signatures.set().has_lines
+            && flow.spoken != Spoken::Other
+            && chunk.packet.flow().protocol() == IpProtocol::TCP;
+        if !is_wanted {
+            return Verdict::PASS;
+        }
+        let mut lines = match flow.lines.take() {
+            Some(lines) => lines,
+            None if flow.spoken == Spoken::Unclear && chunk.offset == 0 => Box::default(),
+            None => return Verdict::PASS,
+        };
+        if is_gap {
+            lines.lose();
+        }
+        let port = chunk.packet.opener_tuple().ports.map(|ports| ports.destination);
+        let mut said: Vec<(Side, Buffers)> = Vec::new();
+        lines.feed(
+            chunk.side,
+            chunk.data,
+            port,
+            &mut self.scratch.buffers,
+            &mut |side, buffers| {
+                said.push((side, buffers.clone()));
+            },
+        );
+        match lines.spoken() {
+            Spoken::Unclear => {}
+            spoken => {
+                // What a session takes it for counts more.
+                if flow.spoken == Spoken::Unclear {
+                    flow.spoken = spoken;
+                }
+            }
+        }
+        let is_over = !Side::ALL.into_iter().any(|side| lines.wants(side));
+        flow.lines = (!is_over).then_some(lines);
+        let mut verdict = Verdict::PASS;
+        for (side, buffers) in &said {
+            if verdict == Verdict::PASS {
+                verdict = self.say(flow, chunk.packet, *side, buffers, cx);
+            }
+        }
+        verdict
+    }
+
+    /// Asks the rules about a message that is whole and that no other belongs to.
+    pub(super) fn say(
+        &mut self,
+        flow: &mut SignatureFlow,
+        packet: &Packet<'_>,
+        side: Side,
+        buffers: &Buffers,
+        cx: &mut Context<'_>,
+    ) -> Verdict {
+        self.scratch.begin();
+        self.add_messages(flow, side, buffers, buffers.kinds());
+        if self.scratch.is_idle() {
+            return Verdict::PASS;
+        }
+        let tail = flow.sides.as_mut().map(|sides| mem::take(&mut sides.of_mut(side).tail));
+        let next = flow.sides.as_ref().map_or(0, |sides| sides.of(side).next);
+        let event = Event {
+            packet,
+            side,
+            tuple: Event::tuple_of(packet, side),
+            payload: Some(match &tail {
+                Some(tail) => View {
+                    bytes: tail,
+                    base: next.saturating_sub(u64::try_from(tail.len()).unwrap_or(0)),
+                },
+                None => View { bytes: packet.payload(), base: 0 },
+            }),
+            buffers: Some(buffers),
+            body: None,
+            place: Place::Message,
+        };
+        let verdict = self.judge(flow, &event, cx);
+        if let (Some(sides), Some(tail)) = (&mut flow.sides, tail) {
+            sides.of_mut(side).tail = tail;
+        }
+        verdict
+    }
+}

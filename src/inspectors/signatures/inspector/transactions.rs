@@ -1,0 +1,359 @@
+use core::mem;
+
+use super::super::buffers::{
+    Body, Buffers, Coding, Instance, Kinds, Spoken, certificates, client_hello, head_of_request,
+    head_of_response, query, server_hello, transform,
+};
+use super::super::matching::View;
+use super::super::{ApplicationProtocol, Buffer};
+use super::SignatureInspector;
+use super::flow::SignatureFlow;
+use super::judge::{Event, Place};
+use crate::Side;
+use crate::inspect::{Context, Interest, Message, Packet, Verdict};
+use crate::protocol::http::Framing;
+use crate::protocol::{self, Protocol};
+
+impl SignatureInspector {
+    /// Looks at a message, together with those before it that it belongs to.
+    pub(super) fn transact(
+        &mut self,
+        flow: &mut SignatureFlow,
+        message: &Message<'_>,
+        cx: &mut Context<'_>,
+    ) -> Verdict {
+        self.recognise(flow, message);
+        let wanted = self.signatures.set().messages.of(message.side).wanted;
+        let mut buffers = mem::take(&mut self.scratch.buffers);
+        buffers.clear();
+        let head = &mut self.scratch.head;
+        let step = match message.what {
+            protocol::Message::HttpRequest(request) => {
+                head_of_request(request, wanted, head, &mut buffers);
+                Step::Head { coding: None, has_body: request.framing() != Framing::None }
+            }
+            protocol::Message::HttpResponse(response) => {
+                head_of_response(response, wanted, head, &mut buffers);
+                let coding = response.header("content-encoding");
+                Step::Head {
+                    coding: coding.and_then(|coding| Coding::named(&coding)),
+                    has_body: response.framing() != Framing::None,
+                }
+            }
+            protocol::Message::HttpBody(body) => {
+                Step::Body { offset: body.offset(), data: body.data(), is_last: body.is_last() }
+            }
+            protocol::Message::TlsClientHello(hello) => {
+                client_hello(hello, wanted, &mut buffers);
+                Step::First
+            }
+            protocol::Message::TlsServerHello(hello) => {
+                server_hello(hello, wanted, &mut buffers);
+                Step::First
+            }
+            protocol::Message::TlsCertificates(chain) => {
+                certificates(chain, wanted, &mut buffers);
+                Step::Next
+            }
+            protocol::Message::Dns(said) => {
+                if !said.is_response() {
+                    query(said, wanted, &mut buffers);
+                }
+                Step::Single
+            }
+            protocol::Message::TlsAlert(_) => Step::Nothing,
+            protocol::Message::Opaque(opaque) => Step::End { is_whole_flow: opaque.is_whole_flow },
+        };
+        let verdict = self.step(flow, message, step, &mut buffers, cx);
+        self.scratch.buffers = buffers;
+        verdict
+    }
+
+    /// Notes what is spoken, and what is not wanted any more therefore.
+    fn recognise(&self, flow: &mut SignatureFlow, message: &Message<'_>) {
+        let protocol = match message.what {
+            protocol::Message::Opaque(opaque) => {
+                if opaque.is_whole_flow {
+                    flow.lose(Interest::MESSAGES);
+                }
+                opaque.protocol
+            }
+            other => other.protocol(),
+        };
+        let (spoken, other) = match protocol {
+            Protocol::Http => (ApplicationProtocol::Http, Interest::TLS | Interest::DNS),
+            Protocol::Tls => (ApplicationProtocol::Tls, Interest::HTTP | Interest::DNS),
+            Protocol::Dns => (ApplicationProtocol::Dns, Interest::HTTP | Interest::TLS),
+            _ => {
+                let has_lines = self.signatures.set().has_lines;
+                if flow.spoken == Spoken::Unclear && (!has_lines || flow.lines.is_none()) {
+                    flow.spoken = Spoken::Other;
+                }
+                return;
+            }
+        };
+        flow.spoken = Spoken::Is(spoken);
+        flow.lines = None;
+        flow.lose(other);
+    }
+
+    fn step(
+        &mut self,
+        flow: &mut SignatureFlow,
+        message: &Message<'_>,
+        step: Step<'_>,
+        buffers: &mut Buffers,
+        cx: &mut Context<'_>,
+    ) -> Verdict {
+        let (packet, side) = (message.packet, message.side);
+        match step {
+            Step::Nothing => Verdict::PASS,
+            Step::Single => self.say(flow, packet, side, buffers, cx),
+            Step::Head { coding, has_body } => {
+                flow.side(side, &self.pool).transaction.begin();
+                let verdict = self.say(flow, packet, side, buffers, cx);
+                if has_body && verdict == Verdict::PASS {
+                    self.await_more(flow, side, buffers);
+                    self.await_body(flow, side, coding);
+                }
+                verdict
+            }
+            Step::First => {
+                flow.side(side, &self.pool).transaction.begin();
+                let verdict = self.say(flow, packet, side, buffers, cx);
+                self.await_more(flow, side, buffers);
+                verdict
+            }
+            Step::Next => self.next(flow, message, buffers, cx),
+            Step::Body { offset, data, is_last } => {
+                let transaction = &mut flow.side(side, &self.pool).transaction;
+                let Some(body) = &mut transaction.body else { return Verdict::PASS };
+                transaction.end_of_body = match transaction.end_of_body == offset {
+                    true => offset.saturating_add(u64::try_from(data.len()).unwrap_or(u64::MAX)),
+                    false => {
+                        // What is missing may be anything.
+                        body.end();
+                        u64::MAX
+                    }
+                };
+                body.add(data, is_last);
+                self.body(flow, packet, side, cx)
+            }
+            Step::End { is_whole_flow } => {
+                let mut verdict = Verdict::PASS;
+                for side in Side::ALL.into_iter().filter(|it| *it == side || is_whole_flow) {
+                    let Some(sides) = &mut flow.sides else { break };
+                    let Some(body) = &mut sides.of_mut(side).transaction.body else { continue };
+                    body.end();
+                    if verdict == Verdict::PASS {
+                        verdict = self.body(flow, packet, side, cx);
+                    }
+                }
+                verdict
+            }
+        }
+    }
+
+    /// Asks about a message that others of the same transaction came before.
+    fn next(
+        &mut self,
+        flow: &mut SignatureFlow,
+        message: &Message<'_>,
+        buffers: &mut Buffers,
+        cx: &mut Context<'_>,
+    ) -> Verdict {
+        let (packet, side) = (message.packet, message.side);
+        let fresh = buffers.kinds();
+        let kept = self.signatures.set().messages.of(side).kept;
+        let transaction = &mut flow.side(side, &self.pool).transaction;
+        buffers.add_all(&transaction.kept, kept);
+        self.scratch.begin();
+        let waiting = mem::take(&mut transaction.waiting);
+        self.scratch.add_all(&waiting);
+        self.add_messages(flow, side, buffers, fresh);
+        self.drop_held(flow, side);
+        if self.scratch.is_idle() {
+            return Verdict::PASS;
+        }
+        let event = Event {
+            packet,
+            side,
+            tuple: Event::tuple_of(packet, side),
+            payload: None,
+            buffers: Some(buffers),
+            body: None,
+            place: Place::Message,
+        };
+        let verdict = self.judge(flow, &event, cx);
+        self.note_outcomes(flow, side);
+        verdict
+    }
+
+    /// Asks about a body that has grown, or is whole.
+    fn body(
+        &mut self,
+        flow: &mut SignatureFlow,
+        packet: &Packet<'_>,
+        side: Side,
+        cx: &mut Context<'_>,
+    ) -> Verdict {
+        let transaction = &mut flow.side(side, &self.pool).transaction;
+        let Some(body) = transaction.body.take() else { return Verdict::PASS };
+        let kept = mem::take(&mut transaction.kept);
+        let seen = mem::replace(&mut transaction.scanned, body.bytes().len());
+        let instance = Instance { bytes: body.bytes(), is_whole: body.is_whole() };
+        self.scratch.begin();
+        self.scratch.add_all(&transaction.waiting);
+        let signatures = &*self.signatures;
+        let messages = signatures.set().messages.of(side);
+        for (buffer, transforms, slot) in &messages.slots {
+            if !BODIES.contains(buffer) {
+                continue;
+            }
+            if transforms.is_empty() {
+                self.scratch.add_slot(slot, instance.bytes, seen, signatures);
+            } else if instance.is_whole {
+                let bytes = transform(instance.bytes, transforms);
+                self.scratch.add_slot(slot, &bytes, 0, signatures);
+            }
+        }
+        self.drop_held(flow, side);
+        let mut verdict = Verdict::PASS;
+        if !self.scratch.is_idle() {
+            let tail = mem::take(&mut flow.side(side, &self.pool).tail);
+            let next = flow.side(side, &self.pool).next;
+            let base = next.saturating_sub(u64::try_from(tail.len()).unwrap_or(0));
+            let event = Event {
+                packet,
+                side,
+                tuple: Event::tuple_of(packet, side),
+                payload: Some(View { bytes: &tail, base }),
+                buffers: Some(&kept),
+                body: Some(instance),
+                place: Place::Message,
+            };
+            verdict = self.judge(flow, &event, cx);
+            self.note_outcomes(flow, side);
+            flow.side(side, &self.pool).tail = tail;
+        }
+        let is_whole = body.is_whole();
+        let transaction = &mut flow.side(side, &self.pool).transaction;
+        if is_whole {
+            transaction.end();
+        } else {
+            transaction.kept = kept;
+            transaction.body = Some(body);
+        }
+        verdict
+    }
+
+    /// Adds the rules for which the fresh buffers of a message are worth a closer look.
+    pub(super) fn add_messages(
+        &mut self,
+        flow: &SignatureFlow,
+        side: Side,
+        buffers: &Buffers,
+        fresh: Kinds,
+    ) {
+        let signatures = &*self.signatures;
+        let messages = signatures.set().messages.of(side);
+        for (protocol, rule) in &messages.bare {
+            if flow.spoken == Spoken::Is(*protocol) {
+                self.scratch.add(*rule);
+            }
+        }
+        for (buffer, transforms, slot) in &messages.slots {
+            if !fresh.contains(*buffer) {
+                continue;
+            }
+            for instance in buffers.of(*buffer) {
+                let bytes = transform(instance.bytes, transforms);
+                self.scratch.add_slot(slot, &bytes, 0, signatures);
+            }
+        }
+    }
+
+    /// Rules that have held in a transaction do not hold in it again.
+    fn drop_held(&mut self, flow: &mut SignatureFlow, side: Side) {
+        let held = &flow.side(side, &self.pool).transaction.held;
+        if !held.is_empty() {
+            self.scratch.candidates.retain(|rule| !held.contains(rule));
+        }
+    }
+
+    /// Notes which rules have held, and which may hold later.
+    fn note_outcomes(&self, flow: &mut SignatureFlow, side: Side) {
+        let signatures = &*self.signatures;
+        let transaction = &mut flow.side(side, &self.pool).transaction;
+        for rule in &self.scratch.held {
+            transaction.waiting.retain(|waiting| waiting != rule);
+            transaction.held.push(*rule);
+        }
+        for rule in &self.scratch.failed {
+            let ready = signatures.set().rules.get(*rule as usize);
+            let may_hold = ready.is_some_and(|ready| ready.is_lasting);
+            if may_hold && !transaction.wait(*rule) {
+                signatures.note_too_many();
+            }
+        }
+    }
+
+    /// Keeps of a message what later ones of its transaction need.
+    fn await_more(&mut self, flow: &mut SignatureFlow, side: Side, buffers: &Buffers) {
+        let kept = self.signatures.set().messages.of(side).kept;
+        self.note_outcomes(flow, side);
+        if kept.intersects(buffers.kinds()) {
+            let transaction = &mut flow.side(side, &self.pool).transaction;
+            if transaction.share.set(buffers.len()) {
+                transaction.kept.add_all(buffers, kept);
+            } else {
+                self.signatures.note_no_room();
+            }
+        }
+    }
+
+    fn await_body(&self, flow: &mut SignatureFlow, side: Side, coding: Option<Coding>) {
+        let wanted = self.signatures.set().messages.of(side).wanted;
+        if !wanted.intersects(Kinds::of(BODIES)) {
+            return;
+        }
+        let limits = self.signatures.limits();
+        let most = match side {
+            Side::Client => limits.request_body,
+            Side::Server => limits.response_body,
+        };
+        let body = Body::new(coding, most, &self.pool);
+        if body.is_none() {
+            self.signatures.note_no_room();
+        }
+        flow.side(side, &self.pool).transaction.body = body;
+    }
+}
+
+/// What a message is to its transaction.
+enum Step<'a> {
+    Nothing,
+    /// It is all there is.
+    Single,
+    /// The head of a message that may have a body.
+    Head {
+        coding: Option<Coding>,
+        has_body: bool,
+    },
+    Body {
+        offset: u64,
+        data: &'a [u8],
+        is_last: bool,
+    },
+    /// The first of several.
+    First,
+    /// One of the others.
+    Next,
+    /// Nothing more is understood, of one side or of both.
+    End {
+        is_whole_flow: bool,
+    },
+}
+
+/// The buffers that grow. A side has one body only, whatever it is called.
+const BODIES: [Buffer; 3] = [Buffer::HttpRequestBody, Buffer::HttpResponseBody, Buffer::FileData];

@@ -1,0 +1,16 @@
+//! Rules made ready, and how they are found.
+
+mod choice;
+mod conditions;
+mod header;
+mod needle;
+mod prefilter;
+mod program;
+mod ready;
+mod set;
+
+pub(super) use conditions::holds;
+pub(super) use program::{Budget, Program, View};
+pub(super) use ready::{NumberedBits, Ready, ReadyGroup};
+pub use set::SignatureError;
+pub(super) use set::{Beside, BySide, Set, Slot, has_to_wait};
