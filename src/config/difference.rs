@@ -53,13 +53,14 @@ fn values(
         (Some(DeValue::Table(before)), Some(DeValue::Table(after))) => {
             return tables(path, before, after, told);
         }
-        (Some(DeValue::Array(before)), Some(DeValue::Array(after)))
-            if before.iter().chain(after.iter()).all(|it| it.get_ref().is_table()) =>
-        {
-            let before: Vec<_> = before.iter().collect();
-            return lists(path, &before, &after.iter().collect::<Vec<_>>(), told);
-        }
+        (None, None) => return,
         _ => {}
+    }
+    if let (Some(before), Some(after)) = (list_of_tables(before), list_of_tables(after)) {
+        // A list that is empty may mean something else than none.
+        if !before.is_empty() || !after.is_empty() {
+            return lists(path, &before, &after, told);
+        }
     }
     let same = before.map(|it| written(key, it, true)) == after.map(|it| written(key, it, true));
     let shown = |value: &DeValue<'_>| short(written(key, value, false));
@@ -74,6 +75,17 @@ fn values(
             told.push(format!("`{path}` is no longer said, was {}", shown(before)));
         }
         (None, None) => {}
+    }
+}
+
+/// The tables in a list of them; none where there is no list.
+fn list_of_tables<'v, 'a>(value: Option<&'v DeValue<'a>>) -> Option<Vec<&'v Value<'a>>> {
+    match value {
+        None => Some(Vec::new()),
+        Some(DeValue::Array(values)) => {
+            values.iter().map(|it| it.get_ref().is_table().then_some(it)).collect()
+        }
+        Some(_) => None,
     }
 }
 
@@ -215,6 +227,10 @@ mod tests {
         assert_eq!(differences(&text("one"), &text("two")), ["`api.rule \"a\".token.key` changes"]);
         let all = differences("", &text("one")).concat() + &differences(&text("two"), "").concat();
         assert!(all.contains('…') && !all.contains("one") && !all.contains("two"), "{all}");
+        assert_eq!(
+            differences("[eve]\ntypes = []", "[eve]"),
+            ["`eve.types` is no longer said, was []"]
+        );
         let run = |token: &str| format!("[run]\ntoken = \"{token}\"");
         assert_eq!(differences("", &run("one")), ["`run` is now said: { token = \"…\" }"]);
     }
