@@ -366,6 +366,10 @@ impl Config {
         if self.api.is_some() {
             refusing.push("api");
         }
+        #[cfg(feature = "signatures")]
+        if self.signatures().is_some_and(|set| !set.is_empty()) {
+            refusing.push("signatures");
+        }
         refusing
     }
 
@@ -383,6 +387,13 @@ impl Config {
                 #[cfg(not(feature = "api"))]
                 let has_api = false;
                 has_api
+            }
+            || {
+                #[cfg(feature = "signatures")]
+                let has_signatures = self.signatures().is_some_and(|set| !set.is_empty());
+                #[cfg(not(feature = "signatures"))]
+                let has_signatures = false;
+                has_signatures
             }
     }
 

@@ -14,7 +14,7 @@ use crate::inspectors::anomaly::config::anomaly_rules;
 use crate::inspectors::rate::config::rate_limits;
 use crate::toml_text::{Reader, Value, alternatives, suggestion};
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "monitor",
     "policy",
     "endpoints",
@@ -105,16 +105,15 @@ pub(super) fn read(text: &str) -> Result<Config, ConfigErrors> {
         #[cfg(not(feature = "api"))]
         reader.unexpected(at, "a build with the feature `api` for this table", &count(api));
     }
-    if let Some((signatures, at)) = table(&mut reader, &document, "signatures") {
+    if let Some((signatures, _at)) = table(&mut reader, &document, "signatures") {
         #[cfg(feature = "signatures")]
         {
-            let made =
-                crate::inspectors::signatures::config::signatures(&mut reader, signatures, at);
+            let made = crate::inspectors::signatures::config::signatures(&mut reader, signatures);
             config.signatures = made.map(|(signatures, report)| (Arc::new(signatures), report));
         }
         #[cfg(not(feature = "signatures"))]
         reader.unexpected(
-            at,
+            _at,
             "a build with the feature `signatures` for this table",
             &count(signatures),
         );

@@ -187,6 +187,7 @@ impl Difference<'_> {
             name: "shadow-policy".into(),
             message: format!("{self}").into(),
             severity: Severity::Notice,
+            rule: None,
         };
         let datagram = Some(self.place);
         Event { datagram, endpoint: flow.endpoint(), flow, what: EventKind::Alert(alert) }

@@ -16,7 +16,7 @@ fn parrot() -> impl Inspector {
         let name = text.split(' ').next().unwrap_or_default().to_string();
         let is_drop = name == "drop";
         let severity = Severity::Notice;
-        cx.alert(Alert { name: name.into(), message: text.into(), severity });
+        cx.alert(Alert { name: name.into(), message: text.into(), severity, rule: None });
         if is_drop { Verdict::drop(Reason::new("told")) } else { Verdict::PASS }
     })
 }

@@ -23,6 +23,7 @@ fn metrics() -> String {
                 name: "no \"quotes\"\nand \\".into(),
                 message: "found".into(),
                 severity: Severity::Notice,
+                rule: None,
             });
             Verdict::drop(Reason::new("censored"))
         })

@@ -64,6 +64,9 @@ enum Takes {
     },
     /// A text that means what whoever wrote it likes.
     AnyText,
+    /// A file that there must be.
+    #[cfg(feature = "signatures")]
+    File,
     Words(Vec<&'static str>),
     Number(u64, u64),
     /// Seconds up to so many, with fractions.
@@ -124,6 +127,8 @@ impl Takes {
         match self {
             Self::Truth => Vec::from([("type", Json::text("boolean"))]),
             Self::AnyText => Vec::from([("type", Json::text("string"))]),
+            #[cfg(feature = "signatures")]
+            Self::File => Vec::from([("type", Json::text("string"))]),
             Self::Text { example } => {
                 let examples = Json::List([Json::text(*example)].into());
                 Vec::from([("type", Json::text("string")), ("examples", examples)])

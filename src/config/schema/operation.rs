@@ -41,6 +41,8 @@ pub(super) fn keys() -> Vec<Key> {
     keys.push(Key::new("domains", Takes::Table(rules::domains()), "Which names may be called."));
     #[cfg(feature = "api")]
     keys.push(Key::new("api", Takes::Table(rules::api()), "Which HTTP requests there may be."));
+    #[cfg(feature = "signatures")]
+    keys.push(Key::new("signatures", Takes::Table(rules::signatures()), "Known attacks."));
     #[cfg(feature = "eve")]
     keys.push(Key::new("eve", Takes::Table(eve()), "What is recorded, and where."));
     #[cfg(feature = "capture")]

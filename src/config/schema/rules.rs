@@ -1,4 +1,4 @@
-#[cfg(feature = "api")]
+#[cfg(any(feature = "api", feature = "signatures"))]
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::iter;
@@ -167,5 +167,56 @@ pub(super) fn api() -> Vec<Key> {
         Key::new("ports", ports(), "The servers' ports."),
         Key::required("rule", Takes::Table(rule).list(), "In their order."),
         Key::new("to", networks(), "The servers' networks."),
+    ])
+}
+
+#[cfg(feature = "signatures")]
+pub(super) fn signatures() -> Vec<Key> {
+    const MEGABYTES: u64 = 64 << 20;
+
+    let file = || Takes::File.many_or_none();
+    let variables = |example, value| Takes::Named {
+        pattern: "^[A-Za-z0-9_]+$",
+        example,
+        takes: Box::new(Takes::text(value)),
+    };
+    let addresses = || variables("HOME_NET", "[10.0.0.0/8,!10.1.0.0/16]");
+    let ports = || variables("HTTP_PORTS", "[80,8080]");
+    let endpoint = Takes::Named {
+        pattern: "^vpce-([0-9a-fA-F]{8}|[0-9a-fA-F]{17})$",
+        example: "vpce-0a1b2c3d4e5f60718",
+        takes: Box::new(Takes::Table(Vec::from([
+            Key::new("addresses", addresses(), "Its own addresses of that name."),
+            Key::new("ports", ports(), "Its own ports of that name."),
+        ]))),
+    };
+    Vec::from([
+        Key::new("files", file(), "Rules in Suricata's language."),
+        Key::new("rules", Takes::AnyText, "Such rules."),
+        Key::new("addresses", addresses(), "What `$NAME` stands for among addresses."),
+        Key::new("ports", ports(), "What `$NAME` stands for among ports."),
+        Key::new("endpoints", endpoint, "Endpoints for which that is otherwise."),
+        Key::new("enable", file(), "Rules that are loaded all the same."),
+        Key::new("disable", file(), "Rules that are not loaded."),
+        Key::new("drop", file(), "Rules that drop what they alert of."),
+        Key::new("modify", file(), "Rules that are changed."),
+        Key::new("classes", file(), "A `classification.config`."),
+        Key::new("thresholds", file(), "A `threshold.config`."),
+        Key::new(
+            "stream-depth",
+            Takes::Number(0, 1 << 40),
+            "Bytes of each side that are looked at.",
+        ),
+        Key::new(
+            "stream-window",
+            Takes::Number(0, 1 << 20),
+            "Bytes looked at again with the next.",
+        ),
+        Key::new("request-body", Takes::Number(0, MEGABYTES), "Bytes of a body looked at."),
+        Key::new("response-body", Takes::Number(0, MEGABYTES), "Bytes of a body looked at."),
+        Key::new("bytes", Takes::Number(0, 1 << 36), "Bytes that flows hold for that."),
+        Key::new("steps", Takes::Number(1, 1 << 40), "Steps for one packet or message."),
+        Key::new("remembered", Takes::Number(0, 1 << 24), "Counts of thresholds."),
+        Key::new("costs", Takes::Truth, "What each rule costs is counted."),
     ])
 }

@@ -106,6 +106,8 @@ fn right(takes: &Takes) -> Vec<String> {
         Takes::Truth => Vec::from(["true", "false"].map(String::from)),
         Takes::Text { example } => Vec::from([format!("\"{example}\"")]),
         Takes::AnyText => Vec::from([String::from("\"any text\"")]),
+        #[cfg(feature = "signatures")]
+        Takes::File => Vec::from([String::from("\"/dev/null\"")]),
         Takes::Words(words) => words.iter().map(|word| format!("\"{word}\"")).collect(),
         Takes::Number(least, most) => Vec::from([least, most].map(ToString::to_string)),
         Takes::Seconds(most) => Vec::from(["0".into(), "0.5".into(), most.to_string()]),

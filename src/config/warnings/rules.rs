@@ -19,6 +19,8 @@ pub(super) fn look(config: &Config, findings: &mut Findings<'_, '_>) {
     domains(config, findings);
     #[cfg(feature = "api")]
     api(config, findings);
+    #[cfg(feature = "signatures")]
+    signatures(config, findings);
 }
 
 fn access(config: &Config, findings: &mut Findings<'_, '_>) {
@@ -172,5 +174,19 @@ fn tap(config: &Config, findings: &mut Findings<'_, '_>) {
     let has_rules = config.tap_rules().is_some();
     if config.settings().capture_alerts.is_none() && !has_rules {
         findings.warn_at(&["tap", "alerts"], "keeps nothing: neither alerts nor a `[[tap.rule]]`");
+    }
+}
+
+/// Rules of signatures: those that do not load are told of by the report.
+#[cfg(feature = "signatures")]
+fn signatures(config: &Config, findings: &mut Findings<'_, '_>) {
+    let Some(report) = config.signature_report() else { return };
+    let errors = report.errors().len();
+    if config.signatures().is_some_and(|set| set.is_empty()) {
+        findings.warn_at(&["signatures"], "no rule of `files` or `rules` is loaded");
+    } else if errors > 0 {
+        let text =
+            format!("rules that are not loaded, and other mistakes in their files: {errors}");
+        findings.warn_at(&["signatures"], text);
     }
 }

@@ -42,7 +42,6 @@ const ENDPOINT_KEYS: [&str; 2] = ["addresses", "ports"];
 pub(crate) fn signatures(
     reader: &mut Reader<'_>,
     table: &DeTable<'_>,
-    at: usize,
 ) -> Option<(Signatures, Report)> {
     let errors_before = reader.errors();
     reader.keys(table, &KEYS);
@@ -77,16 +76,11 @@ pub(crate) fn signatures(
     }
     let lifecycle = lifecycle(reader, table);
     let mut loader = Loader::new(settings.variables.clone()).lifecycle(lifecycle);
-    let mut has_rules = table.contains_key("files");
     for (file, rules, _) in files(reader, table, "files") {
         loader.add(&file, &rules);
     }
     if let Some(rules) = table.get("rules").and_then(|value| text(reader, value)) {
         loader.add("", rules.as_bytes());
-        has_rules = true;
-    }
-    if !has_rules && reader.errors() == errors_before {
-        reader.unexpected(at, "`files` to name files of rules, or `rules` to have some", "none");
     }
     if reader.errors() > errors_before {
         return None;
@@ -199,7 +193,18 @@ fn named<'v, 'a>(
         reader.wrong_type(value, "a table");
         return Vec::new();
     };
-    inner.iter().map(|(name, value)| (name.get_ref().to_string(), value)).collect()
+    let is_name =
+        |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let mut named = Vec::new();
+    for (name, value) in inner {
+        let found = name.get_ref();
+        if found.is_empty() || !is_name(found) {
+            let expected = "a name of letters, digits and `_`, as rules have it behind `$`";
+            reader.unexpected(name.span().start, expected, found);
+        }
+        named.push((found.to_string(), value));
+    }
+    named
 }
 
 fn invalid(reader: &mut Reader<'_>, value: &Value<'_>, error: &dyn core::fmt::Display) {

@@ -72,7 +72,7 @@ fn a_full_disk_costs_records_and_no_packet() {
         }
         // What is there, is whole.
         assert!(!records(&eve).is_empty());
-        appliance.wait_for("losses", || count("gwlb_eve_records_dropped_total") > 0);
+        appliance.wait_for("losses", || count("gwlb_eve_dropped_total") > 0);
 
         // Somebody makes room.
         fs::remove_file(&eve).unwrap();
@@ -84,7 +84,7 @@ fn a_full_disk_costs_records_and_no_packet() {
         // Each is written or counted as lost.
         appliance.wait_for("all records", || {
             let (written, lost) =
-                (count("gwlb_eve_records_written_total"), count("gwlb_eve_records_dropped_total"));
+                (count("gwlb_eve_written_total"), count("gwlb_eve_dropped_total"));
             written + lost == sent
         });
         let first = records(&eve).remove(0);
@@ -104,7 +104,7 @@ fn a_removed_folder_is_got_over() {
         let gateway = Gateway::new();
         let mut appliance = Appliance::start(&["--config", config.to_str().unwrap()]);
         traffic(&gateway, 100);
-        appliance.wait_for("all records", || count("gwlb_eve_records_written_total") == 100);
+        appliance.wait_for("all records", || count("gwlb_eve_written_total") == 100);
         assert!(!folder.join("eve.json.3").exists());
         for name in ["eve.json.1", "eve.json.2"] {
             let len = fs::metadata(folder.join(name)).unwrap().len();
@@ -162,7 +162,7 @@ fn readers_of_a_socket_come_and_go() {
             fs::remove_file(&path).unwrap();
             traffic(&gateway, 100);
         }
-        appliance.wait_for("losses", || count("gwlb_eve_records_dropped_total") > 0);
+        appliance.wait_for("losses", || count("gwlb_eve_dropped_total") > 0);
     });
 }
 
