@@ -51,7 +51,7 @@ fn metrics() -> String {
     }
 }
 
-/// What is wrong with a page of metrics, as `promtool check metrics` and the OpenMetrics specification have it.
+/// What is wrong with a page of metrics, as `promtool check metrics` and the specification of `OpenMetrics` have it.
 fn faults(page: &str) -> Vec<String> {
     let mut faults = Vec::new();
     if !page.ends_with("# EOF\n") {
@@ -199,7 +199,7 @@ impl Family<'_> {
                     }
                 }
                 _ => {
-                    fault(&format!("expected a number that is right for a {kind}, found {sample}"))
+                    fault(&format!("expected a number that is right for a {kind}, found {sample}"));
                 }
             }
         }
