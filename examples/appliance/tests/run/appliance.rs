@@ -84,6 +84,14 @@ impl Appliance {
         }
     }
 
+    /// Waits until as many workers let everything pass.
+    pub(crate) fn wait_until_bypassed(&self, workers: u64) {
+        self.wait_for("bypass", || {
+            let page = ask(MANAGE, "GET", "/metrics", Some(TOKEN), "");
+            page.is_some_and(|page| metric(&page, "gwlb_worker_bypassed", "") == workers)
+        });
+    }
+
     pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }

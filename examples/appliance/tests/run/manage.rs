@@ -46,6 +46,7 @@ fn the_panic_switch() {
             "bypass is on: everything passes, and nobody looks at it\n"
         );
         assert!(common::stdout(&throw("on", TOKEN)).ends_with("looks at it (as before)\n"));
+        appliance.wait_until_bypassed(2);
         assert!(gateway.passes(&datagram(1, 53)) && gateway.passes(&datagram(3, 53)));
         assert!(get(HEALTH, "/healthz").unwrap().contains(" 200 OK"));
         let page = ask(MANAGE, "GET", "/metrics", Some(TOKEN), "").unwrap();
@@ -57,6 +58,7 @@ fn the_panic_switch() {
         assert!(stats.contains("\"balanced\":true"), "{stats}");
 
         assert_eq!(common::stdout(&throw("off", TOKEN)), "bypass is off: traffic is inspected\n");
+        appliance.wait_until_bypassed(0);
         assert!(!gateway.passes(&datagram(1, 53)) && !gateway.passes(&datagram(4, 53)));
         assert!(gateway.passes(&datagram(1, 2_000)));
         let log = appliance.log();

@@ -221,6 +221,7 @@ fn bypass(browser: &mut Browser, gateway: &Gateway, appliance: &Appliance) {
     assert!(!gateway.passes(&datagram(6_000, 53)), "one click is none");
     browser.click("bypass");
     browser.wait_until("!document.getElementById('banner').hidden");
+    appliance.wait_until_bypassed(2);
     assert!(gateway.passes(&datagram(6_001, 53)));
     browser.wait_until("document.getElementById('banner').textContent.startsWith('Bypass is on')");
     browser.picture("page-bypass.png");
@@ -230,6 +231,7 @@ fn bypass(browser: &mut Browser, gateway: &Gateway, appliance: &Appliance) {
     browser.click("bypass");
     browser.click("bypass");
     browser.wait_until("document.getElementById('banner').hidden");
+    appliance.wait_until_bypassed(0);
     assert!(!gateway.passes(&datagram(6_002, 53)));
     let log = appliance.log();
     assert!(log.contains("order=\"bypass on\"") && log.contains("order=\"bypass off\""), "{log}");
