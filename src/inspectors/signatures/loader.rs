@@ -26,7 +26,7 @@ use super::{Header, Lifecycle, Place, Rule, RuleError, RuleId, Variables};
 /// assert_eq!(rules.rules().len(), 1);
 /// assert_eq!(
 ///     rules.report().errors()[0].to_string(),
-///     "line 3, column 50: sid 2: filemagic: expected what is supported here, found `filemagic`"
+///     "line 3, column 49: sid 2: filemagic: expected what is supported here, found `filemagic`"
 /// );
 /// ```
 #[derive(Clone, Debug, Default)]

@@ -1,4 +1,4 @@
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::super::problem::RuleProblem;
@@ -125,13 +125,9 @@ impl Draft {
     }
 
     fn all_used(&self) -> Result<(), Stop> {
-        match self.unused {
-            None => Ok(()),
-            Some(offset) => Err(Stop::together(
-                offset,
-                "expected something that is asked of this buffer, found nothing",
-            )),
-        }
+        let (Some(offset), Some(target)) = (self.unused, &self.sticky) else { return Ok(()) };
+        let what = "expected something that is asked of this buffer, found nothing";
+        Err(Stop { keyword: target.buffer.to_string(), ..Stop::together(offset, what) })
     }
 
     /// Something that is asked of what the rule has turned to.

@@ -88,7 +88,11 @@ pub(super) fn rule(text: &str, is_latin_1: bool) -> Result<Rule, Stop> {
         offset = offset.saturating_add(end).saturating_add(1);
     }
     draft.finish(options_at).map_err(|stop| {
-        let option = text.get(stop.offset..).filter(|_| stop.offset > options_at);
+        let is_known = !stop.keyword.is_empty() || stop.offset < options_at;
+        if is_known || matches!(stop.problem, RuleProblem::Missing { .. }) {
+            return stop;
+        }
+        let option = text.get(stop.offset..);
         let name = option.and_then(|option| option.split([':', ';']).next()).unwrap_or_default();
         Stop { keyword: value::short(name.trim()), ..stop }
     })
