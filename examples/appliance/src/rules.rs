@@ -131,13 +131,12 @@ fn explain(options: &Explain) -> Result<()> {
     let mut out = io::stdout().lock();
     let (mut asked, mut held) = (0_u64, 0_u64);
     Replay::new(capture::open(&options.input)?)
-        .run(&mut engine, |packet| {
+        .run(&mut engine, |_| {
             for trace in traces.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
                 asked += 1;
                 held += u64::from(trace.holds);
                 if trace.holds || !options.holds {
-                    let _ =
-                        writeln!(out, "packet {} ({}), {trace}", packet.number, time(packet.time));
+                    let _ = writeln!(out, "{}, {trace}", time(trace.time));
                 }
             }
         })

@@ -9,7 +9,7 @@ use super::super::matching::{Ready, has_to_wait, holds};
 use super::super::{Buffer, Content, Detection, Interpreter, Rule, RuleId, Signatures};
 use super::flow::SignatureFlow;
 use super::judge::{Event, Place};
-use crate::Side;
+use crate::{Side, Timestamp};
 
 /// Why a rule held for a packet, a piece of a stream or a message, or did not: step by step, up to the first that did not.
 ///
@@ -17,6 +17,8 @@ use crate::Side;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RuleTrace {
+    /// The packet's time.
+    pub time: Timestamp,
     /// Which rule.
     pub id: RuleId,
     /// What it was asked about.
@@ -57,6 +59,7 @@ pub(super) fn trace(
     flow: &SignatureFlow,
     event: &Event<'_>,
     (ready, rule, index): (&Ready, &Rule, u32),
+    time: Timestamp,
 ) -> RuleTrace {
     let mut steps = Vec::new();
     let holds = ask(signatures, flow, event, (ready, rule, index), &mut steps).is_some();
@@ -65,7 +68,7 @@ pub(super) fn trace(
         Place::Stream => "stream",
         Place::Message => "message",
     };
-    RuleTrace { id: rule.id, about, side: event.side, steps, holds }
+    RuleTrace { time, id: rule.id, about, side: event.side, steps, holds }
 }
 
 /// `None` where something does not hold, which is the last step then.

@@ -67,7 +67,7 @@ impl SignatureInspector {
             signatures.note_asked(index);
             if let Some(Tracer(tell)) = &mut self.tracer {
                 if let Some(source) = signatures.set().sources.get(index as usize) {
-                    tell(&trace(signatures, flow, event, (rule, source, index)));
+                    tell(&trace(signatures, flow, event, (rule, source, index), cx.now()));
                 }
             }
             let case = Case { signatures, flow: &*flow, event, rule, index };
