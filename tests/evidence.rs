@@ -39,7 +39,12 @@ impl Inspector for Words {
             b"die" => Severity::Critical,
             _ => return Verdict::PASS,
         };
-        cx.alert(Alert { name: "words".into(), message: "heard \u{1b}one".into(), severity, rule: None });
+        cx.alert(Alert {
+            name: "words".into(),
+            message: "heard \u{1b}one".into(),
+            severity,
+            rule: None,
+        });
         match severity {
             Severity::Critical => Verdict::drop(Reason::new("word")).for_flow(),
             _ => Verdict::PASS,

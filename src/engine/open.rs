@@ -56,17 +56,8 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         }
         let state = self.open(turn, bits, bits.beginning());
         if is_midstream {
-            const CLASS: Exception = Exception::Midstream;
-
-            let fails_closed = state.bits.has(Bits::FAILS_CLOSED);
-            let treatment = self.exception_of(CLASS, endpoint, fails_closed);
-            if treatment != Treatment::Adopt {
-                self.close_unjudged(turn, state, output);
-                let reason = Reason::new(CLASS.name());
-                let outcome = self.settle(CLASS, treatment, reason, Some(endpoint));
-                return self.reject_unknown(turn, outcome, output);
-            }
-            noted = Some(CLASS);
+            self.exception(Exception::Midstream, Some(endpoint));
+            noted = Some(Exception::Midstream);
         }
         let mut outcome = self.enter(turn, probe, facts, state, output);
         if noted.is_some() && outcome.exception.is_none() {

@@ -39,18 +39,19 @@ impl ExceptionPolicy {
     }
 
     /// The treatment of a class in a flow of an inspector that [fails closed](super::Interest::FAIL_CLOSED): where this policy
-    /// lets pass or adopts, that of [`STRICT`](Self::STRICT).
+    /// lets pass, that of [`STRICT`](Self::STRICT). A flow that is adopted is judged, by inspectors who know that they see it
+    /// from its middle on.
     ///
     /// ```
     /// use gwlb_geneve::inspect::{Exception, ExceptionPolicy, Treatment};
     ///
     /// let policy = ExceptionPolicy::AVAILABLE;
     /// assert_eq!(policy.failing_closed(Exception::Overload), Treatment::Drop);
-    /// assert_eq!(policy.failing_closed(Exception::Midstream), Treatment::Reject);
+    /// assert_eq!(policy.failing_closed(Exception::Midstream), Treatment::Adopt);
     /// ```
     pub fn failing_closed(&self, exception: Exception) -> Treatment {
         match self.treatment(exception) {
-            Treatment::Pass | Treatment::Adopt => Self::STRICT.treatment(exception),
+            Treatment::Pass => Self::STRICT.treatment(exception),
             refused => refused,
         }
     }
@@ -115,8 +116,8 @@ impl fmt::Debug for ExceptionPolicy {
 /// | `segment-discarded` | drop | drop | drop |
 /// | `protocol-unparsable` | drop | pass | drop, pass |
 ///
-/// An inspector that [fails closed](super::Interest::FAIL_CLOSED), such as an allow-list, has `midstream`, `flow-table-full`,
-/// `inspector-panic`, `over-budget`, `overload`, `stream-memory-full`, `protocol-unparsable` and, of flows that are followed,
+/// An inspector that [fails closed](super::Interest::FAIL_CLOSED), such as an allow-list, has `flow-table-full`, `inspector-panic`,
+/// `over-budget`, `overload`, `stream-memory-full`, `protocol-unparsable` and, of flows that are followed,
 /// `fragment-memory-full` treated as in the strict column in the flows that are its own, whatever the policy says. Of a stream
 /// or a message that cannot be judged it is told before, so that a refusal has its reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -2,6 +2,8 @@
 //! are taken in here, each with its tests.
 #![allow(dead_code, unreachable_pub)]
 
+#[path = "../src/demo/mod.rs"]
+mod demo;
 #[path = "../src/flows.rs"]
 mod flows;
 #[path = "../src/visible.rs"]

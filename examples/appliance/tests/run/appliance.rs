@@ -100,6 +100,13 @@ impl Appliance {
         kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
     }
 
+    /// Tells it to stop, and again once it has heard: of two signals that wait, one is lost.
+    pub(crate) fn stop_at_once(&self) {
+        self.signal(Signal::SIGINT);
+        self.wait_for("obedience", || self.log().contains("told to stop: "));
+        self.signal(Signal::SIGINT);
+    }
+
     /// Waits for its end: how it ended, and after how long.
     pub(crate) fn end(&mut self) -> (ExitStatus, Duration) {
         let began = Instant::now();

@@ -72,8 +72,7 @@ fn records_are_written_while_it_runs() {
 
         // All is written when it ends, and each line is one for a common reader of JSON.
         assert!(gateway.passes(&datagram(1_002, 2_000)));
-        appliance.signal(Signal::SIGINT);
-        appliance.signal(Signal::SIGINT);
+        appliance.stop_at_once();
         appliance.end();
         assert_eq!(find("flow", 1_002).expect("the last flow")["flow"]["reason"], "shutdown");
         let jq = Command::new("jq").args(["-c", "."]).arg(&out).output();
@@ -159,8 +158,7 @@ fn evidence_is_written_while_it_runs_and_again_when_its_directory_is_gone() {
             (&1.into(), &0.into())
         );
 
-        appliance.signal(Signal::SIGINT);
-        appliance.signal(Signal::SIGINT);
+        appliance.stop_at_once();
         assert_eq!(appliance.end().0.code(), Some(0));
         assert!(appliance.log().contains("packets of evidence were lost"), "{}", appliance.log());
     });
