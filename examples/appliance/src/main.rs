@@ -26,6 +26,7 @@ mod wrap;
 use std::io::Write;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
 use visible::visible;
@@ -98,7 +99,7 @@ fn main() -> ExitCode {
         Command::Top(options) => top::run(&options),
         Command::Wrap(options) => wrap::run(&options),
         Command::Explain(options) => explain::run(&options),
-        Command::Demo(options) => demo::run(&options),
+        Command::Demo(options) => demo::run(&options, report_on),
         Command::Check(options) => return check::run(&options),
         Command::Init(options) => init::run(&options),
         Command::Schema => check::schema(),
@@ -125,4 +126,16 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .downcast_ref::<std::io::Error>()
         .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// Reports on the demonstration's capture, as whoever has it would.
+fn report_on(folder: &std::path::Path) -> anyhow::Result<()> {
+    let own = std::env::current_exe().context("where is this program?")?;
+    let mut replay = std::process::Command::new(own);
+    replay.arg("replay").arg(folder.join("capture.pcapng"));
+    replay.arg("--config").arg(folder.join("policy.toml"));
+    replay.arg("--report").arg(folder.join("report.html"));
+    let status = replay.stdout(std::process::Stdio::null()).status()?;
+    anyhow::ensure!(status.success(), "the report could not be made ({status})");
+    Ok(())
 }

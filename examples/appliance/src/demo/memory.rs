@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -13,11 +14,12 @@ use gwlb_geneve::flow::FlowSeed;
 use gwlb_geneve::geneve::{Builder, OptionClass, OptionType, TunnelOption, UDP_PORT};
 use gwlb_geneve::gwlb::{EndpointId, Envelope, Outer, Profile, Reply, ReplyPolicy};
 use gwlb_geneve::inspect::Chain;
+use gwlb_geneve::observe::evidence::{Evidence, EvidenceRecorder, EvidenceWriter};
 use gwlb_geneve::packet::{IpPacket, TcpFlags, Transport};
 use gwlb_geneve::{EtherType, Timestamp};
 
 use super::tcp::{self, Socket};
-use super::world::{Client, Heard, Means, PET_STORE, Store, World, Zone};
+use super::world::{Client, Heard, Means, PET_STORE, Store, World, Zone, packets_of_evidence};
 
 const LOAD_BALANCER: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 1);
 const APPLIANCE: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 2);
@@ -55,6 +57,7 @@ pub(super) struct Memory {
     alerts: Vec<String>,
     zones: [Stores; 2],
     clients: Vec<(Zone, (SocketAddrV4, SocketAddrV4), Socket)>,
+    evidence: Option<(EvidenceRecorder, EvidenceWriter, PathBuf)>,
     queue: VecDeque<(Zone, Vec<u8>)>,
     next_port: u16,
     seed: u32,
@@ -63,7 +66,16 @@ pub(super) struct Memory {
 impl Memory {
     pub(super) fn new(policy: String) -> Result<Self> {
         let engine = engine(&policy)?;
+        let evidence = match Config::parse(&policy)?.evidence().cloned() {
+            Some(settings) => {
+                let folder = settings.directory.clone();
+                let (evidence, writer) = Evidence::start(settings)?;
+                Some((EvidenceRecorder::new(evidence), writer, folder))
+            }
+            None => None,
+        };
         Ok(Self {
+            evidence,
             policy,
             engine,
             output: Output::new(),
@@ -87,7 +99,10 @@ impl Memory {
 
     /// The capture of all that the load balancer sent, and what became of it.
     pub(super) fn finish(self) -> Result<Record> {
-        let Self { policy, capture, judged, changes, .. } = self;
+        let Self { policy, capture, judged, changes, evidence, .. } = self;
+        if let Some((_, writer, _)) = evidence {
+            writer.finish();
+        }
         Ok(Record { policy, capture: capture.finish()?, judged, changes })
     }
 
@@ -111,6 +126,9 @@ impl Memory {
         let outer = Outer::parse(&wrapped)?.0;
         let mut burst = [Datagram::new(self.now, outer, &mut wrapped[header_len..])];
         self.engine.process(&mut burst, &mut self.output);
+        if let Some((recorder, ..)) = &mut self.evidence {
+            recorder.judged(&burst, &self.output);
+        }
         let outcome = self.output.outcomes()[0];
         self.judged.push(outcome);
         let mut delivered = Vec::new();
@@ -248,6 +266,10 @@ impl World for Memory {
             self.judge(zone, &syn)?;
         }
         Ok(())
+    }
+
+    fn evidence(&mut self) -> Result<usize> {
+        self.evidence.as_ref().map_or(Ok(0), |(.., folder)| packets_of_evidence(folder))
     }
 
     fn reload(&mut self, policy: &'static str) -> Result<()> {

@@ -58,7 +58,11 @@ struct Petstore {
     netns: bool,
 }
 
-pub(crate) fn run(options: &Options) -> Result<()> {
+/// Where evidence is kept, below the folder of the demonstration.
+const EVIDENCE: &str = "evidence";
+
+/// `report` makes a report of the capture and the policy in a folder.
+pub(crate) fn run(options: &Options, report: impl Fn(&Path) -> Result<()>) -> Result<()> {
     match &options.scene {
         #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
         Scene::Petstore(petstore) if petstore.netns => live::run(&petstore.out),
@@ -66,13 +70,19 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Scene::Stores(inside) => live::stores(inside),
         #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
         Scene::Clients(inside) => live::clients(inside),
-        Scene::Petstore(petstore) => in_memory(&petstore.out, &mut std::io::stdout().lock()),
+        Scene::Petstore(petstore) => {
+            in_memory(&petstore.out, &mut std::io::stdout().lock(), report)
+        }
     }
 }
 
 /// Tells the story in memory, and replays it.
-fn in_memory(folder: &Path, out: &mut impl Write) -> Result<()> {
-    let policy = POLICY.replace("KEY", &token::key());
+fn in_memory(
+    folder: &Path,
+    out: &mut impl Write,
+    report: impl Fn(&Path) -> Result<()>,
+) -> Result<()> {
+    let policy = policy(folder)?;
     let mut world = Memory::new(policy.clone())?;
     let mut expectations = story::tell(&mut world, out)?;
     let record = world.finish()?;
@@ -85,14 +95,27 @@ fn in_memory(folder: &Path, out: &mut impl Write) -> Result<()> {
     let what = "the capture, replayed, is judged in the same way";
     expectations.push(Expectation::new(what, difference.is_none(), found));
     leave(folder, &[("capture.pcapng", &record.capture), ("policy.toml", policy.as_bytes())])?;
+    report(folder)?;
     let concluded = conclude(out, &expectations);
     let folder = folder.display();
     writeln!(
         out,
-        "\nIn {folder} are the capture, which Wireshark opens, and the policy. The same, packet by packet:\n  \
-         appliance replay {folder}/capture.pcapng --config {folder}/policy.toml --verdicts"
+        "\nIn {folder} are the capture, which Wireshark opens, a report of it, the evidence, and the policy; the last two scenes have \
+         another one.\nThe same, packet by packet: appliance replay {folder}/capture.pcapng --config {folder}/policy.toml --verdicts"
     )?;
     concluded
+}
+
+/// The policy that the story begins with, which keeps evidence in a folder.
+fn policy(folder: &Path) -> Result<String> {
+    let evidence = folder.join(EVIDENCE);
+    if evidence.exists() {
+        std::fs::remove_dir_all(&evidence)
+            .with_context(|| format!("cannot remove {}", evidence.display()))?;
+    }
+    let directory = serde_json::to_string(&evidence)?;
+    let tap = format!("\n[tap]\ndirectory = {directory}\nalerts = \"warning\"\n");
+    Ok(POLICY.replace("KEY", &token::key()) + &tap)
 }
 
 fn leave(folder: &Path, files: &[(&str, &[u8])]) -> Result<()> {
@@ -127,7 +150,7 @@ mod tests {
     fn every_expectation_is_met() {
         let folder = std::env::temp_dir().join(format!("petstore-{}", std::process::id()));
         let mut told = Vec::new();
-        in_memory(&folder, &mut told).unwrap();
+        in_memory(&folder, &mut told, |_| Ok(())).unwrap();
         let told = String::from_utf8(told).unwrap();
         assert!(told.matches("\nmet ").count() > 20, "{told}");
         for name in ["capture.pcapng", "policy.toml"] {

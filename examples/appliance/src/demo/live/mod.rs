@@ -15,7 +15,7 @@ use clap::Args;
 
 use super::story::{CRAFTED_GATEWAY, GATEWAY, LATERAL, OTHER_GATEWAY};
 use super::world::{FOOD_STORE, PET_STORE};
-use super::{POLICY, leave, token};
+use super::{leave, policy};
 
 /// What runs in a namespace of the demonstration's.
 #[derive(Args)]
@@ -43,9 +43,9 @@ pub(super) fn run(folder: &Path) -> Result<()> {
         "expected the simulator at {}: build it (cargo build --release --example appliance --example gwlb_sim)",
         simulator.display()
     );
-    let policy = POLICY.replace("KEY", &token::key());
-    leave(folder, &[(POLICY_FILE, policy.as_bytes()), (LOG_FILE, b"")])?;
+    leave(folder, &[(LOG_FILE, b"")])?;
     let folder = folder.canonicalize()?;
+    leave(&folder, &[(POLICY_FILE, policy(&folder)?.as_bytes())])?;
     let [own, at] = [&own, &folder].map(|path| quoted(path));
     let mut command = Command::new(simulator);
     command.args(["bridge", "--self-contained", "--zones", "2"]);
