@@ -10,6 +10,8 @@ use crate::toml_text::{Reader, Value};
 /// What differs between two texts of configurations, in words: a line for each key. Comments, order of keys and how a value is
 /// written count for nothing; of keys for tokens it is only said that they change.
 ///
+/// Of a text that is no TOML nothing is told: [`Config::parse`](super::Config::parse) says what is wrong with it.
+///
 /// Rules and the like that have names are compared by them, others only as a whole.
 ///
 /// ```

@@ -108,7 +108,7 @@ pub enum Action {
     Pass,
     /// Forward nothing and answer nothing.
     Drop,
-    /// Forward nothing and tell both ends.
+    /// Forward nothing and tell both ends, or [one](Tells).
     Reject,
 }
 

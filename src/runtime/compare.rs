@@ -62,15 +62,14 @@ impl<R: Read> Replay<R> {
     /// another configuration do? Nothing is recorded.
     ///
     /// ```
-    /// use gwlb_geneve::config::Config;
-    /// use gwlb_geneve::engine::Engine;
+    /// use gwlb_geneve::engine::{Engine, Settings};
+    /// use gwlb_geneve::inspect::{Reason, Verdict, packet_fn};
     /// use gwlb_geneve::runtime::{Replay, ReplayError};
     ///
-    /// let old = Config::default();
-    /// let new = Config::parse("[access]\ndefault = \"drop\"")?;
+    /// let nothing = || packet_fn("nothing", |_, _| Verdict::drop(Reason::new("nothing")));
     /// let mut engines = (
-    ///     Engine::new(old.settings(), old.inspectors())?,
-    ///     Engine::new(new.settings(), new.inspectors())?,
+    ///     Engine::new(Settings::default(), || ())?,
+    ///     Engine::new(Settings::default(), nothing)?,
     /// );
     /// let mut differences = 0;
     /// let capture = Replay::open("tests/captures/ipv4-tcp.pcapng")?;

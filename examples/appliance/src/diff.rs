@@ -22,7 +22,7 @@ pub(crate) fn run(comparison: &Comparison<'_>) -> ExitCode {
     match compare(comparison) {
         Ok(false) => ExitCode::SUCCESS,
         Ok(true) => ExitCode::FAILURE,
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if is_broken_pipe(&error) => ExitCode::from(2),
         Err(error) => {
             say(&format!("error: {error:#}"));
             ExitCode::from(2)

@@ -28,12 +28,34 @@ pub(crate) struct Check {
     /// Files of rules, as Suricata reads them.
     #[arg(required = true)]
     files: Vec<PathBuf>,
+    #[command(flatten)]
+    given: Given,
+}
+
+/// What rules call by name.
+#[derive(Args)]
+struct Given {
     /// Give to `$NAME` in addresses: `HOME_NET=[10.0.0.0/8]`.
     #[arg(long = "addresses", value_name = "NAME=ADDRESSES")]
     addresses: Vec<String>,
     /// The same in ports: `HTTP_PORTS=[80,8080]`.
     #[arg(long = "ports", value_name = "NAME=PORTS")]
     ports: Vec<String>,
+}
+
+impl Given {
+    fn settings(&self) -> Result<SignatureSettings> {
+        let mut settings = SignatureSettings::default();
+        for given in &self.addresses {
+            let (name, value) = split(given)?;
+            settings.variables.set_addresses(name, value.parse()?)?;
+        }
+        for given in &self.ports {
+            let (name, value) = split(given)?;
+            settings.variables.set_ports(name, value.parse()?)?;
+        }
+        Ok(settings)
+    }
 }
 
 #[derive(Args)]
@@ -48,6 +70,8 @@ pub(crate) struct Explain {
     /// Tell only where it holds.
     #[arg(long)]
     holds: bool,
+    #[command(flatten)]
+    given: Given,
 }
 
 pub(crate) fn run(command: &Command) -> Result<()> {
@@ -58,15 +82,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
 }
 
 fn check(options: &Check) -> Result<()> {
-    let mut settings = SignatureSettings::default();
-    for given in &options.addresses {
-        let (name, value) = split(given)?;
-        settings.variables.set_addresses(name, value.parse()?)?;
-    }
-    for given in &options.ports {
-        let (name, value) = split(given)?;
-        settings.variables.set_ports(name, value.parse()?)?;
-    }
+    let settings = options.given.settings()?;
     let (rules, report) = load(&options.files, &settings)?;
     let signatures = Signatures::new(&rules, &settings);
     let mut out = io::stdout().lock();
@@ -103,7 +119,7 @@ fn load(
 }
 
 fn explain(options: &Explain) -> Result<()> {
-    let mut settings = SignatureSettings::default();
+    let mut settings = options.given.settings()?;
     let (rules, report) = load(&options.rules, &settings)?;
     let Some(rule) = rules.into_iter().find(|rule| rule.id.sid == options.sid) else {
         for error in report.errors().iter().filter(|error| error.sid == Some(options.sid)) {

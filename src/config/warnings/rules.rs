@@ -181,7 +181,8 @@ fn tap(config: &Config, findings: &mut Findings<'_, '_>) {
 #[cfg(feature = "signatures")]
 fn signatures(config: &Config, findings: &mut Findings<'_, '_>) {
     let Some(report) = config.signature_report() else { return };
-    let errors = report.errors().len();
+    let unready = config.signatures().map_or(0, |set| set.problems().len());
+    let errors = report.errors().len().saturating_add(unready);
     if config.signatures().is_some_and(|set| set.is_empty()) {
         findings.warn_at(&["signatures"], "no rule of `files` or `rules` is loaded");
     } else if errors > 0 {

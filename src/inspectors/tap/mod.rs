@@ -3,7 +3,7 @@
 //! [`TapRules`] name flows as the rules of an [access list](super::access) do; a [`TapInspector`] lets everything pass, and has the
 //! flows that they take kept: marked, that is, for whoever writes evidence (`observe::evidence`, with the feature
 //! `capture`). What is to be kept because of an alert takes no inspector, but
-//! [`Settings::capture_alerts`](crate::engine::Settings::capture_alerts).
+//! `engine::Settings::capture_alerts`.
 //!
 //! In a file, with the feature `config`, rules look like this (all keys: `TapRules::from_toml`):
 //!

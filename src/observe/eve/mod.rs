@@ -24,8 +24,9 @@
 //!   endpoint, it says that, too.
 //! * `flow_id` is made of endpoint and ends alone: a later flow between the same ends has the same.
 //! * `dns` is version 3 of that format, the one of Suricata 8.
-//! * `alert.signature_id` is made of the alert's name, which is `alert.signature`; what it found stands in
-//!   `alert.metadata.message`.
+//! * Where an alert has a [rule](crate::inspect::Alert::rule), `alert` says what Suricata would: `gid`, `signature_id`, `rev`, `signature`,
+//!   `category`, `metadata`. For others `alert.signature_id` is made of the alert's name, which is `alert.signature`; what it found
+//!   stands in `alert.metadata.message`.
 //! * Bytes of flows are those of IP packets. What is said of a flow begins anew when inspectors are replaced, but for
 //!   `flow.alerted`.
 //! * `anomaly.event` names what this crate names: exceptions, and oddities of HTTP and TLS.

@@ -109,9 +109,14 @@ fn in_memory(
 /// The policy that the story begins with, which keeps evidence in a folder.
 fn policy(folder: &Path) -> Result<String> {
     let evidence = folder.join(EVIDENCE);
-    if evidence.exists() {
-        std::fs::remove_dir_all(&evidence)
-            .with_context(|| format!("cannot remove {}", evidence.display()))?;
+    // That of the last time, and nothing else that may be there.
+    for file in std::fs::read_dir(&evidence).into_iter().flatten() {
+        let path = file?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with("evidence-") && name.ends_with(".pcapng") {
+            std::fs::remove_file(&path)
+                .with_context(|| format!("cannot remove {}", path.display()))?;
+        }
     }
     let directory = serde_json::to_string(&evidence)?;
     let tap = format!("\n[tap]\ndirectory = {directory}\nalerts = \"warning\"\n");

@@ -32,6 +32,9 @@ impl Observer for Alerts {
 
 impl Alerts {
     pub(super) fn tell(&mut self, event: &Event, settings: &Settings) {
+        if matches!(event.what, EventKind::Capture(_)) {
+            return;
+        }
         if self.may() {
             tell(event, settings.name_of(event.endpoint));
         } else {

@@ -98,6 +98,7 @@ fn serve(options: Options, mut plan: Plan, log: &Log) -> Result<()> {
         .observer(move |worker| Witness::new(told.as_ref(), keeping.as_ref(), followers.of(worker)))
         .serve(&settings)?;
     tell(&plan, &settings, workers.get());
+    plan.tell_signatures();
     let control = running.control();
     let counting = match &records {
         Some((file, eve, _)) => Some(eve::count(file, eve, control.clone())?),

@@ -1,6 +1,6 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
@@ -12,6 +12,7 @@ use gwlb_geneve::observe::eve::Eve;
 use gwlb_geneve::observe::evidence::EvidenceSettings;
 use gwlb_geneve::runtime::ManagementSettings;
 use gwlb_geneve::transport::udp::{self, Origins, UdpSettings};
+use tracing::warn;
 
 use super::shadow::ShadowFile;
 use crate::{setup, token};
@@ -37,7 +38,7 @@ pub(crate) struct Options {
     /// A network that load balancers are in, as 10.0.0.0/16; give it again for more. By default all private networks.
     #[arg(long = "allow-origin", value_name = "CIDR", value_parser = ipv4_network)]
     allow_origins: Vec<IpNetwork>,
-    /// Where metrics are told, or `off`; by default 127.0.0.1:9090.
+    /// Where it is looked after, with a page and metrics, or `off`; by default 127.0.0.1:9090.
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = door)]
     manage: Option<Door>,
     /// A file that has the token for the management port; else the environment has it as `GWLB_MANAGE_TOKEN`, or the
@@ -172,9 +173,13 @@ impl Plan {
                 Log::Json => LogFormat::Json,
             }
         });
-        let named = options.manage_token_file.clone();
-        let file = named.or(run.manage_token_file.as_ref().map(PathBuf::from));
-        let told = token::find(file.as_deref()).map_err(|error| vec![format!("{error:#}")])?;
+        let find =
+            |file: Option<&Path>| token::find(file).map_err(|error| vec![format!("{error:#}")]);
+        // The flag, else the environment, else the configuration.
+        let mut told = find(options.manage_token_file.as_deref())?;
+        if let (None, Some(file)) = (&told, &run.manage_token_file) {
+            told = find(Some(Path::new(file)))?;
+        }
         run.manage_token = told.or(run.manage_token);
         let shadow = options.shadow.clone().or_else(|| run.shadow.as_ref().map(PathBuf::from));
         let shadow = shadow.map(ShadowFile::read).transpose()?;
@@ -192,6 +197,23 @@ impl Plan {
             token: run.manage_token.clone(),
             hosts: run.manage_hosts.clone(),
             ..ManagementSettings::default()
+        }
+    }
+
+    /// Says which signatures are not looked for, and why: the first so many.
+    pub(super) fn tell_signatures(&self) {
+        const MOST: usize = 20;
+
+        let errors = self.config.signature_report().map_or(&[][..], |report| report.errors());
+        let problems = self.config.signatures().map_or(&[][..], |set| set.problems());
+        let told = errors.iter().map(ToString::to_string);
+        let unready = problems.iter().map(|(id, problem)| format!("sid {}: {problem}", id.sid));
+        for problem in told.chain(unready).take(MOST) {
+            warn!("signatures: {problem}");
+        }
+        let more = (errors.len() + problems.len()).saturating_sub(MOST);
+        if more > 0 {
+            warn!("signatures: and {more} more; `appliance rules check` tells them all");
         }
     }
 

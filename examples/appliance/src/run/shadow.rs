@@ -26,9 +26,9 @@ impl ShadowFile {
         Ok(Self { file, text, config })
     }
 
-    /// Whether another one would judge the same.
+    /// Whether another one would judge the same. One with signatures is never taken for the same: their files may have changed.
     pub(super) fn is_like(&self, other: &Self) -> bool {
-        (&self.file, &self.text) == (&other.file, &other.text)
+        (&self.file, &self.text) == (&other.file, &other.text) && self.config.signatures().is_none()
     }
 }
 

@@ -126,6 +126,7 @@ fn reload(
     match control.reload(&settings, plan.inspectors(), flows) {
         Ok(()) => {
             tell_differences(text, &plan.text);
+            plan.tell_signatures();
             let of_flows = match flows {
                 Flows::Keep => "flows that there are keep their inspectors",
                 Flows::Reopen => "flows that there are go on under it, too",

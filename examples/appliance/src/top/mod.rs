@@ -15,6 +15,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
+use crate::token;
 use poll::Source;
 use view::Screen;
 
@@ -23,7 +24,7 @@ pub(crate) struct Options {
     /// The management port of the appliance.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9090")]
     manage: SocketAddr,
-    /// A file with the token of the management port, if it has one.
+    /// A file with the token of the management port, if it has one; else the environment has it as `GWLB_MANAGE_TOKEN`.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// Seconds between two looks at the appliance.
@@ -35,12 +36,8 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let token = options.token_file.as_ref().map(|file| {
-        let text = std::fs::read_to_string(file)
-            .with_context(|| format!("cannot read {}", file.display()))?;
-        poll::token(&text).map_err(|error| anyhow!("{}: {error}", file.display()))
-    });
-    let source = Source { address: options.manage, token: token.transpose()? };
+    let token = token::read(options.token_file.as_deref())?.map(|(_, token)| token);
+    let source = Source { address: options.manage, token };
     let every = Duration::from_secs(options.every);
     if options.once {
         return picture(&source, every);

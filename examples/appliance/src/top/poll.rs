@@ -18,15 +18,6 @@ pub(crate) struct Source {
     pub(crate) token: Option<String>,
 }
 
-/// The token in a file.
-pub(crate) fn token(text: &str) -> Result<String, String> {
-    let token = text.trim();
-    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err("expected a token of visible ASCII characters without spaces".into());
-    }
-    Ok(token.into())
-}
-
 /// The numbers, or why there are none.
 pub(crate) type News = Result<Stats, String>;
 

@@ -12,7 +12,7 @@ use ratatui::backend::TestBackend;
 use ratatui::style::Color;
 use serde_json::{Value, json};
 
-use super::poll::{Source, token};
+use super::poll::Source;
 use super::view::Screen;
 
 /// What the appliance says at a look: two workers, which have received so much.
@@ -207,8 +207,6 @@ fn a_port_is_asked() {
         "{}",
         asked[1]
     );
-    assert!(token("a b").is_err() && token("a\r\nb").is_err() && token("").is_err());
-    assert_eq!(token(" secret\n").as_deref(), Ok("secret"));
 }
 
 #[test]
