@@ -25,7 +25,7 @@ use crate::flows::Flows;
 use crate::report::{About, PageReport};
 use crate::setup::Setup;
 use crate::verdict::Judged;
-use crate::{Input, capture};
+use crate::{Input, capture, say};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -83,6 +83,7 @@ pub(crate) struct Comparison<'a> {
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
+    check_outputs(options)?;
     let mut config = options.setup.read()?;
     let mut replay = Replay::new(capture::open(&options.input)?);
     let records = match &options.eve {
@@ -164,10 +165,40 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
     }
     out.flush()?;
+    if report.frames.other > 0 && report.frames.other == report.frames.all() {
+        say(
+            "none of the packets is GENEVE: `appliance wrap` makes of an ordinary capture what a load balancer would send",
+        );
+    }
     if let Some(lost) = evidence.map(|it| it.dropped + it.failed).filter(|lost| *lost > 0) {
         bail!("{lost} packets could not be kept as evidence");
     }
     capture::finish(&options.input.file, &report.frames, report.problems)
+}
+
+/// No output may be the capture, the configuration, or another output.
+fn check_outputs(options: &Options) -> Result<()> {
+    let outputs = [
+        ("--annotate", &options.annotate),
+        ("--report", &options.report),
+        ("--write", &options.write),
+        ("--eve", &options.eve),
+    ];
+    let named = outputs.iter().filter_map(|(flag, file)| Some((*flag, file.as_deref()?)));
+    let mut before: Vec<(&str, &Path)> = Vec::new();
+    for (flag, file) in named {
+        if is_same_file(file, &options.input.file) {
+            bail!("{}: {flag} would overwrite the capture that is read", file.display());
+        }
+        if options.setup.file().is_some_and(|config| is_same_file(file, config)) {
+            bail!("{}: {flag} would overwrite the configuration that is read", file.display());
+        }
+        if let Some((other, _)) = before.iter().find(|(_, known)| *known == file) {
+            bail!("{}: {flag} would overwrite what {other} writes", file.display());
+        }
+        before.push((flag, file));
+    }
+    Ok(())
 }
 
 /// Who wants to see every frame.
@@ -179,23 +210,6 @@ struct Witness {
 
 impl Witness {
     fn of(options: &Options) -> Result<Self> {
-        let outputs = [
-            ("--annotate", &options.annotate),
-            ("--report", &options.report),
-            ("--write", &options.write),
-            ("--eve", &options.eve),
-        ];
-        let named = outputs.iter().filter_map(|(flag, file)| Some((*flag, file.as_deref()?)));
-        let mut before: Vec<(&str, &Path)> = Vec::new();
-        for (flag, file) in named {
-            if is_same_file(file, &options.input.file) {
-                bail!("{}: {flag} would overwrite the capture that is read", file.display());
-            }
-            if let Some((other, _)) = before.iter().find(|(_, known)| *known == file) {
-                bail!("{}: {flag} would overwrite what {other} writes", file.display());
-            }
-            before.push((flag, file));
-        }
         Ok(Self {
             flows: Flows::default(),
             annotated: options.annotate.as_deref().map(Annotated::create).transpose()?,
@@ -283,14 +297,14 @@ fn create(out: &Path, input: &Path) -> Result<Replies> {
 
 /// By what the file is, not by its name, and without opening it: it may be a pipe.
 #[cfg(unix)]
-fn is_same_file(a: &Path, b: &Path) -> bool {
+pub(crate) fn is_same_file(a: &Path, b: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let identity = |path: &Path| std::fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
     identity(a).is_some_and(|a| Some(a) == identity(b))
 }
 
 #[cfg(not(unix))]
-fn is_same_file(a: &Path, b: &Path) -> bool {
+pub(crate) fn is_same_file(a: &Path, b: &Path) -> bool {
     a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
 }
 

@@ -4,13 +4,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use gwlb_geneve::capture::{Format, LinkType, Reader, Writer};
 use gwlb_geneve::geneve::{Builder, OptionClass, OptionType, TunnelOption, UDP_PORT};
 use gwlb_geneve::gwlb::{EndpointId, Outer, Reply, ReplyPolicy};
 use gwlb_geneve::packet::{IpPacket, PacketMut};
 use gwlb_geneve::{EtherType, Timestamp};
+
+use crate::replay::is_same_file;
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -40,6 +42,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mut captures = Vec::new();
     for file in &options.files {
         captures.push(read(file).with_context(|| file.display().to_string())?);
+    }
+    for file in &options.files {
+        if is_same_file(&options.write, file) {
+            bail!("{}: --write would overwrite a capture that is read", file.display());
+        }
     }
     let mut out = Writer::create(&options.write, Format::Pcap(LinkType::IPV4))?;
     let mut clock = captures.iter().flatten().map(|packet| packet.time).next().unwrap_or_default();

@@ -15,6 +15,7 @@ use gwlb_geneve::engine::Engine;
 use gwlb_geneve::geneve::UDP_PORT;
 use gwlb_geneve::runtime::{Expectations, Replay};
 
+use crate::replay::is_same_file;
 use crate::visible::visible;
 use crate::{Input, capture, is_broken_pipe, say, setup};
 
@@ -53,6 +54,11 @@ fn test(options: &Options) -> Result<bool> {
     // Before the tests: whoever waits for it should not wait in vain.
     let junit = match &options.junit {
         Some(file) => {
+            let mut read =
+                found.cases.iter().map(|(_, file)| file.as_path()).chain(common.as_deref());
+            if read.any(|read| is_same_file(file, read)) {
+                bail!("{}: --junit would overwrite a file that is read", file.display());
+            }
             let created = fs::File::create(file);
             Some(created.with_context(|| format!("cannot create {}", file.display()))?)
         }
