@@ -113,7 +113,7 @@ struct Cost {
 pub struct RuleCost {
     /// Which rule.
     pub id: RuleId,
-    /// How often its pattern was found; of a rule without one, how often there was something to look at.
+    /// In how many packets, pieces of streams and messages its pattern was found; of a rule without one, how often there was something to look at.
     pub hits: u64,
     /// How often it was asked for all of it.
     pub asked: u64,

@@ -2,7 +2,7 @@ use alloc::vec::Vec;
 
 use super::super::Signatures;
 use super::super::buffers::{Buffers, Head};
-use super::super::matching::Slot;
+use super::super::matching::{Places, Slot};
 
 /// What is used again for each packet.
 #[derive(Debug)]
@@ -12,8 +12,9 @@ pub(super) struct Scratch {
     /// For each rule, in which round it became a candidate.
     rounds: Vec<u32>,
     round: u32,
-    /// Where patterns ended.
-    pub(super) hits: Vec<(u32, usize)>,
+    /// For each candidate, behind which byte its pattern ended last; 0 where it was not found this time.
+    ends: Vec<usize>,
+    places: Places,
     /// Rules that have held for the packet at hand.
     pub(super) told: Vec<u32>,
     /// Those that have held just now, and those that have not.
@@ -33,7 +34,8 @@ impl Scratch {
             candidates: Vec::new(),
             rounds: alloc::vec![0; rules],
             round: 0,
-            hits: Vec::new(),
+            ends: alloc::vec![0; rules],
+            places: Places::default(),
             told: Vec::new(),
             held: Vec::new(),
             failed: Vec::new(),
@@ -48,7 +50,6 @@ impl Scratch {
     #[inline]
     pub(super) fn begin(&mut self) {
         self.candidates.clear();
-        self.hits.clear();
         self.held.clear();
         self.failed.clear();
         self.round = self.round.wrapping_add(1);
@@ -65,7 +66,12 @@ impl Scratch {
 
     #[inline]
     pub(super) fn add(&mut self, rule: u32) {
-        add(&mut self.candidates, &mut self.rounds, self.round, rule);
+        add(&mut self.candidates, &mut self.rounds, &mut self.ends, self.round, rule, 0);
+    }
+
+    /// Behind which byte the pattern of a candidate ended last, where it was found this time.
+    pub(super) fn end_of(&self, rule: u32) -> Option<usize> {
+        self.ends.get(rule as usize).copied().filter(|end| *end > 0)
     }
 
     pub(super) fn add_all(&mut self, rules: &[u32]) {
@@ -85,21 +91,30 @@ impl Scratch {
     ) {
         self.add_all(&slot.always);
         let Some(prefilter) = &slot.prefilter else { return };
-        let Self { candidates, rounds, round, hits, .. } = self;
-        prefilter.scan(bytes, seen, |rule, end| {
+        let Self { candidates, rounds, round, ends, places, .. } = self;
+        prefilter.scan(bytes, seen, places, |rule, end| {
             signatures.note_hit(rule);
-            add(candidates, rounds, *round, rule);
-            hits.push((rule, end));
+            add(candidates, rounds, ends, *round, rule, end);
         });
     }
 }
 
+/// Adds a rule whose pattern ended behind a byte, or was not found where that is 0.
 #[inline]
-fn add(candidates: &mut Vec<u32>, rounds: &mut [u32], round: u32, rule: u32) {
-    if let Some(last) = rounds.get_mut(rule as usize) {
-        if *last != round {
-            *last = round;
-            candidates.push(rule);
-        }
+fn add(
+    candidates: &mut Vec<u32>,
+    rounds: &mut [u32],
+    ends: &mut [usize],
+    round: u32,
+    rule: u32,
+    end: usize,
+) {
+    let index = rule as usize;
+    let (Some(last), Some(known)) = (rounds.get_mut(index), ends.get_mut(index)) else { return };
+    if *last != round {
+        *last = round;
+        *known = 0;
+        candidates.push(rule);
     }
+    *known = end.max(*known);
 }

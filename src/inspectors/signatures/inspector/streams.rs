@@ -103,12 +103,11 @@ impl SignatureInspector {
             };
             verdict = self.judge(flow, &event, cx);
             let state = flow.side(chunk.side, &self.pool);
-            for (rule, end) in &self.scratch.hits {
-                if self.scratch.failed.contains(rule) {
-                    let end = base.saturating_add(u64::try_from(*end).unwrap_or(0));
-                    if !state.wait(*rule, end) {
-                        self.signatures.note_too_many();
-                    }
+            for rule in &self.scratch.failed {
+                let Some(end) = self.scratch.end_of(*rule) else { continue };
+                let end = base.saturating_add(u64::try_from(end).unwrap_or(0));
+                if !state.wait(*rule, end) {
+                    self.signatures.note_too_many();
                 }
             }
             for rule in &self.scratch.held {
