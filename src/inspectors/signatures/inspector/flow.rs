@@ -22,6 +22,8 @@ pub struct SignatureFlow {
     is_established: bool,
     /// Whether rules about its ends were asked for each side.
     is_begun: BySide<bool>,
+    /// Whether it was told that rules were not asked for all of them.
+    pub(super) is_told_as_open: bool,
     bits: SmallVec<[u32; 4]>,
     pub(super) sides: Option<Box<BySide<SideState>>>,
     pub(super) lines: Option<Box<Lines>>,
@@ -75,6 +77,7 @@ impl SignatureFlow {
             has_server: is_adopted,
             is_established: is_adopted,
             is_begun: BySide::default(),
+            is_told_as_open: false,
             bits: SmallVec::new(),
             sides: None,
             lines: None,

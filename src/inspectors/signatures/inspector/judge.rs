@@ -1,5 +1,6 @@
 use alloc::format;
 use alloc::vec::Vec;
+use core::mem;
 
 use super::super::buffers::{Buffers, Instance, Spoken, transform};
 use super::super::matching::{Budget, Ready, ReadyGroup, View, has_to_wait, holds};
@@ -55,9 +56,13 @@ impl SignatureInspector {
         let signatures = &*self.signatures;
         let scratch = &mut self.scratch;
         scratch.candidates.sort_unstable();
-        let mut budget = Budget::new(signatures.limits().steps);
+        let mut left = scratch.candidates.len();
+        let mut is_short = false;
         let mut verdict = Verdict::PASS;
         for index in scratch.candidates.iter().copied() {
+            // No rule can use up what others need.
+            let mut share = scratch.budget.share(left);
+            left = left.saturating_sub(1);
             let Some(rule) = signatures.set().rules.get(index as usize) else { continue };
             if event.place == Place::Stream && scratch.told.contains(&index) {
                 // What it held for in the packet it need not hold for again.
@@ -71,8 +76,16 @@ impl SignatureInspector {
                 }
             }
             let case = Case { signatures, flow: &*flow, event, rule, index };
-            match case.ask(&mut scratch.taken, &mut budget, cx) {
+            let answer = case.ask(&mut scratch.taken, &mut share, cx);
+            scratch.budget.settle(share);
+            match answer {
                 Answer::No => {
+                    scratch.failed.push(index);
+                    continue;
+                }
+                Answer::Unanswered => {
+                    is_short = true;
+                    scratch.is_unanswered |= rule.refuses();
                     scratch.failed.push(index);
                     continue;
                 }
@@ -99,7 +112,7 @@ impl SignatureInspector {
                 _ => {}
             }
         }
-        if budget.is_used_up() {
+        if is_short {
             signatures.note_budget();
         }
         verdict
@@ -119,6 +132,8 @@ struct Case<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answer {
     No,
+    /// That would have taken more than there was for it.
+    Unanswered,
     /// It does for the bytes, but bits are not as it wants them.
     NotNow,
     Yes,
@@ -144,7 +159,7 @@ impl Case<'_> {
         taken.clear();
         taken.resize(rule.numbers, None);
         if !rule.groups.iter().all(|group| self.group(group, taken, budget)) {
-            return Answer::No;
+            return if budget.is_short() { Answer::Unanswered } else { Answer::No };
         }
         if !has_bits || !self.has_cross_bits(cx) {
             return Answer::NotNow;
@@ -239,6 +254,34 @@ fn fire(
     }
     tell(event, rule, cx);
     true
+}
+
+/// What becomes of a packet for which a rule that refuses was not asked for all of it: it is not passed over in silence.
+#[cold]
+pub(super) fn leave_open(
+    signatures: &Signatures,
+    flow: &mut SignatureFlow,
+    packet: &Packet<'_>,
+    verdict: Verdict,
+    cx: &mut Context<'_>,
+) -> Verdict {
+    signatures.note_unanswered();
+    if !mem::replace(&mut flow.is_told_as_open, true) {
+        let (endpoint, tuple) = (packet.endpoint(), packet.opener_tuple());
+        cx.alert(Alert {
+            name: SignatureInspector::UNANSWERED.name().into(),
+            message: format!(
+                "rules that refuse were not asked for all of them: {endpoint} {tuple}"
+            )
+            .into(),
+            severity: Severity::Warning,
+            rule: None,
+        });
+    }
+    match verdict == Verdict::PASS && signatures.limits().refuses_unanswered {
+        true => Verdict::drop(SignatureInspector::UNANSWERED).for_flow(),
+        false => verdict,
+    }
 }
 
 #[cold]

@@ -2,7 +2,10 @@ use alloc::vec::Vec;
 
 use super::super::Signatures;
 use super::super::buffers::{Buffers, Head};
-use super::super::matching::{Places, Slot};
+use super::super::matching::{Budget, Places, Slot};
+use crate::Timestamp;
+use crate::inspect::Packet;
+use crate::packet::Transport;
 
 /// What is used again for each packet.
 #[derive(Debug)]
@@ -15,6 +18,12 @@ pub(super) struct Scratch {
     /// For each candidate, behind which byte its pattern ended last; 0 where it was not found this time.
     ends: Vec<usize>,
     places: Places,
+    /// Which packet is at hand.
+    packet: Option<Which>,
+    /// What may be done for it.
+    pub(super) budget: Budget,
+    /// Whether a rule that refuses was not asked for all of it.
+    pub(super) is_unanswered: bool,
     /// Rules that have held for the packet at hand.
     pub(super) told: Vec<u32>,
     /// Those that have held just now, and those that have not.
@@ -28,6 +37,26 @@ pub(super) struct Scratch {
     pub(super) window: Vec<u8>,
 }
 
+/// What packets are told apart by: a packet comes at one time, and lies in one place as long as it is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Which {
+    at: Timestamp,
+    address: usize,
+    len: usize,
+    sequence: u32,
+}
+
+impl Which {
+    fn of(packet: &Packet<'_>, at: Timestamp) -> Self {
+        let payload = packet.payload();
+        let sequence = match packet.transport() {
+            Transport::Tcp(segment) => segment.sequence_number(),
+            _ => 0,
+        };
+        Self { at, address: payload.as_ptr().addr(), len: payload.len(), sequence }
+    }
+}
+
 impl Scratch {
     pub(super) fn new(rules: usize) -> Self {
         Self {
@@ -36,6 +65,9 @@ impl Scratch {
             round: 0,
             ends: alloc::vec![0; rules],
             places: Places::default(),
+            packet: None,
+            budget: Budget::new(0),
+            is_unanswered: false,
             told: Vec::new(),
             held: Vec::new(),
             failed: Vec::new(),
@@ -43,6 +75,20 @@ impl Scratch {
             buffers: Buffers::default(),
             head: Head::default(),
             window: Vec::new(),
+        }
+    }
+
+    /// Another packet. What may be done is for all that is in it, in however many pieces and messages.
+    pub(super) fn turn_to(&mut self, packet: &Packet<'_>, now: Timestamp, steps: u64) {
+        self.packet = Some(Which::of(packet, now));
+        self.budget = Budget::new(steps);
+        self.told.clear();
+    }
+
+    /// The same, unless it is at hand already.
+    pub(super) fn stay_with(&mut self, packet: &Packet<'_>, now: Timestamp, steps: u64) {
+        if self.packet != Some(Which::of(packet, now)) {
+            self.turn_to(packet, now, steps);
         }
     }
 

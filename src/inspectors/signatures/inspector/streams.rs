@@ -20,10 +20,6 @@ impl SignatureInspector {
         cx: &mut Context<'_>,
     ) -> Verdict {
         let limits = *self.signatures.limits();
-        if !self.signatures.set().interest.contains(Interest::PACKETS) {
-            // Nobody was asked about the packet.
-            self.scratch.told.clear();
-        }
         let state = flow.side(chunk.side, &self.pool);
         let is_gap = chunk.offset != state.next;
         let len = u64::try_from(chunk.data.len()).unwrap_or(u64::MAX);

@@ -199,6 +199,12 @@ impl SignatureInspector {
     ) -> Verdict {
         let transaction = &mut flow.side(side, &self.pool).transaction;
         let Some(body) = transaction.body.take() else { return Verdict::PASS };
+        let grown = body.bytes().len().saturating_sub(transaction.scanned);
+        if !body.is_whole() && grown < ENOUGH && self.scratch.budget.is_half_spent() {
+            // All of it is asked about together with what comes next.
+            transaction.body = Some(body);
+            return Verdict::PASS;
+        }
         let kept = mem::take(&mut transaction.kept);
         let seen = mem::replace(&mut transaction.scanned, body.bytes().len());
         let instance = Instance { bytes: body.bytes(), is_whole: body.is_whole() };
@@ -329,6 +335,9 @@ impl SignatureInspector {
         flow.side(side, &self.pool).transaction.body = body;
     }
 }
+
+/// As many bytes more of a body are looked at whatever was done for a packet before.
+const ENOUGH: usize = 1_024;
 
 /// What a message is to its transaction.
 enum Step<'a> {
