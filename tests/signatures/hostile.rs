@@ -108,3 +108,53 @@ fn a_rule_that_refuses_and_is_not_answered_is_told_of() {
     assert_eq!(open(&talk.ask(&post(&body))), 0);
     assert_eq!((set.counters().budget_used_up, set.counters().unanswered), (1, 0));
 }
+
+/// A rule that drops what is cut, and decoys of which one part is there.
+fn with_decoys(decoy: impl Fn(usize) -> String) -> String {
+    let decoys: Vec<String> = (0..64).map(decoy).collect();
+    let rule = r#"drop tcp any any -> any any (content:"needle"; fast_pattern; content:"thread"; distance:0; sid:1;)"#;
+    format!("{}\n{rule}", decoys.join("\n"))
+}
+
+fn decoys() -> Vec<u8> {
+    (0..64).flat_map(|it| format!("decoy{it:03};").into_bytes()).collect()
+}
+
+#[test]
+fn rules_that_can_never_hold_do_not_keep_others_from_waiting() {
+    let never = with_decoys(|it| {
+        format!(
+            r#"drop tcp any any -> any 4444 (content:"decoy{it:03}"; fast_pattern; content:"never"; distance:0; sid:{};)"#,
+            it + 100
+        )
+    });
+    let never_spoken = with_decoys(|it| {
+        format!(
+            r#"alert tcp any any -> any any (content:"decoy{it:03}"; fast_pattern; content:"never"; distance:0; sid:{};)"#,
+            it + 100
+        )
+    });
+    for (rules, lost) in [(never, 0), (never_spoken, 1)] {
+        let set = set(&rules);
+        let mut talk = Talk::new(engine_of(&set));
+        talk.ask(&decoys());
+        talk.ask(b"..needle..");
+        talk.ask(b"..thread..").assert_refused("signatures");
+        assert_eq!((set.counters().too_many, set.counters().unanswered), (lost, 0));
+    }
+}
+
+#[test]
+fn a_rule_that_refuses_and_finds_no_place_to_wait_is_told_of() {
+    let rules = with_decoys(|it| {
+        format!(
+            r#"drop tcp any any -> any any (content:"decoy{it:03}"; fast_pattern; content:"never"; distance:0; sid:{};)"#,
+            it + 100
+        )
+    });
+    let set = set(&rules);
+    let mut talk = Talk::new(engine_of(&set));
+    talk.ask(&decoys());
+    assert_eq!(open(&talk.ask(b"..needle..")), 1);
+    assert_eq!((set.counters().too_many, set.counters().unanswered), (1, 1));
+}

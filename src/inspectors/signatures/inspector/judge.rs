@@ -4,7 +4,7 @@ use core::mem;
 
 use super::super::buffers::{Buffers, Instance, Spoken, transform};
 use super::super::matching::{Budget, Ready, ReadyGroup, View, has_to_wait, holds};
-use super::super::{Buffer, RuleAction, Signatures};
+use super::super::{Buffer, Condition, RuleAction, Signatures};
 use super::SignatureInspector;
 use super::explain::{Tracer, trace};
 use super::flow::SignatureFlow;
@@ -79,6 +79,7 @@ impl SignatureInspector {
             let answer = case.ask(&mut scratch.taken, &mut share, cx);
             scratch.budget.settle(share);
             match answer {
+                Answer::Never => continue,
                 Answer::No => {
                     scratch.failed.push(index);
                     continue;
@@ -131,6 +132,9 @@ struct Case<'a> {
 /// Whether a rule holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answer {
+    /// Whatever comes of this side of the flow.
+    Never,
+    /// Not yet, or not for this.
     No,
     /// That would have taken more than there was for it.
     Unanswered,
@@ -144,12 +148,20 @@ impl Case<'_> {
     fn ask(&self, taken: &mut Vec<Option<u64>>, budget: &mut Budget, cx: &Context<'_>) -> Answer {
         let (rule, flow, event) = (self.rule, self.flow, self.event);
         let set = self.signatures.set();
-        let is_spoken = rule.application.is_none_or(|protocol| flow.spoken == Spoken::Is(protocol));
-        if !is_spoken
-            || !set.ends(flow.surrounding, rule.ends).is_some_and(|ends| ends.are_of(&event.tuple))
-            || !flow.is_like(&rule.flow, event.packet)
-            || !rule.conditions.iter().all(|it| holds(it, event.packet, flow.spoken))
-        {
+        let is_clear = flow.spoken != Spoken::Unclear;
+        let not = |is_final| if is_final { Answer::Never } else { Answer::No };
+        if !set.ends(flow.surrounding, rule.ends).is_some_and(|ends| ends.are_of(&event.tuple)) {
+            return Answer::Never;
+        }
+        if rule.application.is_some_and(|protocol| flow.spoken != Spoken::Is(protocol)) {
+            return not(is_clear);
+        }
+        for condition in &rule.conditions {
+            if !holds(condition, event.packet, flow.spoken) {
+                return not(is_of_flow(condition, is_clear));
+            }
+        }
+        if !flow.is_like(&rule.flow, event.packet) {
             return Answer::No;
         }
         let has_bits = flow.has_bits(&rule.flow_bits);
@@ -211,6 +223,15 @@ impl Case<'_> {
         }
         let side = self.flow.sides.as_ref()?.of(self.event.side);
         view.from(side.used_by(self.index))
+    }
+}
+
+/// Whether a condition is the same for all packets of a side of a flow.
+const fn is_of_flow(condition: &Condition, is_clear: bool) -> bool {
+    match condition {
+        Condition::IpProtocol(_) | Condition::SameAddress => true,
+        Condition::Application { .. } => is_clear,
+        _ => false,
     }
 }
 

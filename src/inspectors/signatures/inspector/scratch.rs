@@ -115,6 +115,14 @@ impl Scratch {
         add(&mut self.candidates, &mut self.rounds, &mut self.ends, self.round, rule, 0);
     }
 
+    /// Notes that a rule is not followed up.
+    #[cold]
+    pub(super) fn lose(&mut self, rule: u32, signatures: &Signatures) {
+        signatures.note_too_many();
+        let ready = signatures.set().rules.get(rule as usize);
+        self.is_unanswered |= ready.is_some_and(|ready| ready.refuses());
+    }
+
     /// Behind which byte the pattern of a candidate ended last, where it was found this time.
     pub(super) fn end_of(&self, rule: u32) -> Option<usize> {
         self.ends.get(rule as usize).copied().filter(|end| *end > 0)

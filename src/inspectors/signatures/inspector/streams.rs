@@ -99,13 +99,15 @@ impl SignatureInspector {
             };
             verdict = self.judge(flow, &event, cx);
             let state = flow.side(chunk.side, &self.pool);
-            for rule in &self.scratch.failed {
+            let failed = mem::take(&mut self.scratch.failed);
+            for rule in &failed {
                 let Some(end) = self.scratch.end_of(*rule) else { continue };
                 let end = base.saturating_add(u64::try_from(end).unwrap_or(0));
-                if !state.wait(*rule, end) {
-                    self.signatures.note_too_many();
+                if let Some(lost) = state.wait(*rule, end) {
+                    self.scratch.lose(lost, &self.signatures);
                 }
             }
+            self.scratch.failed = failed;
             for rule in &self.scratch.held {
                 state.use_up(*rule, state.next);
             }

@@ -288,20 +288,24 @@ impl SignatureInspector {
     }
 
     /// Notes which rules have held, and which may hold later.
-    fn note_outcomes(&self, flow: &mut SignatureFlow, side: Side) {
+    fn note_outcomes(&mut self, flow: &mut SignatureFlow, side: Side) {
         let signatures = &*self.signatures;
         let transaction = &mut flow.side(side, &self.pool).transaction;
         for rule in &self.scratch.held {
             transaction.waiting.retain(|waiting| waiting != rule);
             transaction.held.push(*rule);
         }
-        for rule in &self.scratch.failed {
+        let failed = mem::take(&mut self.scratch.failed);
+        for rule in &failed {
             let ready = signatures.set().rules.get(*rule as usize);
-            let may_hold = ready.is_some_and(|ready| ready.is_lasting);
-            if may_hold && !transaction.wait(*rule) {
-                signatures.note_too_many();
+            if !ready.is_some_and(|ready| ready.is_lasting) {
+                continue;
+            }
+            if let Some(lost) = transaction.wait(*rule) {
+                self.scratch.lose(lost, signatures);
             }
         }
+        self.scratch.failed = failed;
     }
 
     /// Keeps of a message what later ones of its transaction need.
