@@ -84,7 +84,8 @@
 //! | `stream-depth`, `stream-window` | bytes of each side of a connection that are looked at, and so many again with those that follow |
 //! | `request-body`, `response-body` | bytes of a body that are looked at |
 //! | `bytes` | bytes that the flows of a worker hold for that |
-//! | `steps` | steps that are done for a packet, a piece of a stream or a message |
+//! | `steps` | steps that are done for a packet, with the pieces of streams and the messages in it |
+//! | `unanswered` | `"drop"`: flows are dropped for which a rule that drops or rejects was not asked for all of it, as no steps were left or too many rules waited; `"pass"`, the default: that is only told |
 //! | `remembered` | counts of thresholds, and bits of addresses |
 //! | `costs` | `true`: it is counted what each rule costs |
 //!
@@ -285,8 +286,8 @@ impl Config {
 
     /// The signatures that are looked for, if any are.
     #[cfg(feature = "signatures")]
-    pub fn signatures(&self) -> Option<&Signatures> {
-        self.signatures.as_ref().map(|(signatures, _)| &**signatures)
+    pub fn signatures(&self) -> Option<&Arc<Signatures>> {
+        self.signatures.as_ref().map(|(signatures, _)| signatures)
     }
 
     /// Which rules of its files did not load, and why.

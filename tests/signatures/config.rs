@@ -81,9 +81,20 @@ fn mistakes() {
             "variables that make sense together",
         ),
         ("[signatures]\nrules = ''\nsteps = 0", "a number from 1"),
+        ("[signatures]\nrules = ''\nunanswered = 'reject'", "expected `pass` or `drop`"),
         ("[signatures]\nrules = ''\nstep = 1", "did you mean `steps`?"),
     ] {
         let errors = Config::parse(text).unwrap_err().to_string();
         assert!(errors.contains(expected), "{text}: {errors}");
+    }
+}
+
+#[test]
+fn what_becomes_of_rules_that_are_not_answered() {
+    for (said, drops) in
+        [("", false), ("unanswered = 'pass'", false), ("unanswered = 'drop'", true)]
+    {
+        let config = Config::parse(&format!("[signatures]\nrules = ''\n{said}")).unwrap();
+        assert_eq!(config.signatures().unwrap().limits().refuses_unanswered, drops, "{said}");
     }
 }

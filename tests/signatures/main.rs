@@ -13,6 +13,7 @@ mod buffers;
 #[cfg(feature = "config")]
 mod config;
 mod cut;
+mod hostile;
 mod order;
 mod semantics;
 mod state;

@@ -60,8 +60,12 @@ pub struct SignatureLimits {
     /// Bytes that the flows of a worker hold together: streams, bodies, and heads as long as their bodies are not whole. 64 MiB by
     /// default. A flow that finds no room is looked at packet by packet.
     pub bytes: usize,
-    /// Steps that are done for a packet, a piece of a stream or a message before rules count as not holding. 100,000 by default.
+    /// Steps that are done for a packet, together with the pieces of streams and the messages in it, before rules count as not holding.
+    /// 100,000 by default.
     pub steps: u64,
+    /// Whether flows are dropped for which a rule that drops or rejects was not asked for all of it, as there were no steps left or too many
+    /// waited; otherwise, as by default, that is told only.
+    pub refuses_unanswered: bool,
     /// Counts of thresholds and filters, and bits of addresses, that are remembered; so many of each. 65,536 by default.
     pub remembered: usize,
 }
@@ -75,6 +79,7 @@ impl Default for SignatureLimits {
             response_body: 64 << 10,
             bytes: 64 << 20,
             steps: 100_000,
+            refuses_unanswered: false,
             remembered: 1 << 16,
         }
     }
@@ -84,6 +89,7 @@ impl Default for SignatureLimits {
 #[derive(Debug, Default)]
 struct Counters {
     budget_used_up: AtomicU64,
+    unanswered: AtomicU64,
     no_room: AtomicU64,
     too_many: AtomicU64,
 }
@@ -94,6 +100,8 @@ struct Counters {
 pub struct SignatureCounters {
     /// Packets, pieces of streams and messages for which not all was done: [`SignatureLimits::steps`].
     pub budget_used_up: u64,
+    /// Packets, pieces of streams and messages for which a rule that drops or rejects was not asked for all of it, or not followed up.
+    pub unanswered: u64,
     /// Bytes of flows that were not kept: [`SignatureLimits::bytes`].
     pub no_room: u64,
     /// Rules that were not followed up, as too many waited for more of a flow.
@@ -113,7 +121,7 @@ struct Cost {
 pub struct RuleCost {
     /// Which rule.
     pub id: RuleId,
-    /// How often its pattern was found; of a rule without one, how often there was something to look at.
+    /// In how many packets, pieces of streams and messages its pattern was found; of a rule without one, how often there was something to look at.
     pub hits: u64,
     /// How often it was asked for all of it.
     pub asked: u64,
@@ -200,6 +208,7 @@ impl Signatures {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         SignatureCounters {
             budget_used_up: read(&self.counters.budget_used_up),
+            unanswered: read(&self.counters.unanswered),
             no_room: read(&self.counters.no_room),
             too_many: read(&self.counters.too_many),
         }
@@ -244,6 +253,11 @@ impl Signatures {
     #[cold]
     pub(super) fn note_budget(&self) {
         self.counters.budget_used_up.fetch_add(1, Ordering::Relaxed);
+    }
+
+    #[cold]
+    pub(super) fn note_unanswered(&self) {
+        self.counters.unanswered.fetch_add(1, Ordering::Relaxed);
     }
 
     #[cold]

@@ -15,7 +15,7 @@ use crate::gwlb::EndpointId;
 use crate::inspectors::access::config::expected_endpoint;
 use crate::toml_text::{Reader, Value};
 
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 20] = [
     "files",
     "rules",
     "addresses",
@@ -33,6 +33,7 @@ const KEYS: [&str; 19] = [
     "response-body",
     "bytes",
     "steps",
+    "unanswered",
     "remembered",
     "costs",
 ];
@@ -235,6 +236,15 @@ fn limits(reader: &mut Reader<'_>, table: &DeTable<'_>, limits: &mut SignatureLi
     }
     if let Some(steps) = reader.number(table, "steps", 1..=1 << 40) {
         limits.steps = steps;
+    }
+    if let Some((value, said)) =
+        table.get("unanswered").and_then(|it| Some((it, text(reader, it)?)))
+    {
+        match said {
+            "pass" => limits.refuses_unanswered = false,
+            "drop" => limits.refuses_unanswered = true,
+            found => reader.unexpected(value.span().start, "`pass` or `drop`", found),
+        }
     }
 }
 

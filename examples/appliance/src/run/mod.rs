@@ -2,6 +2,7 @@
 
 mod alerts;
 mod eve;
+mod limits;
 mod log;
 mod plan;
 mod shadow;
@@ -20,6 +21,7 @@ use gwlb_geneve::transport::udp::{self, UdpSettings, Warning};
 use tracing::{error, info, warn};
 
 use crate::say;
+use limits::Limits;
 use log::Log;
 pub(crate) use plan::Options;
 use plan::Plan;
@@ -91,6 +93,8 @@ fn serve(options: Options, mut plan: Plan, log: &Log) -> Result<()> {
     };
     let shadows = Shadows::default();
     shadows.replace(plan.shadow.as_ref(), workers.get())?;
+    let limits = Limits::default();
+    limits.replace(plan.signatures());
     let (told, keeping, followers) = (eve.clone(), evidence.clone(), shadows.clone());
     let running = Appliance::new(plan.settings(), plan.inspectors())
         .workers(workers.get())
@@ -106,9 +110,9 @@ fn serve(options: Options, mut plan: Plan, log: &Log) -> Result<()> {
     };
     let kept = evidence.clone();
     let overview = Overview::new(control.clone()).on_drain(signals::order_to_stop);
-    let overview = with_counters(overview.with_eve(eve).with_evidence(evidence), &shadows);
+    let overview = with_counters(overview.with_eve(eve).with_evidence(evidence), &shadows, &limits);
     let _doors = doors.serve(overview).context("cannot answer over HTTP")?;
-    orders.obey(control, options, plan, shadows, log.clone())?;
+    orders.obey(control, options, plan, (shadows, limits), log.clone())?;
 
     let statistics = running.wait()?;
     drop(counting);
@@ -138,8 +142,12 @@ fn serve(options: Options, mut plan: Plan, log: &Log) -> Result<()> {
     Ok(())
 }
 
-/// Tells of the shadow policy, too.
-fn with_counters(mut overview: Overview<Chain>, shadows: &Shadows) -> Overview<Chain> {
+/// Tells of the shadow policy, too, and of the limits of the signatures.
+fn with_counters(
+    mut overview: Overview<Chain>,
+    shadows: &Shadows,
+    limits: &Limits,
+) -> Overview<Chain> {
     type Value = fn(&ShadowCounters) -> u64;
 
     let counters: [(&str, &str, Value); 3] = [
@@ -162,6 +170,10 @@ fn with_counters(mut overview: Overview<Chain>, shadows: &Shadows) -> Overview<C
     for (name, help, value) in counters {
         let counters = shadows.counters.clone();
         overview = overview.with_counter(name, help, move || value(&counters));
+    }
+    for (place, (name, help, _)) in limits::COUNTERS.into_iter().enumerate() {
+        let limits = limits.clone();
+        overview = overview.with_counter(name, help, move || limits.of(place));
     }
     overview
 }

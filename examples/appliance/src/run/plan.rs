@@ -1,6 +1,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
@@ -8,6 +9,7 @@ use gwlb_geneve::config::{self, Config, EveFile, LogFormat, Run, TransportKind};
 use gwlb_geneve::engine::Settings;
 use gwlb_geneve::inspect::{Chain, ExceptionPolicy};
 use gwlb_geneve::inspectors::access::IpNetwork;
+use gwlb_geneve::inspectors::signatures::Signatures;
 use gwlb_geneve::observe::eve::Eve;
 use gwlb_geneve::observe::evidence::EvidenceSettings;
 use gwlb_geneve::runtime::ManagementSettings;
@@ -198,6 +200,11 @@ impl Plan {
             hosts: run.manage_hosts.clone(),
             ..ManagementSettings::default()
         }
+    }
+
+    /// The signatures that are looked for, if any are.
+    pub(super) fn signatures(&self) -> Option<Arc<Signatures>> {
+        self.config.signatures().cloned()
     }
 
     /// Says which signatures are not looked for, and why: the first so many.

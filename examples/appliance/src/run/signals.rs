@@ -12,6 +12,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tracing::{error, info, warn};
 
+use super::limits::Limits;
 use super::log::Log;
 use super::plan::{Options, Plan};
 use super::shadow::{ShadowFile, Shadows};
@@ -33,7 +34,7 @@ impl Orders {
         control: Control<Chain>,
         options: Options,
         mut plan: Plan,
-        shadows: Shadows,
+        (shadows, limits): (Shadows, Limits),
         log: Log,
     ) -> io::Result<()> {
         let (mut drain, mut text) = (plan.run.drain, plan.text.clone());
@@ -46,6 +47,7 @@ impl Orders {
                         Some(file) => {
                             let read = reload(&control, &options, file, (&plan, &text));
                             if let Some(new) = read {
+                                limits.replace(new.signatures());
                                 (drain, text) = (new.run.drain, new.text);
                                 follow(&shadows, &mut shadow, new.shadow, control.workers());
                             }

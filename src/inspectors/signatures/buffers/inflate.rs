@@ -30,6 +30,9 @@ impl Coding {
 /// A body on its way from compressed to plain: no more of it than asked for, whatever it would become.
 pub(in super::super) struct Inflate {
     stage: Stage,
+    /// How many members of gzip are behind it (RFC 1952 §2.2).
+    members: u32,
+    is_gzip: bool,
     state: Box<InflateState>,
 }
 
@@ -42,10 +45,12 @@ impl Inflate {
             Coding::Gzip => Stage::Gzip(Gzip::default()),
             Coding::Deflate => Stage::Guess,
         };
-        Self { stage, state: InflateState::new_boxed(DataFormat::Raw) }
+        let is_gzip = coding == Coding::Gzip;
+        Self { stage, members: 0, is_gzip, state: InflateState::new_boxed(DataFormat::Raw) }
     }
 
-    /// Appends what comes out of `input`, up to `most` bytes in `to`. `false` where nothing more will: it is over, or broken.
+    /// Appends what comes out of `input`, up to `most` bytes in `to`. `false` where nothing more will: it is over, or broken. What says that
+    /// it is gzip and does not begin like it comes out as it is: receivers take it so.
     pub(in super::super) fn feed(
         &mut self,
         mut input: &[u8],
@@ -66,42 +71,71 @@ impl Inflate {
                 }
                 Stage::Gzip(gzip) => {
                     let Some((byte, rest)) = input.split_first() else { return true };
-                    input = rest;
+                    let begun = if gzip.part == Part::Fixed { usize::from(gzip.at) } else { 0 };
                     match gzip.step(*byte) {
-                        Step::More => {}
-                        Step::Data => self.stage = Stage::Data,
+                        Step::More => input = rest,
+                        Step::Data => {
+                            input = rest;
+                            self.stage = Stage::Data;
+                        }
+                        Step::Broken if self.members == 0 => {
+                            let begun = MAGIC.get(..begun).unwrap_or(&[]);
+                            add(begun, to, most);
+                            self.stage = Stage::Plain;
+                        }
+                        // What follows the last member is nothing.
                         Step::Broken => self.stage = Stage::Over,
                     }
                 }
-                Stage::Data => return self.data(input, to, most),
+                Stage::Plain => return add(input, to, most),
+                Stage::Data => match self.data(&mut input, to, most) {
+                    Some(goes_on) => return goes_on,
+                    None => self.stage = Stage::Trailer(TRAILER),
+                },
+                Stage::Trailer(left) => {
+                    let skipped = input.len().min(*left);
+                    *left = left.saturating_sub(skipped);
+                    input = input.get(skipped..).unwrap_or(&[]);
+                    if *left > 0 {
+                        return true;
+                    }
+                    self.members = self.members.saturating_add(1);
+                    self.stage = match self.members < MOST_MEMBERS {
+                        true => Stage::Gzip(Gzip::default()),
+                        false => Stage::Over,
+                    };
+                    self.state.reset(DataFormat::Raw);
+                }
             }
         }
     }
 
-    fn data(&mut self, mut input: &[u8], to: &mut Vec<u8>, most: usize) -> bool {
+    /// Whether more is wanted; `None` where a member of gzip ends, and others may follow.
+    fn data(&mut self, input: &mut &[u8], to: &mut Vec<u8>, most: usize) -> Option<bool> {
         loop {
             let start = to.len();
             let room = most.saturating_sub(start).min(STEP);
             if room == 0 {
                 self.stage = Stage::Over;
-                return false;
+                return Some(false);
             }
             to.resize(start.saturating_add(room), 0);
             let output = to.get_mut(start..).unwrap_or(&mut []);
             let result = inflate(&mut self.state, input, output, MZFlush::None);
             to.truncate(start.saturating_add(result.bytes_written));
-            input = input.get(result.bytes_consumed..).unwrap_or(&[]);
+            *input = input.get(result.bytes_consumed..).unwrap_or(&[]);
             match result.status {
                 Ok(MZStatus::Ok) if result.bytes_written > 0 || result.bytes_consumed > 0 => {
                     if input.is_empty() && result.bytes_written < room {
-                        return true;
+                        return Some(true);
                     }
                 }
                 // It waits for more.
-                Ok(MZStatus::Ok) | Err(miniz_oxide::MZError::Buf) => return true,
+                Ok(MZStatus::Ok) | Err(miniz_oxide::MZError::Buf) => return Some(true),
+                Ok(MZStatus::StreamEnd) if self.is_gzip => return None,
                 Ok(_) | Err(_) => {
                     self.stage = Stage::Over;
-                    return false;
+                    return Some(false);
                 }
             }
         }
@@ -114,6 +148,22 @@ impl core::fmt::Debug for Inflate {
     }
 }
 
+/// Appends bytes as they are, up to `most` in `to`. `false` where nothing more will be.
+fn add(bytes: &[u8], to: &mut Vec<u8>, most: usize) -> bool {
+    let room = most.saturating_sub(to.len());
+    to.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+    bytes.len() < room
+}
+
+/// What a member of gzip begins with.
+const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
+
+/// Its checksum and length, which nobody looks at here.
+const TRAILER: usize = 8;
+
+/// So many members one after the other; more are work for nothing.
+const MOST_MEMBERS: u32 = 64;
+
 /// How many bytes come out at once.
 const STEP: usize = 4 << 10;
 
@@ -122,6 +172,10 @@ enum Stage {
     Gzip(Gzip),
     Guess,
     Data,
+    /// So many bytes of the end of a member are to come.
+    Trailer(usize),
+    /// It is not compressed.
+    Plain,
     Over,
 }
 
@@ -284,8 +338,31 @@ mod tests {
     fn what_is_broken_ends_it() {
         let mut inflate = Inflate::new(Coding::Gzip);
         let mut plain = Vec::new();
-        assert!(!inflate.feed(b"no gzip at all", &mut plain, 100));
+        let broken = [&gzipped(b"", 0)[..10], &[0xff; 20]].concat();
+        assert!(!inflate.feed(&broken, &mut plain, 100));
         assert!(!inflate.feed(&gzipped(b"plain", 0), &mut plain, 100));
         assert!(plain.is_empty());
+    }
+
+    #[test]
+    fn members_follow_each_other_and_what_follows_them_is_nothing() {
+        let all = [&gzipped(b" ", 0)[..], &gzipped(b"the malware", 30), &gzipped(b"", 8), b"rest"];
+        for cut in [1, 2, 3, 7, 30, 1_000] {
+            assert_eq!(inflated(Coding::Gzip, &all.concat(), cut, 100), b" the malware", "{cut}");
+            assert_eq!(inflated(Coding::Gzip, &all.concat(), cut, 5), b" the ", "{cut}");
+        }
+        // Not without end.
+        let many = [gzipped(b"", 0).repeat(1_000), gzipped(b"end", 0)].concat();
+        assert_eq!(inflated(Coding::Gzip, &many, 1_460, 100), b"");
+    }
+
+    #[test]
+    fn what_only_says_that_it_is_gzip_comes_out_as_it_is() {
+        for text in [&b"the malware"[..], b"\x1f\x8b9 text", b"\x1f text"] {
+            for cut in [1, 2, 5, 100] {
+                assert_eq!(inflated(Coding::Gzip, text, cut, 100), text, "{cut}");
+                assert_eq!(inflated(Coding::Gzip, text, cut, 4), text[..4], "{cut}");
+            }
+        }
     }
 }

@@ -1,5 +1,6 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::mem;
 
 use smallvec::SmallVec;
 
@@ -22,6 +23,8 @@ pub struct SignatureFlow {
     is_established: bool,
     /// Whether rules about its ends were asked for each side.
     is_begun: BySide<bool>,
+    /// Whether it was told that rules were not asked for all of them.
+    pub(super) is_told_as_open: bool,
     bits: SmallVec<[u32; 4]>,
     pub(super) sides: Option<Box<BySide<SideState>>>,
     pub(super) lines: Option<Box<Lines>>,
@@ -75,6 +78,7 @@ impl SignatureFlow {
             has_server: is_adopted,
             is_established: is_adopted,
             is_begun: BySide::default(),
+            is_told_as_open: false,
             bits: SmallVec::new(),
             sides: None,
             lines: None,
@@ -117,7 +121,7 @@ impl SignatureFlow {
 
     /// Whether a side has sent nothing before.
     pub(super) fn begins(&mut self, side: Side) -> bool {
-        !core::mem::replace(self.is_begun.of_mut(side), true)
+        !mem::replace(self.is_begun.of_mut(side), true)
     }
 
     pub(super) fn is_like(&self, condition: &FlowCondition, packet: &Packet<'_>) -> bool {
@@ -201,17 +205,22 @@ impl SideState {
         }
     }
 
-    /// Notes where a rule's pattern was found; `false` where too many wait.
-    pub(super) fn wait(&mut self, rule: u32, end: u64) -> bool {
+    /// Notes where a rule's pattern was found. Where too many wait, the one that counts least does not any more, which is given: of
+    /// rules, those that count more have lower numbers.
+    pub(super) fn wait(&mut self, rule: u32, end: u64) -> Option<u32> {
         if let Some((_, known)) = self.waiting.iter_mut().find(|(known, _)| *known == rule) {
             *known = end.max(*known);
-            return true;
+            return None;
         }
-        let has_room = self.waiting.len() < MOST;
-        if has_room {
+        if self.waiting.len() < MOST {
             self.waiting.push((rule, end));
+            return None;
         }
-        has_room
+        let least = self.waiting.iter_mut().max_by_key(|(known, _)| *known)?;
+        if least.0 < rule {
+            return Some(rule);
+        }
+        Some(mem::replace(least, (rule, end)).0)
     }
 }
 
@@ -244,16 +253,20 @@ impl Transaction {
         (self.scanned, self.end_of_body) = (0, 0);
     }
 
-    /// Notes that a rule may hold later; `false` where too many wait.
-    pub(super) fn wait(&mut self, rule: u32) -> bool {
+    /// Notes that a rule may hold later. Where too many wait, the one that counts least does not any more, which is given.
+    pub(super) fn wait(&mut self, rule: u32) -> Option<u32> {
         if self.waiting.contains(&rule) {
-            return true;
+            return None;
         }
-        let has_room = self.waiting.len() < MOST;
-        if has_room {
+        if self.waiting.len() < MOST {
             self.waiting.push(rule);
+            return None;
         }
-        has_room
+        let least = self.waiting.iter_mut().max()?;
+        if *least < rule {
+            return Some(rule);
+        }
+        Some(mem::replace(least, rule))
     }
 }
 

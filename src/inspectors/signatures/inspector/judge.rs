@@ -1,9 +1,10 @@
 use alloc::format;
 use alloc::vec::Vec;
+use core::mem;
 
 use super::super::buffers::{Buffers, Instance, Spoken, transform};
 use super::super::matching::{Budget, Ready, ReadyGroup, View, has_to_wait, holds};
-use super::super::{Buffer, RuleAction, Signatures};
+use super::super::{Buffer, Condition, RuleAction, Signatures};
 use super::SignatureInspector;
 use super::explain::{Tracer, trace};
 use super::flow::SignatureFlow;
@@ -55,9 +56,13 @@ impl SignatureInspector {
         let signatures = &*self.signatures;
         let scratch = &mut self.scratch;
         scratch.candidates.sort_unstable();
-        let mut budget = Budget::new(signatures.limits().steps);
+        let mut left = scratch.candidates.len();
+        let mut is_short = false;
         let mut verdict = Verdict::PASS;
         for index in scratch.candidates.iter().copied() {
+            // No rule can use up what others need.
+            let mut share = scratch.budget.share(left);
+            left = left.saturating_sub(1);
             let Some(rule) = signatures.set().rules.get(index as usize) else { continue };
             if event.place == Place::Stream && scratch.told.contains(&index) {
                 // What it held for in the packet it need not hold for again.
@@ -71,8 +76,17 @@ impl SignatureInspector {
                 }
             }
             let case = Case { signatures, flow: &*flow, event, rule, index };
-            match case.ask(&mut scratch.taken, &mut budget, cx) {
+            let answer = case.ask(&mut scratch.taken, &mut share, cx);
+            scratch.budget.settle(share);
+            match answer {
+                Answer::Never => continue,
                 Answer::No => {
+                    scratch.failed.push(index);
+                    continue;
+                }
+                Answer::Unanswered => {
+                    is_short = true;
+                    scratch.is_unanswered |= rule.refuses();
                     scratch.failed.push(index);
                     continue;
                 }
@@ -99,7 +113,7 @@ impl SignatureInspector {
                 _ => {}
             }
         }
-        if budget.is_used_up() {
+        if is_short {
             signatures.note_budget();
         }
         verdict
@@ -118,7 +132,12 @@ struct Case<'a> {
 /// Whether a rule holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answer {
+    /// Whatever comes of this side of the flow.
+    Never,
+    /// Not yet, or not for this.
     No,
+    /// That would have taken more than there was for it.
+    Unanswered,
     /// It does for the bytes, but bits are not as it wants them.
     NotNow,
     Yes,
@@ -129,12 +148,20 @@ impl Case<'_> {
     fn ask(&self, taken: &mut Vec<Option<u64>>, budget: &mut Budget, cx: &Context<'_>) -> Answer {
         let (rule, flow, event) = (self.rule, self.flow, self.event);
         let set = self.signatures.set();
-        let is_spoken = rule.application.is_none_or(|protocol| flow.spoken == Spoken::Is(protocol));
-        if !is_spoken
-            || !set.ends(flow.surrounding, rule.ends).is_some_and(|ends| ends.are_of(&event.tuple))
-            || !flow.is_like(&rule.flow, event.packet)
-            || !rule.conditions.iter().all(|it| holds(it, event.packet, flow.spoken))
-        {
+        let is_clear = flow.spoken != Spoken::Unclear;
+        let not = |is_final| if is_final { Answer::Never } else { Answer::No };
+        if !set.ends(flow.surrounding, rule.ends).is_some_and(|ends| ends.are_of(&event.tuple)) {
+            return Answer::Never;
+        }
+        if rule.application.is_some_and(|protocol| flow.spoken != Spoken::Is(protocol)) {
+            return not(is_clear);
+        }
+        for condition in &rule.conditions {
+            if !holds(condition, event.packet, flow.spoken) {
+                return not(is_of_flow(condition, is_clear));
+            }
+        }
+        if !flow.is_like(&rule.flow, event.packet) {
             return Answer::No;
         }
         let has_bits = flow.has_bits(&rule.flow_bits);
@@ -144,7 +171,7 @@ impl Case<'_> {
         taken.clear();
         taken.resize(rule.numbers, None);
         if !rule.groups.iter().all(|group| self.group(group, taken, budget)) {
-            return Answer::No;
+            return if budget.is_short() { Answer::Unanswered } else { Answer::No };
         }
         if !has_bits || !self.has_cross_bits(cx) {
             return Answer::NotNow;
@@ -199,6 +226,15 @@ impl Case<'_> {
     }
 }
 
+/// Whether a condition is the same for all packets of a side of a flow.
+const fn is_of_flow(condition: &Condition, is_clear: bool) -> bool {
+    match condition {
+        Condition::IpProtocol(_) | Condition::SameAddress => true,
+        Condition::Application { .. } => is_clear,
+        _ => false,
+    }
+}
+
 /// What a rule that holds does; `false` where it does not count, as it has not held often enough.
 fn fire(
     signatures: &Signatures,
@@ -239,6 +275,34 @@ fn fire(
     }
     tell(event, rule, cx);
     true
+}
+
+/// What becomes of a packet for which a rule that refuses was not asked for all of it: it is not passed over in silence.
+#[cold]
+pub(super) fn leave_open(
+    signatures: &Signatures,
+    flow: &mut SignatureFlow,
+    packet: &Packet<'_>,
+    verdict: Verdict,
+    cx: &mut Context<'_>,
+) -> Verdict {
+    signatures.note_unanswered();
+    if !mem::replace(&mut flow.is_told_as_open, true) {
+        let (endpoint, tuple) = (packet.endpoint(), packet.opener_tuple());
+        cx.alert(Alert {
+            name: SignatureInspector::UNANSWERED.name().into(),
+            message: format!(
+                "rules that refuse were not asked for all of them: {endpoint} {tuple}"
+            )
+            .into(),
+            severity: Severity::Warning,
+            rule: None,
+        });
+    }
+    match verdict == Verdict::PASS && signatures.limits().refuses_unanswered {
+        true => Verdict::drop(SignatureInspector::UNANSWERED).for_flow(),
+        false => verdict,
+    }
 }
 
 #[cold]

@@ -14,6 +14,7 @@ pub(super) use tables::Tables;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use core::mem;
 
 use super::Signatures;
 use super::buffers::Pool;
@@ -23,7 +24,7 @@ use crate::flow::Relation;
 use crate::inspect::{Context, Inspector, Interest, Message, Packet, Reason, StreamChunk, Verdict};
 use crate::packet::{FiveTuple, Transport};
 use explain::Tracer;
-use judge::{Event, Place};
+use judge::{Event, Place, leave_open};
 use scratch::Scratch;
 
 /// Looks for [`Signatures`] in packets, streams and messages. Clones share them: one for each worker.
@@ -44,6 +45,15 @@ use scratch::Scratch;
 ///
 /// Rules that hold for a packet, a piece of a stream or a message count in the order pass, drop, reject, alert. A pass in a stream or message
 /// is for the rest of the flow.
+///
+/// # How much is done
+///
+/// For all of a packet, the pieces of streams and the messages in it, [so many steps](super::SignatureLimits::steps) are done, of which no
+/// rule gets more than its share: one that takes long does not keep others from being asked. Where a rule that drops or rejects is not asked
+/// for all of it therefore, or is not followed up as too many wait for more of a flow, that is [counted](super::SignatureCounters) and told
+/// once for a flow, by an alert of the name [`UNANSWERED`](Self::UNANSWERED); the flow is dropped only where that is
+/// [wanted](super::SignatureLimits::refuses_unanswered). Where half of the steps of a packet are spent, bodies are looked at again once
+/// there is enough more of them, in this packet or the next, or when they end.
 #[derive(Debug)]
 pub struct SignatureInspector {
     signatures: Arc<Signatures>,
@@ -55,6 +65,10 @@ pub struct SignatureInspector {
 impl SignatureInspector {
     /// Why packets are dropped and rejected, and what alerts and the inspector are called.
     pub const REASON: Reason = Reason::new("signatures");
+
+    /// What an alert is called that says that rules that refuse were not asked for all of them, and why packets are dropped then where
+    /// that is [wanted](super::SignatureLimits::refuses_unanswered).
+    pub const UNANSWERED: Reason = Reason::new("signatures-unanswered");
 
     /// By rules, or by ones that are shared.
     pub fn new(signatures: impl Into<Arc<Signatures>>) -> Self {
@@ -78,6 +92,21 @@ impl SignatureInspector {
     /// Bytes that flows hold, out of [`SignatureLimits::bytes`](super::SignatureLimits::bytes).
     pub fn held_bytes(&self) -> usize {
         self.pool.used()
+    }
+
+    /// Rules that refuse and were not asked for all of them are not passed over in silence.
+    #[inline]
+    fn conclude(
+        &mut self,
+        flow: &mut SignatureFlow,
+        packet: &Packet<'_>,
+        verdict: Verdict,
+        cx: &mut Context<'_>,
+    ) -> Verdict {
+        match mem::take(&mut self.scratch.is_unanswered) {
+            true => leave_open(&self.signatures, flow, packet, verdict, cx),
+            false => verdict,
+        }
     }
 }
 
@@ -126,7 +155,7 @@ impl Inspector for SignatureInspector {
         packet: &Packet<'_>,
         cx: &mut Context<'_>,
     ) -> Verdict {
-        self.scratch.told.clear();
+        self.scratch.turn_to(packet, cx.now(), self.signatures.limits().steps);
         flow.see(packet);
         if !flow.interest.contains(Interest::PACKETS) {
             return if flow.is_done() { Verdict::PASS_FLOW } else { Verdict::PASS };
@@ -166,7 +195,8 @@ impl Inspector for SignatureInspector {
             body: None,
             place: Place::Packet,
         };
-        self.judge(flow, &event, cx)
+        let verdict = self.judge(flow, &event, cx);
+        self.conclude(flow, packet, verdict, cx)
     }
 
     fn stream(
@@ -176,7 +206,9 @@ impl Inspector for SignatureInspector {
         cx: &mut Context<'_>,
     ) -> Verdict {
         flow.hear(chunk.side, chunk.packet.flow().protocol());
+        self.scratch.stay_with(chunk.packet, cx.now(), self.signatures.limits().steps);
         let verdict = self.chunk(flow, chunk, cx);
+        let verdict = self.conclude(flow, chunk.packet, verdict, cx);
         settle(flow, verdict)
     }
 
@@ -187,7 +219,9 @@ impl Inspector for SignatureInspector {
         cx: &mut Context<'_>,
     ) -> Verdict {
         flow.hear(message.side, message.packet.flow().protocol());
+        self.scratch.stay_with(message.packet, cx.now(), self.signatures.limits().steps);
         let verdict = self.transact(flow, message, cx);
+        let verdict = self.conclude(flow, message.packet, verdict, cx);
         settle(flow, verdict)
     }
 

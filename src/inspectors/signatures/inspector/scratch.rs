@@ -2,7 +2,10 @@ use alloc::vec::Vec;
 
 use super::super::Signatures;
 use super::super::buffers::{Buffers, Head};
-use super::super::matching::Slot;
+use super::super::matching::{Budget, Places, Slot};
+use crate::Timestamp;
+use crate::inspect::Packet;
+use crate::packet::Transport;
 
 /// What is used again for each packet.
 #[derive(Debug)]
@@ -12,8 +15,15 @@ pub(super) struct Scratch {
     /// For each rule, in which round it became a candidate.
     rounds: Vec<u32>,
     round: u32,
-    /// Where patterns ended.
-    pub(super) hits: Vec<(u32, usize)>,
+    /// For each candidate, behind which byte its pattern ended last; 0 where it was not found this time.
+    ends: Vec<usize>,
+    places: Places,
+    /// Which packet is at hand.
+    packet: Option<Which>,
+    /// What may be done for it.
+    pub(super) budget: Budget,
+    /// Whether a rule that refuses was not asked for all of it.
+    pub(super) is_unanswered: bool,
     /// Rules that have held for the packet at hand.
     pub(super) told: Vec<u32>,
     /// Those that have held just now, and those that have not.
@@ -27,13 +37,37 @@ pub(super) struct Scratch {
     pub(super) window: Vec<u8>,
 }
 
+/// What packets are told apart by: a packet comes at one time, and lies in one place as long as it is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Which {
+    at: Timestamp,
+    address: usize,
+    len: usize,
+    sequence: u32,
+}
+
+impl Which {
+    fn of(packet: &Packet<'_>, at: Timestamp) -> Self {
+        let payload = packet.payload();
+        let sequence = match packet.transport() {
+            Transport::Tcp(segment) => segment.sequence_number(),
+            _ => 0,
+        };
+        Self { at, address: payload.as_ptr().addr(), len: payload.len(), sequence }
+    }
+}
+
 impl Scratch {
     pub(super) fn new(rules: usize) -> Self {
         Self {
             candidates: Vec::new(),
             rounds: alloc::vec![0; rules],
             round: 0,
-            hits: Vec::new(),
+            ends: alloc::vec![0; rules],
+            places: Places::default(),
+            packet: None,
+            budget: Budget::new(0),
+            is_unanswered: false,
             told: Vec::new(),
             held: Vec::new(),
             failed: Vec::new(),
@@ -44,11 +78,24 @@ impl Scratch {
         }
     }
 
+    /// Another packet. What may be done is for all that is in it, in however many pieces and messages.
+    pub(super) fn turn_to(&mut self, packet: &Packet<'_>, now: Timestamp, steps: u64) {
+        self.packet = Some(Which::of(packet, now));
+        self.budget = Budget::new(steps);
+        self.told.clear();
+    }
+
+    /// The same, unless it is at hand already.
+    pub(super) fn stay_with(&mut self, packet: &Packet<'_>, now: Timestamp, steps: u64) {
+        if self.packet != Some(Which::of(packet, now)) {
+            self.turn_to(packet, now, steps);
+        }
+    }
+
     /// Another packet, piece or message.
     #[inline]
     pub(super) fn begin(&mut self) {
         self.candidates.clear();
-        self.hits.clear();
         self.held.clear();
         self.failed.clear();
         self.round = self.round.wrapping_add(1);
@@ -65,7 +112,20 @@ impl Scratch {
 
     #[inline]
     pub(super) fn add(&mut self, rule: u32) {
-        add(&mut self.candidates, &mut self.rounds, self.round, rule);
+        add(&mut self.candidates, &mut self.rounds, &mut self.ends, self.round, rule, 0);
+    }
+
+    /// Notes that a rule is not followed up.
+    #[cold]
+    pub(super) fn lose(&mut self, rule: u32, signatures: &Signatures) {
+        signatures.note_too_many();
+        let ready = signatures.set().rules.get(rule as usize);
+        self.is_unanswered |= ready.is_some_and(|ready| ready.refuses());
+    }
+
+    /// Behind which byte the pattern of a candidate ended last, where it was found this time.
+    pub(super) fn end_of(&self, rule: u32) -> Option<usize> {
+        self.ends.get(rule as usize).copied().filter(|end| *end > 0)
     }
 
     pub(super) fn add_all(&mut self, rules: &[u32]) {
@@ -85,21 +145,30 @@ impl Scratch {
     ) {
         self.add_all(&slot.always);
         let Some(prefilter) = &slot.prefilter else { return };
-        let Self { candidates, rounds, round, hits, .. } = self;
-        prefilter.scan(bytes, seen, |rule, end| {
+        let Self { candidates, rounds, round, ends, places, .. } = self;
+        prefilter.scan(bytes, seen, places, |rule, end| {
             signatures.note_hit(rule);
-            add(candidates, rounds, *round, rule);
-            hits.push((rule, end));
+            add(candidates, rounds, ends, *round, rule, end);
         });
     }
 }
 
+/// Adds a rule whose pattern ended behind a byte, or was not found where that is 0.
 #[inline]
-fn add(candidates: &mut Vec<u32>, rounds: &mut [u32], round: u32, rule: u32) {
-    if let Some(last) = rounds.get_mut(rule as usize) {
-        if *last != round {
-            *last = round;
-            candidates.push(rule);
-        }
+fn add(
+    candidates: &mut Vec<u32>,
+    rounds: &mut [u32],
+    ends: &mut [usize],
+    round: u32,
+    rule: u32,
+    end: usize,
+) {
+    let index = rule as usize;
+    let (Some(last), Some(known)) = (rounds.get_mut(index), ends.get_mut(index)) else { return };
+    if *last != round {
+        *last = round;
+        *known = 0;
+        candidates.push(rule);
     }
+    *known = end.max(*known);
 }

@@ -20,10 +20,6 @@ impl SignatureInspector {
         cx: &mut Context<'_>,
     ) -> Verdict {
         let limits = *self.signatures.limits();
-        if !self.signatures.set().interest.contains(Interest::PACKETS) {
-            // Nobody was asked about the packet.
-            self.scratch.told.clear();
-        }
         let state = flow.side(chunk.side, &self.pool);
         let is_gap = chunk.offset != state.next;
         let len = u64::try_from(chunk.data.len()).unwrap_or(u64::MAX);
@@ -103,14 +99,15 @@ impl SignatureInspector {
             };
             verdict = self.judge(flow, &event, cx);
             let state = flow.side(chunk.side, &self.pool);
-            for (rule, end) in &self.scratch.hits {
-                if self.scratch.failed.contains(rule) {
-                    let end = base.saturating_add(u64::try_from(*end).unwrap_or(0));
-                    if !state.wait(*rule, end) {
-                        self.signatures.note_too_many();
-                    }
+            let failed = mem::take(&mut self.scratch.failed);
+            for rule in &failed {
+                let Some(end) = self.scratch.end_of(*rule) else { continue };
+                let end = base.saturating_add(u64::try_from(end).unwrap_or(0));
+                if let Some(lost) = state.wait(*rule, end) {
+                    self.scratch.lose(lost, &self.signatures);
                 }
             }
+            self.scratch.failed = failed;
             for rule in &self.scratch.held {
                 state.use_up(*rule, state.next);
             }

@@ -199,6 +199,12 @@ impl SignatureInspector {
     ) -> Verdict {
         let transaction = &mut flow.side(side, &self.pool).transaction;
         let Some(body) = transaction.body.take() else { return Verdict::PASS };
+        let grown = body.bytes().len().saturating_sub(transaction.scanned);
+        if !body.is_whole() && grown < ENOUGH && self.scratch.budget.is_half_spent() {
+            // All of it is asked about together with what comes next.
+            transaction.body = Some(body);
+            return Verdict::PASS;
+        }
         let kept = mem::take(&mut transaction.kept);
         let seen = mem::replace(&mut transaction.scanned, body.bytes().len());
         let instance = Instance { bytes: body.bytes(), is_whole: body.is_whole() };
@@ -282,20 +288,24 @@ impl SignatureInspector {
     }
 
     /// Notes which rules have held, and which may hold later.
-    fn note_outcomes(&self, flow: &mut SignatureFlow, side: Side) {
+    fn note_outcomes(&mut self, flow: &mut SignatureFlow, side: Side) {
         let signatures = &*self.signatures;
         let transaction = &mut flow.side(side, &self.pool).transaction;
         for rule in &self.scratch.held {
             transaction.waiting.retain(|waiting| waiting != rule);
             transaction.held.push(*rule);
         }
-        for rule in &self.scratch.failed {
+        let failed = mem::take(&mut self.scratch.failed);
+        for rule in &failed {
             let ready = signatures.set().rules.get(*rule as usize);
-            let may_hold = ready.is_some_and(|ready| ready.is_lasting);
-            if may_hold && !transaction.wait(*rule) {
-                signatures.note_too_many();
+            if !ready.is_some_and(|ready| ready.is_lasting) {
+                continue;
+            }
+            if let Some(lost) = transaction.wait(*rule) {
+                self.scratch.lose(lost, signatures);
             }
         }
+        self.scratch.failed = failed;
     }
 
     /// Keeps of a message what later ones of its transaction need.
@@ -329,6 +339,9 @@ impl SignatureInspector {
         flow.side(side, &self.pool).transaction.body = body;
     }
 }
+
+/// As many bytes more of a body are looked at whatever was done for a packet before.
+const ENOUGH: usize = 1_024;
 
 /// What a message is to its transaction.
 enum Step<'a> {

@@ -10,6 +10,7 @@ mod ready;
 mod set;
 
 pub(super) use conditions::holds;
+pub(super) use prefilter::Places;
 pub(super) use program::{Budget, Program, View};
 pub(super) use ready::{NumberedBits, Ready, ReadyGroup};
 pub use set::SignatureError;

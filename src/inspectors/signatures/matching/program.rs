@@ -26,25 +26,54 @@ pub(in super::super) struct View<'a> {
 /// The numbers that a rule took from bytes.
 pub(in super::super) type Taken = [Option<u64>];
 
-/// How much may be done for a packet.
+/// How much may be done for a packet, or for a rule of those that are asked about it.
 #[derive(Clone, Copy, Debug)]
 pub(in super::super) struct Budget {
-    left: u64,
+    most: u64,
+    spent: u64,
+    /// Whether something was not done for lack of it.
+    is_short: bool,
 }
 
 impl Budget {
     pub(in super::super) const fn new(steps: u64) -> Self {
-        Self { left: steps }
+        Self { most: steps, spent: 0, is_short: false }
     }
 
-    pub(in super::super) const fn is_used_up(&self) -> bool {
-        self.left == 0
+    /// Whether something was not done for lack of it: what was not found may be there.
+    pub(in super::super) const fn is_short(&self) -> bool {
+        self.is_short
     }
 
-    /// Takes so much, or all that is left and nothing more is done.
+    pub(in super::super) const fn is_half_spent(&self) -> bool {
+        self.spent >= self.most / 2
+    }
+
+    /// Whether something may be done that takes so much; what is begun is done to its end.
     pub(in super::super) const fn take(&mut self, steps: u64) -> bool {
-        self.left = self.left.saturating_sub(steps);
-        self.left > 0
+        if self.spent >= self.most {
+            self.is_short = true;
+            return false;
+        }
+        self.charge(steps);
+        true
+    }
+
+    /// For what is done already.
+    const fn charge(&mut self, steps: u64) {
+        self.spent = self.spent.saturating_add(steps);
+    }
+
+    /// What one of so many gets of what is left. As much stays for who comes after them.
+    pub(in super::super) fn share(&self, among: usize) -> Self {
+        let left = self.most.saturating_sub(self.spent);
+        let shares = u64::try_from(among).unwrap_or(u64::MAX).saturating_add(1);
+        Self::new(left.checked_div(shares).unwrap_or(0).max(left.min(1)))
+    }
+
+    /// Counts what was done with a share.
+    pub(in super::super) const fn settle(&mut self, share: Self) {
+        self.charge(share.spent);
     }
 }
 
@@ -209,10 +238,12 @@ impl Pattern {
     fn find(&self, view: View<'_>, low: i64, high: i64, budget: &mut Budget) -> Option<i64> {
         let len = length(self.needle.len());
         let bytes = view.slice(low, high)?;
-        if !budget.take(1_u64.saturating_add(u64::try_from(bytes.len()).ok()? / 64)) {
+        if !budget.take(1) {
             return None;
         }
-        let found = low.saturating_add(length(self.needle.find(bytes)?));
+        let found = self.needle.find(bytes);
+        budget.charge(u64::try_from(found.unwrap_or(bytes.len()) / 64).unwrap_or(u64::MAX));
+        let found = low.saturating_add(length(found?));
         // With `ends_with` there is one place only, which `low` is.
         let is_last = !self.ends_with || found.saturating_add(len) == view.end();
         is_last.then_some(found)
@@ -287,7 +318,7 @@ fn run(items: &[Item], view: View<'_>, at: i64, taken: &mut Taken, budget: &mut 
             let Some((mut low, high)) = pattern.range(view, at, taken) else { return false };
             if pattern.is_negated {
                 let is_found = pattern.find(view, low, high, budget).is_some();
-                return !is_found && !budget.is_used_up() && run(rest, view, at, taken, budget);
+                return !is_found && !budget.is_short() && run(rest, view, at, taken, budget);
             }
             loop {
                 let Some(found) = pattern.find(view, low, high, budget) else { return false };

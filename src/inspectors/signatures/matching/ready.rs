@@ -40,6 +40,11 @@ pub(in super::super) struct Ready {
 }
 
 impl Ready {
+    /// Whether it keeps packets from their receivers.
+    pub(in super::super) const fn refuses(&self) -> bool {
+        !matches!(self.action, RuleAction::Pass | RuleAction::Alert)
+    }
+
     /// Whether it is about nothing but the ends of a flow: all of it is the same to it.
     pub(in super::super) fn is_plain(&self) -> bool {
         self.groups.is_empty() && self.conditions.is_empty()

@@ -1,0 +1,160 @@
+//! What somebody does who knows the rules and wants them not to be asked.
+
+use std::sync::Arc;
+
+use gwlb_geneve::engine::EventKind;
+use gwlb_geneve::inspectors::signatures::{
+    RuleSet, SignatureInspector, SignatureSettings, Signatures, Variables,
+};
+
+use crate::common::Talk;
+use crate::support::traffic::Sent;
+use crate::{engine_of, set, told};
+
+/// Rules with settings that are changed.
+fn set_with(rules: &str, change: impl FnOnce(&mut SignatureSettings)) -> Arc<Signatures> {
+    let signatures = RuleSet::parse(rules.as_bytes(), &Variables::default());
+    let mut settings = SignatureSettings::default();
+    change(&mut settings);
+    Arc::new(Signatures::new(signatures.rules(), &settings))
+}
+
+/// Each `a` leads to each `a` behind it, and none of them to the end.
+const DEAR: &str = r#"alert http any any -> any any (http.request_body; content:"a"; content:"a"; distance:0; content:"!!"; distance:0; priority:1; sid:3;)"#;
+
+fn post(body: &[u8]) -> Vec<u8> {
+    let head = format!("POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n", body.len());
+    [head.as_bytes(), body].concat()
+}
+
+/// How often it was told that rules were not asked.
+fn open(sent: &Sent) -> usize {
+    let name = SignatureInspector::UNANSWERED.name();
+    let is_so = |kind: &EventKind| matches!(kind, EventKind::Alert(alert) if alert.name == name);
+    sent.events.iter().filter(|event| is_so(&event.what)).count()
+}
+
+#[test]
+fn a_rule_that_takes_long_does_not_keep_others_from_being_asked() {
+    let dear = DEAR.replace("alert", "drop");
+    let cheap = r#"drop http any any -> any any (http.request_body; content:"needle"; content:"k="; priority:2; sid:4;)"#;
+    let set = set(&format!("{dear}\n{cheap}"));
+    let body = [&b"k=1&!!"[..], &[b'a'; 1_200], b"needle"].concat();
+    let mut talk = Talk::new(engine_of(&set));
+    let sent = talk.ask(&post(&body));
+    sent.assert_refused("signatures");
+    assert_eq!(told(&sent), [4]);
+}
+
+#[test]
+fn many_small_pieces_in_a_packet_are_not_many_packets() {
+    let set = set_with(DEAR, |settings| settings.counts_costs = true);
+    let mut talk = Talk::new(engine_of(&set));
+    let body = [&b"!!"[..], &[b'a'; 1_100]].concat();
+    let head = format!(
+        "POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n",
+        body.len()
+    );
+    talk.ask(&[head.as_bytes(), &body, b"\r\n"].concat());
+    let before = set.costs()[0].asked;
+    talk.ask(&b"1\r\nq\r\n".repeat(230));
+    let asked = set.costs()[0].asked - before;
+    assert!((1..=8).contains(&asked), "{asked} times");
+    // What has come meanwhile is asked about with what comes next.
+    assert_eq!(told(&talk.ask(b"4\r\na!!a\r\n0\r\n\r\n")), [3]);
+}
+
+#[test]
+fn what_was_put_off_is_found_with_what_comes_next() {
+    let rules = format!(
+        "{DEAR}\n{}",
+        r#"drop http any any -> any any (http.request_body; content:"needle"; sid:4;)"#
+    );
+    let mut talk = Talk::new(engine_of(&set(&rules)));
+    let body = [&b"!!"[..], &[b'a'; 1_100]].concat();
+    let head = format!(
+        "POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n",
+        body.len()
+    );
+    talk.ask(&[head.as_bytes(), &body, b"\r\n"].concat());
+    let pieces = [b"1\r\nq\r\n".repeat(100), b"6\r\nneedle\r\n".to_vec()].concat();
+    talk.ask(&pieces);
+    talk.ask(b"0\r\n\r\n").assert_refused("signatures");
+}
+
+#[test]
+fn a_rule_that_refuses_and_is_not_answered_is_told_of() {
+    let rules = DEAR.replace("alert", "drop");
+    let body = [&b"!!"[..], &[b'a'; 1_200]].concat();
+    for drops in [false, true] {
+        let set = set_with(&rules, |settings| settings.limits.refuses_unanswered = drops);
+        let mut talk = Talk::new(engine_of(&set));
+        let sent = talk.ask(&post(&body));
+        assert_eq!(open(&sent), 1);
+        assert_eq!(set.counters().unanswered, 1);
+        match drops {
+            true => sent.assert_refused("signatures-unanswered"),
+            false => {
+                sent.assert_forwarded();
+                // Once for a flow.
+                let again = talk.ask(&post(&body));
+                assert_eq!((open(&again), set.counters().unanswered), (0, 2));
+            }
+        }
+    }
+    // Of those that only alert nothing is told.
+    let set = set(DEAR);
+    let mut talk = Talk::new(engine_of(&set));
+    assert_eq!(open(&talk.ask(&post(&body))), 0);
+    assert_eq!((set.counters().budget_used_up, set.counters().unanswered), (1, 0));
+}
+
+/// A rule that drops what is cut, and decoys of which one part is there.
+fn with_decoys(decoy: impl Fn(usize) -> String) -> String {
+    let decoys: Vec<String> = (0..64).map(decoy).collect();
+    let rule = r#"drop tcp any any -> any any (content:"needle"; fast_pattern; content:"thread"; distance:0; sid:1;)"#;
+    format!("{}\n{rule}", decoys.join("\n"))
+}
+
+fn decoys() -> Vec<u8> {
+    (0..64).flat_map(|it| format!("decoy{it:03};").into_bytes()).collect()
+}
+
+#[test]
+fn rules_that_can_never_hold_do_not_keep_others_from_waiting() {
+    let never = with_decoys(|it| {
+        format!(
+            r#"drop tcp any any -> any 4444 (content:"decoy{it:03}"; fast_pattern; content:"never"; distance:0; sid:{};)"#,
+            it + 100
+        )
+    });
+    let never_spoken = with_decoys(|it| {
+        format!(
+            r#"alert tcp any any -> any any (content:"decoy{it:03}"; fast_pattern; content:"never"; distance:0; sid:{};)"#,
+            it + 100
+        )
+    });
+    for (rules, lost) in [(never, 0), (never_spoken, 1)] {
+        let set = set(&rules);
+        let mut talk = Talk::new(engine_of(&set));
+        talk.ask(&decoys());
+        talk.ask(b"..needle..");
+        talk.ask(b"..thread..").assert_refused("signatures");
+        assert_eq!((set.counters().too_many, set.counters().unanswered), (lost, 0));
+    }
+}
+
+#[test]
+fn a_rule_that_refuses_and_finds_no_place_to_wait_is_told_of() {
+    let rules = with_decoys(|it| {
+        format!(
+            r#"drop tcp any any -> any any (content:"decoy{it:03}"; fast_pattern; content:"never"; distance:0; sid:{};)"#,
+            it + 100
+        )
+    });
+    let set = set(&rules);
+    let mut talk = Talk::new(engine_of(&set));
+    talk.ask(&decoys());
+    assert_eq!(open(&talk.ask(b"..needle..")), 1);
+    assert_eq!((set.counters().too_many, set.counters().unanswered), (1, 1));
+}
