@@ -216,6 +216,11 @@ pub(super) fn signatures() -> Vec<Key> {
         Key::new("response-body", Takes::Number(0, MEGABYTES), "Bytes of a body looked at."),
         Key::new("bytes", Takes::Number(0, 1 << 36), "Bytes that flows hold for that."),
         Key::new("steps", Takes::Number(1, 1 << 40), "Steps for one packet or message."),
+        Key::new(
+            "unanswered",
+            Takes::Words(["pass", "drop"].into()),
+            "What becomes of a flow for whose refusal there were not enough steps.",
+        ),
         Key::new("remembered", Takes::Number(0, 1 << 24), "Counts of thresholds."),
         Key::new("costs", Takes::Truth, "What each rule costs is counted."),
     ])
