@@ -357,3 +357,9 @@ fn old_forms_are_the_same_as_new_ones() {
         assert_eq!(rule(old), rule(new), "{old}");
     }
 }
+
+/// A message with bytes that are no UTF-8, and with zeros.
+#[test]
+fn what_is_no_text_comes_back_as_it_was_read() {
+    rules::check(b"alert ip any any -> any any (msg:\"of rou\x94\x00\x00\x00 in a cloud\"; ip_proto:89; priority:4; sid:9000100; rev:1;)");
+}

@@ -295,14 +295,14 @@ fn multiplied(f: &mut Formatter<'_>, multiplier: u16, alignment: Option<Alignmen
     })
 }
 
-/// A text with a backslash before what would end it. What is not to be seen becomes a space, so that a rule stays one line.
+/// A text with a backslash before what would end it. What would end the line becomes a space.
 struct Escaped<'a>(&'a str);
 
 impl Display for Escaped<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         self.0.chars().try_for_each(|c| match c {
             '\\' | '"' | ';' => write!(f, "\\{c}"),
-            c if c.is_control() => f.write_char(' '),
+            '\n' | '\r' => f.write_char(' '),
             c => f.write_char(c),
         })
     }

@@ -17,7 +17,7 @@ use super::gateway::ORIGINS;
 pub(crate) const HEALTH: ([u8; 4], u16) = ([127, 0, 0, 1], 8080);
 pub(crate) const MANAGE: ([u8; 4], u16) = ([127, 0, 0, 1], 9090);
 /// How long the tests wait for what must happen in any case.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs a test where the machine lets it, with a loopback interface of its own. Where not, says so past the test harness
 /// that would swallow it.

@@ -68,7 +68,9 @@ fn a_full_disk_costs_records_and_no_packet() {
         while !appliance.log().contains("EVE records cannot be written: No space left") {
             traffic(&gateway, 200);
             sent += 200;
-            assert!(sent < 20_000, "{}", appliance.log());
+            // It is said twice a second at most.
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            assert!(sent < 200_000, "{}", appliance.log());
         }
         // What is there, is whole.
         assert!(!records(&eve).is_empty());
@@ -103,8 +105,16 @@ fn a_removed_folder_is_got_over() {
             config("removed.toml", &format!("file = {eve:?}\nrotate-bytes = 4096\nkeep = 2"));
         let gateway = Gateway::new();
         let mut appliance = Appliance::start(&["--config", config.to_str().unwrap()]);
-        traffic(&gateway, 100);
-        appliance.wait_for("all records", || count("gwlb_eve_written_total") == 100);
+        // A worker that has too little of the machine lets new flows pass, of which there is no record.
+        appliance.wait_for("a hundred records", || {
+            traffic(&gateway, 100);
+            count("gwlb_eve_written_total") >= 100
+        });
+        appliance.wait_for("the last of them", || {
+            let before = count("gwlb_eve_written_total");
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            count("gwlb_eve_written_total") == before
+        });
         assert!(!folder.join("eve.json.3").exists());
         for name in ["eve.json.1", "eve.json.2"] {
             let len = fs::metadata(folder.join(name)).unwrap().len();

@@ -68,13 +68,14 @@ pub(super) fn option(draft: &mut Draft, name: &str, value: Value<'_>) -> Result<
     Ok(())
 }
 
-/// Without the backslashes before what would mean something.
+/// Without the backslashes before what would mean something, and without what would end the line.
 fn unescaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text.chars().peekable();
     while let Some(c) = rest.next() {
         match (c, rest.peek()) {
             ('\\', Some(';' | '"' | ':' | '\\' | ',')) => out.extend(rest.next()),
+            ('\n' | '\r', _) => out.push(' '),
             _ => out.push(c),
         }
     }
