@@ -2,7 +2,7 @@
 //! and queries, the making of the inspector taken off.
 //!
 //! `cargo bench --bench signatures --features signatures` prints a table; it needs valgrind. 10,000 rules must cost at most twice what
-//! 100 rules cost.
+//! 100 rules cost. With `-- --rules NUMBER` it prints the rules.
 
 #![allow(missing_docs)]
 
@@ -109,6 +109,11 @@ fn look(inspector: &mut SignatureInspector, rounds: u64) {
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
+    let mut printed = std::env::args().skip_while(|argument| argument != "--rules").skip(1);
+    if let Some(count) = printed.next() {
+        print!("{}", rules(count.parse().expect("a number")));
+        return ExitCode::SUCCESS;
+    }
     if let (Some(first), Some(case), Some(rounds)) =
         (arguments.next(), arguments.next(), arguments.next())
     {

@@ -13,9 +13,11 @@ mod network;
 mod random;
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use gwlb_geneve::Side as End;
-use gwlb_geneve::engine::Engine;
+use gwlb_geneve::engine::{Engine, Settings};
+use gwlb_geneve::flow::FlowTimeouts;
 use gwlb_geneve::inspect::{Inspector, Reason, Verdict, stream_fn};
 use host::Host;
 use network::{Place, Queue, Weather};
@@ -68,6 +70,20 @@ struct World<I: Inspector> {
     is_rejected: bool,
 }
 
+/// Settings by which no flow is forgotten before its conversation is over: one that is taken up again afterwards has streams of its
+/// own, as it should, and is then not one that can be compared.
+fn patient() -> Settings {
+    let long = Duration::from_secs(3_600);
+    let timeouts = FlowTimeouts {
+        tcp_half_open: long,
+        tcp_established: long,
+        tcp_closing: long,
+        tcp_closed: long,
+        ..FlowTimeouts::default()
+    };
+    Settings { timeouts, ..settings() }
+}
+
 fn world(seed: u64, is_forbidden: bool) -> (World<impl Inspector>, [Vec<u8>; 2]) {
     let mut random = Random::new(seed);
     let weather = Weather::new(&mut random);
@@ -82,7 +98,7 @@ fn world(seed: u64, is_forbidden: bool) -> (World<impl Inspector>, [Vec<u8>; 2])
         move || judge(&judged)
     };
     let world = World {
-        engine: Engine::new(settings(), make).unwrap(),
+        engine: Engine::new(patient(), make).unwrap(),
         judged,
         weather,
         client: Host::new(true, &says[0], says[1].len(), &mut random),
