@@ -148,8 +148,10 @@ fn a_file_that_one_may_not_read() {
     let (file, program) = (folder.join("config.toml"), folder.join("appliance"));
     fs::write(&file, "monitor = true").unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).unwrap();
-    // Where whoever else it is may not go, nothing can be started.
-    fs::copy(common::binary(), &program).unwrap();
+    // Where whoever else it is may not go, nothing can be started. Copied by a process of its own: another test that starts one
+    // would inherit a file that is open for writing, and that cannot be started meanwhile.
+    let copied = std::process::Command::new("cp").arg(common::binary()).arg(&program).status();
+    assert!(copied.unwrap().success());
     let mut command = std::process::Command::new(&program);
     if fs::read(&file).is_ok() {
         command.uid(65_534);
