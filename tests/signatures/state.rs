@@ -26,6 +26,22 @@ fn established_flows_and_those_that_are_adopted() {
     assert_eq!(told(&adopted), [1, 3]);
 }
 
+/// A flow that is taken up in its middle begins as no protocol does: it must not be told as one that is not TLS.
+#[test]
+fn what_is_spoken_in_the_middle_is_not_known() {
+    let rules = r#"
+        alert tcp any any -> any 443 (app-layer-protocol:!tls; sid:1;)
+        alert tcp any any -> any 443 (app-layer-protocol:failed; sid:2;)
+    "#;
+    let data = b"\x17\x03\x03\x00\x05hello, and no more of TLS behind it";
+    let (client, _) = pair();
+    let adopted = send(&mut engine(rules), at(1), &client, &client.tcp(ACK, 1_000, 5_000, data));
+    assert_eq!(told(&adopted), NONE);
+    let mut talk = Talk::new(engine(rules));
+    let found = [talk.ask(b"\0\x01\x02 nothing known"), talk.ask(b"nor this")];
+    assert_eq!(found.map(|sent| told(&sent)).concat(), [1, 2]);
+}
+
 #[test]
 fn a_flow_of_datagrams_is_established_when_both_have_spoken() {
     let mut engine =

@@ -10,7 +10,7 @@ use clap::Args;
 use gwlb_geneve::capture::{Format, Writer};
 use gwlb_geneve::config::Config;
 use gwlb_geneve::engine::{Engine, EventKind};
-use gwlb_geneve::inspect::{Chain, Severity};
+use gwlb_geneve::inspect::{Chain, Exception, Severity};
 use gwlb_geneve::inspectors::access::AccessList;
 use gwlb_geneve::observe::eve::{Eve, EveSettings, EveWriter};
 use gwlb_geneve::observe::evidence::{
@@ -94,7 +94,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         config.record_to(eve.clone());
         replay = replay.record_to(eve.clone());
     }
-    let mut settings = config.settings();
+    let mut settings = options.setup.settings(&config);
     let evidence = match &options.tap {
         Some(directory) => {
             if config.evidence().is_none() {
@@ -169,6 +169,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         say(
             "none of the packets is GENEVE: `appliance wrap` makes of an ordinary capture what a load balancer would send",
         );
+    }
+    let damaged = report.exceptions.get(&Exception::BadChecksum).copied().unwrap_or(0);
+    if damaged * 10 > report.received {
+        say(&format!(
+            "{damaged} of {} packets inside have wrong checksums and were dropped: where the capture was taken before a network card \
+             filled them in, `--checksums ignore` judges them all the same",
+            report.received
+        ));
     }
     if let Some(lost) = evidence.map(|it| it.dropped + it.failed).filter(|lost| *lost > 0) {
         bail!("{lost} packets could not be kept as evidence");

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use gwlb_geneve::config::{Config, ConfigErrors};
-use gwlb_geneve::engine::Engine;
+use gwlb_geneve::engine::{self, Engine};
 use gwlb_geneve::inspect::Chain;
 
 use crate::say;
@@ -16,6 +16,16 @@ pub(crate) struct Setup {
     /// by the policy `available`.
     #[arg(long, value_name = "CONFIG.toml")]
     config: Option<PathBuf>,
+    /// Whether packets inside with wrong checksums are dropped, as their receiver would drop them. A capture that was taken on
+    /// the machine that sent them, before the network card filled the checksums in, wants `ignore`.
+    #[arg(long, value_enum, default_value_t = Checksums::Verify)]
+    checksums: Checksums,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Checksums {
+    Verify,
+    Ignore,
 }
 
 impl Setup {
@@ -26,7 +36,16 @@ impl Setup {
 
     pub(crate) fn engine(&self) -> Result<Engine<Chain>> {
         let config = self.read()?;
-        Ok(Engine::new(config.settings(), config.inspectors())?)
+        Ok(Engine::new(self.settings(&config), config.inspectors())?)
+    }
+
+    /// The engine's settings by a configuration and by what else was said.
+    pub(crate) fn settings(&self, config: &Config) -> engine::Settings {
+        let checksums = match self.checksums {
+            Checksums::Verify => engine::Checksums::Verify,
+            Checksums::Ignore => engine::Checksums::Ignore,
+        };
+        engine::Settings { checksums, ..config.settings() }
     }
 
     pub(crate) fn read(&self) -> Result<Config> {

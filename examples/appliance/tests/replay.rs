@@ -312,3 +312,36 @@ fn no_arguments_print_help() {
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(text.contains("Usage") && text.contains("decode") && text.contains("replay"), "{text}");
 }
+
+/// As where the sender's card was to fill the checksums in.
+#[test]
+fn wrong_checksums_are_told_of_and_can_be_ignored() {
+    let folder = scratch("checksums");
+    let [plain, capture, records] =
+        ["plain.pcap", "wrapped.pcap", "eve.json"].map(|name| folder.join(name));
+    // A packet of UDP, from 192.0.2.1 to 192.0.2.2, whose IP header has its right checksum.
+    let packet = [
+        0x45, 0, 0, 32, 0, 0, 0, 0, 64, 17, 0xf6, 0xc9, 192, 0, 2, 1, 192, 0, 2, 2, 0x30, 0x39, 0,
+        9, 0, 12, 0x12, 0x34, b't', b'e', b's', b't',
+    ];
+    // A pcap file of raw IP, with that packet alone.
+    let mut file =
+        vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 101, 0, 0, 0];
+    file.extend([0, 0, 0, 0, 0, 0, 0, 0, 32, 0, 0, 0, 32, 0, 0, 0]);
+    file.extend(packet);
+    fs::write(&plain, &file).expect("a file");
+    stdout(&appliance(&["wrap", "--write", text(&capture), text(&plain)]));
+    // Data that nobody looks at is not summed; who records looks.
+    let replay = |flags: &[&str]| {
+        let _ = fs::remove_file(&records);
+        let always = ["replay", "--json", text(&capture), "--eve", text(&records)];
+        let output = appliance(&[&always, flags].concat());
+        let report: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+        let told = String::from_utf8(output.stderr).expect("UTF-8");
+        (report["forwarded"].as_u64().expect("a number"), told)
+    };
+    let (forwarded, told) = replay(&[]);
+    assert!(forwarded == 0 && told.contains("`--checksums ignore`"), "{forwarded}: {told}");
+    let (forwarded, told) = replay(&["--checksums", "ignore"]);
+    assert_eq!((forwarded, told.as_str()), (1, ""));
+}

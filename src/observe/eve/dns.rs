@@ -6,10 +6,11 @@ use super::json::{self, Json};
 use crate::protocol::dns::{Message, Name, RecordData, RecordType, Records, ResponseCode, Strings};
 
 /// The object of a DNS record, version 3.
-pub(super) fn message(message: &Message<'_>, json: &mut Json<'_>) {
+pub(super) fn message(message: &Message<'_>, tx_id: u64, json: &mut Json<'_>) {
     json.object("dns");
     json.number("version", 3);
     json.word("type", if message.is_response() { "response" } else { "request" });
+    json.number("tx_id", tx_id);
     json.number("id", message.id().into());
     json.write("flags", |out| figures::hex_u16(message.flags(), out));
     let flags = [

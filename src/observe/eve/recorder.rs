@@ -103,20 +103,36 @@ impl Recorder {
         self.eve.settings().types.contains(event_type)
     }
 
-    /// Records something about a flow.
+    /// Records something about a flow, its client first.
     fn record(
         &mut self,
+        flow: &mut FlowRecord,
+        event: (&'static str, Moment),
+        tx_id: Option<u64>,
+        write: impl FnOnce(&mut Json<'_>),
+    ) {
+        self.record_of(Side::Client, flow, event, tx_id, write);
+    }
+
+    /// The same, with the side first whose packet it is.
+    fn record_of(
+        &mut self,
+        sender: Side,
         flow: &mut FlowRecord,
         (event_type, moment): (&'static str, Moment),
         tx_id: Option<u64>,
         write: impl FnOnce(&mut Json<'_>),
     ) {
+        let direction = match sender {
+            Side::Client => flow.opener,
+            Side::Server => flow.opener.reversed(),
+        };
         self.line.clear();
         let mut json = Json::new(&mut self.line);
         let header = Header {
             time: moment.now,
             event_type,
-            flow: Some((&flow.key, flow.key.five_tuple(flow.opener))),
+            flow: Some((&flow.key, flow.key.five_tuple(direction))),
             way: Some(flow.way),
             name: self.eve.name_of(flow.way.endpoint),
             frame: self.eve.frame(moment.datagram),
@@ -279,10 +295,18 @@ impl Recorder {
         flow.is_done = true;
     }
 
-    fn dns(&mut self, flow: &mut FlowRecord, message: &protocol::dns::Message<'_>, now: Moment) {
+    /// Version 3 of these records has the addresses of the packet, and the transaction among its members.
+    fn dns(
+        &mut self,
+        flow: &mut FlowRecord,
+        (sender, message): (Side, &protocol::dns::Message<'_>),
+        now: Moment,
+    ) {
         if self.records(EveTypes::DNS) {
             let tx_id = flow.transaction(message.id(), message.is_response());
-            self.record(flow, ("dns", now), Some(tx_id), |json| dns::message(message, json));
+            self.record_of(sender, flow, ("dns", now), None, |json| {
+                dns::message(message, tx_id, json);
+            });
         }
     }
 
@@ -455,7 +479,7 @@ impl Inspector for Recorder {
         }
         match what {
             protocol::Message::Opaque(opaque) => self.opaque(flow, opaque, now),
-            protocol::Message::Dns(found) => self.dns(flow, found, now),
+            protocol::Message::Dns(found) => self.dns(flow, (message.side, found), now),
             _ if what.protocol() == Protocol::Http => self.http(flow, message, now),
             _ => self.tls(flow, what, now),
         }

@@ -8,7 +8,7 @@ use super::SignatureInspector;
 use super::flow::SignatureFlow;
 use super::judge::{Event, Place};
 use crate::Side;
-use crate::inspect::{Context, Interest, Packet, StreamChunk, Verdict};
+use crate::inspect::{Beginning, Context, Interest, Packet, StreamChunk, Verdict};
 use crate::packet::IpProtocol;
 
 impl SignatureInspector {
@@ -194,6 +194,7 @@ impl SignatureInspector {
         );
         match lines.spoken() {
             Spoken::Unclear => {}
+            Spoken::Other if chunk.packet.beginning() != Beginning::Seen => {}
             spoken => {
                 // What a session takes it for counts more.
                 if flow.spoken == Spoken::Unclear {

@@ -10,7 +10,7 @@ use super::SignatureInspector;
 use super::flow::SignatureFlow;
 use super::judge::{Event, Place};
 use crate::Side;
-use crate::inspect::{Context, Interest, Message, Packet, Verdict};
+use crate::inspect::{Beginning, Context, Interest, Message, Packet, Verdict};
 use crate::protocol::http::Framing;
 use crate::protocol::{self, Protocol};
 
@@ -84,6 +84,8 @@ impl SignatureInspector {
             Protocol::Http => (ApplicationProtocol::Http, Interest::TLS | Interest::DNS),
             Protocol::Tls => (ApplicationProtocol::Tls, Interest::HTTP | Interest::DNS),
             Protocol::Dns => (ApplicationProtocol::Dns, Interest::HTTP | Interest::TLS),
+            // What begins in the middle begins as no protocol does.
+            _ if message.packet.beginning() != Beginning::Seen => return,
             _ => {
                 let has_lines = self.signatures.set().has_lines;
                 if flow.spoken == Spoken::Unclear && (!has_lines || flow.lines.is_none()) {
