@@ -1,23 +1,11 @@
 //! What somebody does who knows the rules and wants them not to be asked.
 
-use std::sync::Arc;
-
 use gwlb_geneve::engine::EventKind;
-use gwlb_geneve::inspectors::signatures::{
-    RuleSet, SignatureInspector, SignatureSettings, Signatures, Variables,
-};
+use gwlb_geneve::inspectors::signatures::SignatureInspector;
 
 use crate::common::Talk;
 use crate::support::traffic::Sent;
-use crate::{engine_of, set, told};
-
-/// Rules with settings that are changed.
-fn set_with(rules: &str, change: impl FnOnce(&mut SignatureSettings)) -> Arc<Signatures> {
-    let signatures = RuleSet::parse(rules.as_bytes(), &Variables::default());
-    let mut settings = SignatureSettings::default();
-    change(&mut settings);
-    Arc::new(Signatures::new(signatures.rules(), &settings))
-}
+use crate::{engine_of, set, set_with, told};
 
 /// Each `a` leads to each `a` behind it, and none of them to the end.
 const DEAR: &str = r#"alert http any any -> any any (http.request_body; content:"a"; content:"a"; distance:0; content:"!!"; distance:0; priority:1; sid:3;)"#;

@@ -8,7 +8,7 @@ use gwlb_geneve::inspectors::signatures::{SignatureCounters, Signatures};
 type Counter = (&'static str, &'static str, fn(&SignatureCounters) -> u64);
 
 /// What is told. Names are those of Prometheus, without `_total`.
-pub(super) const COUNTERS: [Counter; 4] = [
+pub(super) const COUNTERS: [Counter; 6] = [
     (
         "gwlb_signature_budget_used_up",
         "Packets, pieces of streams and messages for which not all rules were asked for all of them: `steps`",
@@ -21,13 +21,23 @@ pub(super) const COUNTERS: [Counter; 4] = [
     ),
     (
         "gwlb_signature_no_room",
-        "Bytes of flows that were not kept for signatures: `bytes`",
+        "Pieces of streams and bodies that were not kept for signatures: `bytes`",
         |counters| counters.no_room,
+    ),
+    (
+        "gwlb_signature_no_share",
+        "Pieces of streams and bodies that were not kept for signatures, as their endpoint had its share: `bytes-per-endpoint`",
+        |counters| counters.no_share,
     ),
     (
         "gwlb_signature_too_many",
         "Rules that were not followed up, as too many waited for more of a flow",
         |counters| counters.too_many,
+    ),
+    (
+        "gwlb_signature_forgotten",
+        "Counts of thresholds and bits of addresses that were forgotten before their time: `remembered`, `remembered-per-endpoint`",
+        |counters| counters.forgotten,
     ),
 ];
 
@@ -76,12 +86,12 @@ mod tests {
         let limits = Limits::default();
         let places = 0..COUNTERS.len();
         assert!(places.clone().all(|place| limits.of(place) == 0));
-        limits.0.lock().unwrap().before = [1, 2, 3, 4];
+        limits.0.lock().unwrap().before = [1, 2, 3, 4, 5, 6];
         let config =
             Config::parse("[signatures]\nrules = 'drop udp any any -> any any (sid:1;)'").unwrap();
         limits.replace(config.signatures().cloned());
         assert_eq!(config.signatures().map(Arc::strong_count), Some(2));
         limits.replace(None);
-        assert_eq!(places.map(|place| limits.of(place)).collect::<Vec<_>>(), [1, 2, 3, 4]);
+        assert_eq!(places.map(|place| limits.of(place)).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
     }
 }

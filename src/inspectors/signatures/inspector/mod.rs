@@ -73,7 +73,8 @@ impl SignatureInspector {
     /// By rules, or by ones that are shared.
     pub fn new(signatures: impl Into<Arc<Signatures>>) -> Self {
         let signatures = signatures.into();
-        let pool = Pool::new(signatures.limits().bytes);
+        let limits = signatures.limits();
+        let pool = Pool::new(limits.bytes, limits.bytes_per_endpoint);
         let scratch = Scratch::new(signatures.len());
         Self { signatures, pool, scratch, tracer: None }
     }
@@ -145,8 +146,11 @@ impl Inspector for SignatureInspector {
             true => interest | Interest::GAPS,
             false => interest,
         };
-        let flow = SignatureFlow::new(interest, surrounding, first.beginning());
-        (!flow.is_done()).then_some(flow)
+        if !flow::is_some(interest) {
+            return None;
+        }
+        let portion = self.pool.of(first.endpoint());
+        Some(SignatureFlow::new(interest, surrounding, first.beginning(), portion))
     }
 
     fn packet(
@@ -227,8 +231,7 @@ impl Inspector for SignatureInspector {
 
     /// What flows hold stays counted.
     fn recover(&mut self, fresh: Self) {
-        let pool = self.pool.clone();
-        *self = fresh;
+        let Self { pool, .. } = mem::replace(self, fresh);
         self.pool = pool;
     }
 }

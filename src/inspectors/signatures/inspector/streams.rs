@@ -20,7 +20,7 @@ impl SignatureInspector {
         cx: &mut Context<'_>,
     ) -> Verdict {
         let limits = *self.signatures.limits();
-        let state = flow.side(chunk.side, &self.pool);
+        let state = flow.side(chunk.side);
         let is_gap = chunk.offset != state.next;
         let len = u64::try_from(chunk.data.len()).unwrap_or(u64::MAX);
         state.next = chunk.offset.saturating_add(len);
@@ -34,21 +34,21 @@ impl SignatureInspector {
         }
         let set = self.signatures.set();
         let is_looked_at = !set.stream.of(chunk.side).is_empty();
-        let state = flow.side(chunk.side, &self.pool);
+        let state = flow.side(chunk.side);
         let verdict = match is_looked_at && !state.is_over {
             true => self.piece(flow, chunk, cx),
             false => Verdict::PASS,
         };
-        let state = flow.side(chunk.side, &self.pool);
+        let state = flow.side(chunk.side);
         let is_remembered = self.remembers(chunk.side);
         if is_remembered && !state.is_over {
             self.remember(flow, chunk);
         }
-        let state = flow.side(chunk.side, &self.pool);
+        let state = flow.side(chunk.side);
         if state.next >= limits.stream_depth && !state.is_over {
             state.is_over = true;
             state.tail = Vec::new();
-            state.share.set(0);
+            state.share.give_all_but(0);
         }
         self.end_streams(flow);
         verdict
@@ -67,7 +67,7 @@ impl SignatureInspector {
         cx: &mut Context<'_>,
     ) -> Verdict {
         self.scratch.begin();
-        let state = flow.side(chunk.side, &self.pool);
+        let state = flow.side(chunk.side);
         let seen = state.tail.len();
         let base = chunk.offset.saturating_sub(u64::try_from(seen).unwrap_or(0));
         let mut window = mem::take(&mut self.scratch.window);
@@ -98,7 +98,7 @@ impl SignatureInspector {
                 place: Place::Stream,
             };
             verdict = self.judge(flow, &event, cx);
-            let state = flow.side(chunk.side, &self.pool);
+            let state = flow.side(chunk.side);
             let failed = mem::take(&mut self.scratch.failed);
             for rule in &failed {
                 let Some(end) = self.scratch.end_of(*rule) else { continue };
@@ -119,12 +119,12 @@ impl SignatureInspector {
     /// Keeps the last bytes for those that follow.
     fn remember(&self, flow: &mut SignatureFlow, chunk: &StreamChunk<'_>) {
         let most = self.signatures.limits().stream_window;
-        let state = flow.side(chunk.side, &self.pool);
+        let state = flow.side(chunk.side);
         let wanted = state.tail.len().saturating_add(chunk.data.len()).min(most);
-        if !state.share.set(wanted.max(state.tail.capacity())) {
+        if let Err(full) = state.share.set(wanted.max(state.tail.capacity())) {
             state.tail = Vec::new();
-            state.share.set(0);
-            self.signatures.note_no_room();
+            state.share.give_all_but(0);
+            self.signatures.note_full(full);
             return;
         }
         match chunk.data.len().checked_sub(most) {
