@@ -62,6 +62,8 @@ pub(super) struct Transaction {
     pub(super) body: Option<Body>,
     /// How many bytes of the body were looked at.
     pub(super) scanned: usize,
+    /// How many were, at least for the rules that decide what becomes of the flow.
+    pub(super) answered: usize,
     /// The number of the body's next byte, as it was sent.
     pub(super) end_of_body: u64,
     pub(super) share: Share,
@@ -247,6 +249,7 @@ impl Transaction {
             held: Vec::new(),
             body: None,
             scanned: 0,
+            answered: 0,
             end_of_body: 0,
             share: portion.share(),
         }
@@ -265,7 +268,7 @@ impl Transaction {
         self.share.give_all_but(0);
         self.waiting.clear();
         self.body = None;
-        (self.scanned, self.end_of_body) = (0, 0);
+        (self.scanned, self.answered, self.end_of_body) = (0, 0, 0);
     }
 
     /// Notes that a rule may hold later. Where too many wait, the one that counts least does not any more, which is given.

@@ -52,8 +52,9 @@ use scratch::Scratch;
 /// rule gets more than its share: one that takes long does not keep others from being asked. Where a rule that drops or rejects is not asked
 /// for all of it therefore, or is not followed up as too many wait for more of a flow, that is [counted](super::SignatureCounters) and told
 /// once for a flow, by an alert of the name [`UNANSWERED`](Self::UNANSWERED); the flow is dropped only where that is
-/// [wanted](super::SignatureLimits::refuses_unanswered). Where half of the steps of a packet are spent, bodies are looked at again once
-/// there is enough more of them, in this packet or the next, or when they end.
+/// [wanted](super::SignatureLimits::refuses_unanswered). Where half of the steps of a packet are spent, rules that only alert are asked
+/// about bodies again once there is enough more of them, in this packet or the next, or when they end; those that decide what becomes of
+/// the packet are asked at once.
 #[derive(Debug)]
 pub struct SignatureInspector {
     signatures: Arc<Signatures>,

@@ -4,7 +4,7 @@ use super::super::buffers::{
     Body, Buffers, Coding, Instance, Kinds, Spoken, certificates, client_hello, head_of_request,
     head_of_response, query, server_hello, transform,
 };
-use super::super::matching::View;
+use super::super::matching::{Ready, View};
 use super::super::{ApplicationProtocol, Buffer};
 use super::SignatureInspector;
 use super::flow::SignatureFlow;
@@ -203,14 +203,17 @@ impl SignatureInspector {
     ) -> Verdict {
         let transaction = &mut flow.side(side).transaction;
         let Some(body) = transaction.body.take() else { return Verdict::PASS };
-        let grown = body.bytes().len().saturating_sub(transaction.scanned);
-        if !body.is_whole() && grown < ENOUGH && self.scratch.budget.is_half_spent() {
-            // All of it is asked about together with what comes next.
-            transaction.body = Some(body);
-            return Verdict::PASS;
-        }
+        let len = body.bytes().len();
+        let grown = len.saturating_sub(transaction.scanned);
+        let is_put_off = !body.is_whole() && grown < ENOUGH && self.scratch.budget.is_half_spent();
+        // Rules that only tell are asked about all of it together with what comes next. For those that refuse the packet at hand
+        // may be the last one that can be refused.
+        let seen = match is_put_off {
+            true => transaction.answered.max(transaction.scanned),
+            false => mem::replace(&mut transaction.scanned, len),
+        };
+        transaction.answered = len;
         let kept = mem::take(&mut transaction.kept);
-        let seen = mem::replace(&mut transaction.scanned, body.bytes().len());
         let instance = Instance { bytes: body.bytes(), is_whole: body.is_whole() };
         self.scratch.begin();
         self.scratch.add_all(&transaction.waiting);
@@ -226,6 +229,11 @@ impl SignatureInspector {
                 let bytes = transform(instance.bytes, transforms);
                 self.scratch.add_slot(slot, &bytes, 0, signatures);
             }
+        }
+        if is_put_off {
+            let rules = &signatures.set().rules;
+            let decides = |rule: &u32| rules.get(*rule as usize).is_some_and(Ready::decides);
+            self.scratch.candidates.retain(decides);
         }
         self.drop_held(flow, side);
         let mut verdict = Verdict::PASS;
@@ -341,7 +349,7 @@ impl SignatureInspector {
     }
 }
 
-/// As many bytes more of a body are looked at whatever was done for a packet before.
+/// As many bytes more of a body are looked at for all rules, whatever was done for a packet before.
 const ENOUGH: usize = 1_024;
 
 /// What a message is to its transaction.

@@ -45,6 +45,13 @@ impl Ready {
         !matches!(self.action, RuleAction::Pass | RuleAction::Alert)
     }
 
+    /// Whether what becomes of packets may depend on it: also by bits that others ask for.
+    pub(in super::super) fn decides(&self) -> bool {
+        self.action != RuleAction::Alert
+            || !self.flow_bits.is_empty()
+            || !self.cross_bits.is_empty()
+    }
+
     /// Whether it is about nothing but the ends of a flow: all of it is the same to it.
     pub(in super::super) fn is_plain(&self) -> bool {
         self.groups.is_empty() && self.conditions.is_empty()
