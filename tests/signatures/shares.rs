@@ -115,3 +115,31 @@ fn a_flood_of_sources_at_one_endpoint_makes_nothing_forgotten_of_another() {
     assert_eq!(ask(2, HONEST, b"enter").1, [3]);
     assert_eq!(ask(2, HONEST, b"often").1, NONE);
 }
+
+/// A rule that refuses is not passed over in silence where there is no room for what it looks at.
+#[test]
+fn what_is_not_kept_is_not_answered() {
+    let post = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4000\r\n\r\n";
+    let gzip = post.replace("\r\n\r\n", "\r\nContent-Encoding: gzip\r\n\r\n");
+    let mixed = r#"drop http any any -> any any (http.uri; content:"/x"; http.request_body; content:"needle"; sid:1;)"#;
+    for (rule, head) in [(BODY, post), (BODY, &gzip), (STREAM, ""), (mixed, post)] {
+        for (action, drops) in
+            [("drop", true), ("drop", false), ("alert", true), ("reject", true), ("pass", true)]
+        {
+            let rule = rule.replacen("drop", action, 1);
+            let set = set_with(&rule, |settings| {
+                settings.limits.bytes_per_endpoint = 3;
+                settings.limits.refuses_unanswered = drops;
+            });
+            let is_open = !["alert", "pass"].contains(&action);
+            let mut talk = Talk::between(engine_of(&set), ends(1, 1));
+            let sent = talk.ask(&[head.as_bytes(), b"..some bytes.."].concat());
+            assert!(set.counters().no_share > 0, "{rule} {head}");
+            assert_eq!(set.counters().unanswered > 0, is_open, "{rule} {head}");
+            match is_open && drops {
+                true => sent.assert_refused("signatures-unanswered"),
+                false => sent.assert_forwarded(),
+            }
+        }
+    }
+}

@@ -59,7 +59,8 @@ pub struct SignatureLimits {
     /// Bytes of a response's body, inflated. 64 KiB by default.
     pub response_body: usize,
     /// Bytes that the flows of a worker hold together: streams, bodies, and heads as long as their bodies are not whole. 64 MiB by
-    /// default. A flow that finds no room is looked at packet by packet.
+    /// default. A flow that finds no room is looked at packet by packet, and counts as not [answered](SignatureCounters::unanswered)
+    /// where rules that refuse may want more of it.
     pub bytes: usize,
     /// Bytes of these that the flows of one endpoint hold together, so that no endpoint takes the room away that others need. 48 MiB by
     /// default.
@@ -67,8 +68,8 @@ pub struct SignatureLimits {
     /// Steps that are done for a packet, together with the pieces of streams and the messages in it, before rules count as not holding.
     /// 100,000 by default.
     pub steps: u64,
-    /// Whether flows are dropped for which a rule that drops or rejects was not asked for all of it, as there were no steps left or too many
-    /// waited; otherwise, as by default, that is told only.
+    /// Whether flows are dropped for which a rule that drops or rejects was not asked for all of it, as there were no steps left, too many
+    /// waited, or there was no room for what it may look at; otherwise, as by default, that is told only.
     pub refuses_unanswered: bool,
     /// Counts of thresholds and filters, and bits of addresses, that are remembered; so many of each. 65,536 by default.
     pub remembered: usize,
@@ -110,7 +111,8 @@ struct Counters {
 pub struct SignatureCounters {
     /// Packets, pieces of streams and messages for which not all was done: [`SignatureLimits::steps`].
     pub budget_used_up: u64,
-    /// Packets, pieces of streams and messages for which a rule that drops or rejects was not asked for all of it, or not followed up.
+    /// Packets, pieces of streams and messages for which a rule that drops or rejects was not asked for all of it, or not followed up, or
+    /// for which there was no room where one may want them later.
     pub unanswered: u64,
     /// Pieces of streams and bodies that were not kept, as all flows had as much as they may have: [`SignatureLimits::bytes`].
     pub no_room: u64,

@@ -17,7 +17,7 @@ use alloc::sync::Arc;
 use core::mem;
 
 use super::Signatures;
-use super::buffers::Pool;
+use super::buffers::{Full, Pool};
 use super::matching::View;
 use crate::Side;
 use crate::flow::Relation;
@@ -50,7 +50,8 @@ use scratch::Scratch;
 ///
 /// For all of a packet, the pieces of streams and the messages in it, [so many steps](super::SignatureLimits::steps) are done, of which no
 /// rule gets more than its share: one that takes long does not keep others from being asked. Where a rule that drops or rejects is not asked
-/// for all of it therefore, or is not followed up as too many wait for more of a flow, that is [counted](super::SignatureCounters) and told
+/// for all of it therefore, is not followed up as too many wait for more of a flow, or may have to look at bytes for which there was [no
+/// room](super::SignatureLimits::bytes), that is [counted](super::SignatureCounters) and told
 /// once for a flow, by an alert of the name [`UNANSWERED`](Self::UNANSWERED); the flow is dropped only where that is
 /// [wanted](super::SignatureLimits::refuses_unanswered). Where half of the steps of a packet are spent, rules that only alert are asked
 /// about bodies again once there is enough more of them, in this packet or the next, or when they end; those that decide what becomes of
@@ -94,6 +95,13 @@ impl SignatureInspector {
     /// Bytes that flows hold, out of [`SignatureLimits::bytes`](super::SignatureLimits::bytes).
     pub fn held_bytes(&self) -> usize {
         self.pool.used()
+    }
+
+    /// There was no room for bytes that rules may ask for later, also such that refuse.
+    #[cold]
+    fn lose(&mut self, full: Full, refuses: bool) {
+        self.signatures.note_full(full);
+        self.scratch.is_unanswered |= refuses;
     }
 
     /// Rules that refuse and were not asked for all of them are not passed over in silence.

@@ -2,7 +2,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::mem;
 
-use super::super::buffers::{Buffers, Spoken};
+use super::super::buffers::{Buffers, Full, Spoken};
 use super::super::matching::View;
 use super::SignatureInspector;
 use super::flow::SignatureFlow;
@@ -42,7 +42,10 @@ impl SignatureInspector {
         let state = flow.side(chunk.side);
         let is_remembered = self.remembers(chunk.side);
         if is_remembered && !state.is_over {
-            self.remember(flow, chunk);
+            if let Err(full) = self.remember(flow, chunk) {
+                let refuses = *self.signatures.set().refuses_in_streams.of(chunk.side);
+                self.lose(full, refuses);
+            }
         }
         let state = flow.side(chunk.side);
         if state.next >= limits.stream_depth && !state.is_over {
@@ -117,15 +120,14 @@ impl SignatureInspector {
     }
 
     /// Keeps the last bytes for those that follow.
-    fn remember(&self, flow: &mut SignatureFlow, chunk: &StreamChunk<'_>) {
+    fn remember(&self, flow: &mut SignatureFlow, chunk: &StreamChunk<'_>) -> Result<(), Full> {
         let most = self.signatures.limits().stream_window;
         let state = flow.side(chunk.side);
         let wanted = state.tail.len().saturating_add(chunk.data.len()).min(most);
         if let Err(full) = state.share.set(wanted.max(state.tail.capacity())) {
             state.tail = Vec::new();
             state.share.give_all_but(0);
-            self.signatures.note_full(full);
-            return;
+            return Err(full);
         }
         match chunk.data.len().checked_sub(most) {
             Some(skipped) => {
@@ -141,6 +143,7 @@ impl SignatureInspector {
                 state.tail.extend_from_slice(chunk.data);
             }
         }
+        Ok(())
     }
 
     /// Where no byte of a stream can matter any more none is wanted.

@@ -1,8 +1,8 @@
 use core::mem;
 
 use super::super::buffers::{
-    Body, Buffers, Coding, Instance, Kinds, Spoken, certificates, client_hello, head_of_request,
-    head_of_response, query, server_hello, transform,
+    Body, Buffers, Coding, Full, Instance, Kinds, Spoken, certificates, client_hello,
+    head_of_request, head_of_response, query, server_hello, transform,
 };
 use super::super::matching::{Ready, View};
 use super::super::{ApplicationProtocol, Buffer};
@@ -139,7 +139,7 @@ impl SignatureInspector {
                     }
                 };
                 if let Err(full) = body.add(data, is_last) {
-                    self.signatures.note_full(full);
+                    self.lose_message(full, side);
                 }
                 self.body(flow, packet, side, cx)
             }
@@ -328,12 +328,12 @@ impl SignatureInspector {
             let transaction = &mut flow.side(side).transaction;
             match transaction.share.set(buffers.len()) {
                 Ok(()) => transaction.kept.add_all(buffers, kept),
-                Err(full) => self.signatures.note_full(full),
+                Err(full) => self.lose_message(full, side),
             }
         }
     }
 
-    fn await_body(&self, flow: &mut SignatureFlow, side: Side, coding: Option<Coding>) {
+    fn await_body(&mut self, flow: &mut SignatureFlow, side: Side, coding: Option<Coding>) {
         let wanted = self.signatures.set().messages.of(side).wanted;
         if !wanted.intersects(Kinds::of(BODIES)) {
             return;
@@ -344,8 +344,15 @@ impl SignatureInspector {
             Side::Server => limits.response_body,
         };
         let body = Body::new(coding, most, flow.share());
-        let body = body.map_err(|full| self.signatures.note_full(full));
+        let body = body.map_err(|full| self.lose_message(full, side));
         flow.side(side).transaction.body = body.ok();
+    }
+
+    /// There was no room for more of a message.
+    #[cold]
+    fn lose_message(&mut self, full: Full, side: Side) {
+        let refuses = *self.signatures.set().refuses_in_messages.of(side);
+        self.lose(full, refuses);
     }
 }
 

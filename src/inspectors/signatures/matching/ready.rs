@@ -42,7 +42,7 @@ pub(in super::super) struct Ready {
 impl Ready {
     /// Whether it keeps packets from their receivers.
     pub(in super::super) const fn refuses(&self) -> bool {
-        !matches!(self.action, RuleAction::Pass | RuleAction::Alert)
+        self.action.is_refusal()
     }
 
     /// Whether what becomes of packets may depend on it: also by bits that others ask for.
