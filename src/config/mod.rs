@@ -83,10 +83,10 @@
 //! | `thresholds` | a `threshold.config`, which also says which alerts are not told |
 //! | `stream-depth`, `stream-window` | bytes of each side of a connection that are looked at, and so many again with those that follow |
 //! | `request-body`, `response-body` | bytes of a body that are looked at |
-//! | `bytes` | bytes that the flows of a worker hold for that |
+//! | `bytes`, `bytes-per-endpoint` | bytes that the flows of a worker hold for that, and those of one endpoint: three quarters where only `bytes` is said |
 //! | `steps` | steps that are done for a packet, with the pieces of streams and the messages in it |
-//! | `unanswered` | `"drop"`: flows are dropped for which a rule that drops or rejects was not asked for all of it, as no steps were left or too many rules waited; `"pass"`, the default: that is only told |
-//! | `remembered` | counts of thresholds, and bits of addresses |
+//! | `unanswered` | `"drop"`: flows are dropped for which a rule that drops or rejects was not asked for all of it, as no steps were left, too many rules waited, or there was no room for its bytes; `"pass"`, the default: that is only told |
+//! | `remembered`, `remembered-per-endpoint` | counts of thresholds, and bits of addresses; those of one endpoint: three quarters where only `remembered` is said |
 //! | `costs` | `true`: it is counted what each rule costs |
 //!
 //! A rule that does not load is left out, and `Config::signature_report` says why.

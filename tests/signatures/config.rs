@@ -98,3 +98,18 @@ fn what_becomes_of_rules_that_are_not_answered() {
         assert_eq!(config.signatures().unwrap().limits().refuses_unanswered, drops, "{said}");
     }
 }
+
+#[test]
+fn what_an_endpoint_has_of_all() {
+    for (said, bytes, remembered) in [
+        ("", 48 << 20, 49_152),
+        ("bytes = 4000\nremembered = 100", 3_000, 75),
+        ("bytes-per-endpoint = 7\nremembered-per-endpoint = 9", 7, 9),
+        ("bytes = 5\nbytes-per-endpoint = 5\nremembered = 1\nremembered-per-endpoint = 1", 5, 1),
+    ] {
+        let config = Config::parse(&format!("[signatures]\nrules = ''\n{said}")).unwrap();
+        let limits = config.signatures().unwrap().limits();
+        let found = (limits.bytes_per_endpoint, limits.remembered_per_endpoint);
+        assert_eq!(found, (bytes, remembered), "{said}");
+    }
+}

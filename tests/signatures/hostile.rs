@@ -1,23 +1,11 @@
 //! What somebody does who knows the rules and wants them not to be asked.
 
-use std::sync::Arc;
-
 use gwlb_geneve::engine::EventKind;
-use gwlb_geneve::inspectors::signatures::{
-    RuleSet, SignatureInspector, SignatureSettings, Signatures, Variables,
-};
+use gwlb_geneve::inspectors::signatures::SignatureInspector;
 
 use crate::common::Talk;
 use crate::support::traffic::Sent;
-use crate::{engine_of, set, told};
-
-/// Rules with settings that are changed.
-fn set_with(rules: &str, change: impl FnOnce(&mut SignatureSettings)) -> Arc<Signatures> {
-    let signatures = RuleSet::parse(rules.as_bytes(), &Variables::default());
-    let mut settings = SignatureSettings::default();
-    change(&mut settings);
-    Arc::new(Signatures::new(signatures.rules(), &settings))
-}
+use crate::{NONE, engine_of, set, set_with, told};
 
 /// Each `a` leads to each `a` behind it, and none of them to the end.
 const DEAR: &str = r#"alert http any any -> any any (http.request_body; content:"a"; content:"a"; distance:0; content:"!!"; distance:0; priority:1; sid:3;)"#;
@@ -64,22 +52,65 @@ fn many_small_pieces_in_a_packet_are_not_many_packets() {
     assert_eq!(told(&talk.ask(b"4\r\na!!a\r\n0\r\n\r\n")), [3]);
 }
 
-#[test]
-fn what_was_put_off_is_found_with_what_comes_next() {
-    let rules = format!(
-        "{DEAR}\n{}",
-        r#"drop http any any -> any any (http.request_body; content:"needle"; sid:4;)"#
-    );
-    let mut talk = Talk::new(engine_of(&set(&rules)));
+/// A request with a body in chunks, of which the first leaves only half of what may be done for a packet to rules like [`DEAR`].
+fn dear_head() -> Vec<u8> {
     let body = [&b"!!"[..], &[b'a'; 1_100]].concat();
     let head = format!(
         "POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n",
         body.len()
     );
-    talk.ask(&[head.as_bytes(), &body, b"\r\n"].concat());
-    let pieces = [b"1\r\nq\r\n".repeat(100), b"6\r\nneedle\r\n".to_vec()].concat();
-    talk.ask(&pieces);
-    talk.ask(b"0\r\n\r\n").assert_refused("signatures");
+    [head.as_bytes(), &body, b"\r\n"].concat()
+}
+
+/// Each byte in a chunk of its own.
+fn chunks(text: &[u8]) -> Vec<u8> {
+    text.iter().flat_map(|byte| [b"1\r\n", &[*byte][..], b"\r\n"].concat()).collect()
+}
+
+/// The packet that completes what is forbidden is the one that is refused, however much was done for it before.
+#[test]
+fn what_rules_refuse_is_not_put_off() {
+    let plain = r#"drop http any any -> any any (http.request_body; content:"needle"; sid:4;)"#;
+    let two = r#"drop http any any -> any any (http.request_body; content:"nee"; fast_pattern; content:"dle"; distance:0; sid:4;)"#;
+    let of_bits = r#"alert http any any -> any any (http.request_body; content:"nee"; flowbits:set,half; noalert; sid:5;)
+        drop http any any -> any any (http.request_body; content:"dle"; flowbits:isset,half; sid:4;)"#;
+    let allowed = format!(
+        "{plain}\n{}",
+        r#"pass http any any -> any any (http.request_body; content:"need"; sid:6;)"#
+    );
+    for (rules, expected) in [(plain, true), (two, true), (of_bits, true), (&*allowed, false)] {
+        for between in [&b""[..], b"0\r\n\r\nGET /y HTTP/1.1\r\nHost: h\r\n\r\n"] {
+            let set = set(&format!("{DEAR}\n{rules}"));
+            let mut talk = Talk::new(engine_of(&set));
+            talk.ask(&dear_head());
+            talk.ask(&chunks(&[&[b'q'; 100][..], b"nee"].concat())).assert_forwarded();
+            let last = chunks(&[&[b'q'; 100][..], b"needle"].concat());
+            let last = [&last[..], between].concat();
+            let sent = talk.ask(&last);
+            assert_eq!(!sent.is_forwarded(), expected, "{rules}: {}", sent.outcome);
+            assert_eq!(told(&sent), if expected { vec![4] } else { NONE.to_vec() }, "{rules}");
+            assert_eq!(set.counters().unanswered, 0);
+        }
+    }
+}
+
+/// The same in segments of one byte, each behind as many others in the stream that take long.
+#[test]
+fn what_rules_refuse_is_not_put_off_from_segment_to_segment() {
+    let rules = r#"
+        alert tcp any any -> any any (content:"a"; content:"a"; distance:0; content:"!!"; distance:0; priority:1; sid:3;)
+        drop http any any -> any any (http.request_body; content:"needle"; sid:4;)
+    "#;
+    let set = set(rules);
+    let mut talk = Talk::new(engine_of(&set));
+    let body = [&b"!!"[..], &[b'a'; 1_100]].concat();
+    let head = b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 5000\r\n\r\n";
+    talk.ask(&[&head[..], &body].concat());
+    for byte in b"needl" {
+        talk.ask(&[*byte]).assert_forwarded();
+    }
+    assert!(set.counters().budget_used_up > 5, "else this shows nothing");
+    talk.ask(b"e").assert_refused("signatures");
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod cut;
 mod hostile;
 mod order;
 mod semantics;
+mod shares;
 mod state;
 
 use std::sync::Arc;
@@ -34,6 +35,14 @@ fn set(rules: &str) -> Arc<Signatures> {
     let set = Signatures::new(signatures.rules(), &SignatureSettings::default());
     assert_eq!(set.problems(), [], "{rules}");
     Arc::new(set)
+}
+
+/// Rules with settings that are changed.
+fn set_with(rules: &str, change: impl FnOnce(&mut SignatureSettings)) -> Arc<Signatures> {
+    let signatures = RuleSet::parse(rules.as_bytes(), &Variables::default());
+    let mut settings = SignatureSettings::default();
+    change(&mut settings);
+    Arc::new(Signatures::new(signatures.rules(), &settings))
 }
 
 /// An engine that looks for rules.

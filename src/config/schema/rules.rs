@@ -215,6 +215,11 @@ pub(super) fn signatures() -> Vec<Key> {
         Key::new("request-body", Takes::Number(0, MEGABYTES), "Bytes of a body looked at."),
         Key::new("response-body", Takes::Number(0, MEGABYTES), "Bytes of a body looked at."),
         Key::new("bytes", Takes::Number(0, 1 << 36), "Bytes that flows hold for that."),
+        Key::new(
+            "bytes-per-endpoint",
+            Takes::Number(0, 1 << 36),
+            "Bytes of these that the flows of one endpoint hold.",
+        ),
         Key::new("steps", Takes::Number(1, 1 << 40), "Steps for one packet or message."),
         Key::new(
             "unanswered",
@@ -222,6 +227,11 @@ pub(super) fn signatures() -> Vec<Key> {
             "What becomes of a flow for whose refusal there were not enough steps.",
         ),
         Key::new("remembered", Takes::Number(0, 1 << 24), "Counts of thresholds."),
+        Key::new(
+            "remembered-per-endpoint",
+            Takes::Number(0, 1 << 24),
+            "Counts of thresholds of one endpoint.",
+        ),
         Key::new("costs", Takes::Truth, "What each rule costs is counted."),
     ])
 }

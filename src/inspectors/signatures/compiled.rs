@@ -4,6 +4,7 @@ use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::buffers::Full;
 use super::inspector::Tables;
 use super::matching::{Beside, Set};
 use super::{AlertFilters, Classes, Loader, Report, Rule, RuleId, SignatureError, Variables};
@@ -58,16 +59,23 @@ pub struct SignatureLimits {
     /// Bytes of a response's body, inflated. 64 KiB by default.
     pub response_body: usize,
     /// Bytes that the flows of a worker hold together: streams, bodies, and heads as long as their bodies are not whole. 64 MiB by
-    /// default. A flow that finds no room is looked at packet by packet.
+    /// default. A flow that finds no room is looked at packet by packet, and counts as not [answered](SignatureCounters::unanswered)
+    /// where rules that refuse may want more of it.
     pub bytes: usize,
+    /// Bytes of these that the flows of one endpoint hold together, so that no endpoint takes the room away that others need. 48 MiB by
+    /// default.
+    pub bytes_per_endpoint: usize,
     /// Steps that are done for a packet, together with the pieces of streams and the messages in it, before rules count as not holding.
     /// 100,000 by default.
     pub steps: u64,
-    /// Whether flows are dropped for which a rule that drops or rejects was not asked for all of it, as there were no steps left or too many
-    /// waited; otherwise, as by default, that is told only.
+    /// Whether flows are dropped for which a rule that drops or rejects was not asked for all of it, as there were no steps left, too many
+    /// waited, or there was no room for what it may look at; otherwise, as by default, that is told only.
     pub refuses_unanswered: bool,
     /// Counts of thresholds and filters, and bits of addresses, that are remembered; so many of each. 65,536 by default.
     pub remembered: usize,
+    /// As many of these for one endpoint. The oldest makes room: of an endpoint that has its share its own, otherwise that of the endpoint
+    /// that has most, so that no flood of addresses at one endpoint makes it forgotten what others need. 49,152 by default.
+    pub remembered_per_endpoint: usize,
 }
 
 impl Default for SignatureLimits {
@@ -78,9 +86,11 @@ impl Default for SignatureLimits {
             request_body: 64 << 10,
             response_body: 64 << 10,
             bytes: 64 << 20,
+            bytes_per_endpoint: 48 << 20,
             steps: 100_000,
             refuses_unanswered: false,
             remembered: 1 << 16,
+            remembered_per_endpoint: 3 << 14,
         }
     }
 }
@@ -91,6 +101,7 @@ struct Counters {
     budget_used_up: AtomicU64,
     unanswered: AtomicU64,
     no_room: AtomicU64,
+    no_share: AtomicU64,
     too_many: AtomicU64,
 }
 
@@ -100,12 +111,18 @@ struct Counters {
 pub struct SignatureCounters {
     /// Packets, pieces of streams and messages for which not all was done: [`SignatureLimits::steps`].
     pub budget_used_up: u64,
-    /// Packets, pieces of streams and messages for which a rule that drops or rejects was not asked for all of it, or not followed up.
+    /// Packets, pieces of streams and messages for which a rule that drops or rejects was not asked for all of it, or not followed up, or
+    /// for which there was no room where one may want them later.
     pub unanswered: u64,
-    /// Bytes of flows that were not kept: [`SignatureLimits::bytes`].
+    /// Pieces of streams and bodies that were not kept, as all flows had as much as they may have: [`SignatureLimits::bytes`].
     pub no_room: u64,
+    /// Those that were not kept as the flows of their endpoint had its share: [`SignatureLimits::bytes_per_endpoint`].
+    pub no_share: u64,
     /// Rules that were not followed up, as too many waited for more of a flow.
     pub too_many: u64,
+    /// Counts and bits that were forgotten before their time was over: [`SignatureLimits::remembered`],
+    /// [`SignatureLimits::remembered_per_endpoint`].
+    pub forgotten: u64,
 }
 
 #[derive(Debug, Default)]
@@ -151,6 +168,8 @@ impl Signatures {
                 explains: settings.explains,
             },
         );
+        let limits = &settings.limits;
+        let tables = Tables::new(limits.remembered, limits.remembered_per_endpoint);
         let costs =
             settings.counts_costs.then(|| set.rules.iter().map(|_| Cost::default()).collect());
         let problems =
@@ -159,7 +178,7 @@ impl Signatures {
             limits: settings.limits,
             endpoints,
             problems: problems.collect(),
-            tables: Mutex::new(Tables::new(settings.limits.remembered)),
+            tables: Mutex::new(tables),
             counters: Counters::default(),
             costs,
             filters: settings.filters.clone(),
@@ -210,7 +229,9 @@ impl Signatures {
             budget_used_up: read(&self.counters.budget_used_up),
             unanswered: read(&self.counters.unanswered),
             no_room: read(&self.counters.no_room),
+            no_share: read(&self.counters.no_share),
             too_many: read(&self.counters.too_many),
+            forgotten: self.tables().forgotten(),
         }
     }
 
@@ -261,8 +282,12 @@ impl Signatures {
     }
 
     #[cold]
-    pub(super) fn note_no_room(&self) {
-        self.counters.no_room.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn note_full(&self, full: Full) {
+        let counter = match full {
+            Full::All => &self.counters.no_room,
+            Full::Endpoint => &self.counters.no_share,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
     }
 
     #[cold]

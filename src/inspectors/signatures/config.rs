@@ -15,7 +15,7 @@ use crate::gwlb::EndpointId;
 use crate::inspectors::access::config::expected_endpoint;
 use crate::toml_text::{Reader, Value};
 
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 22] = [
     "files",
     "rules",
     "addresses",
@@ -32,9 +32,11 @@ const KEYS: [&str; 20] = [
     "request-body",
     "response-body",
     "bytes",
+    "bytes-per-endpoint",
     "steps",
     "unanswered",
     "remembered",
+    "remembered-per-endpoint",
     "costs",
 ];
 const ENDPOINT_KEYS: [&str; 2] = ["addresses", "ports"];
@@ -228,10 +230,26 @@ fn limits(reader: &mut Reader<'_>, table: &DeTable<'_>, limits: &mut SignatureLi
         ("request-body", MEGABYTES, &mut limits.request_body),
         ("response-body", MEGABYTES, &mut limits.response_body),
         ("bytes", 1 << 36, &mut limits.bytes),
+        ("bytes-per-endpoint", 1 << 36, &mut limits.bytes_per_endpoint),
         ("remembered", 1 << 24, &mut limits.remembered),
+        ("remembered-per-endpoint", 1 << 24, &mut limits.remembered_per_endpoint),
     ] {
         if let Some(number) = reader.number(table, key, 0..=most) {
             *place = usize::try_from(number).unwrap_or(*place);
+        }
+    }
+    // What is not said of each endpoint follows from what is said of all.
+    for (key, own, all, share) in [
+        ("bytes", "bytes-per-endpoint", limits.bytes, &mut limits.bytes_per_endpoint),
+        (
+            "remembered",
+            "remembered-per-endpoint",
+            limits.remembered,
+            &mut limits.remembered_per_endpoint,
+        ),
+    ] {
+        if table.get(key).is_some() && table.get(own).is_none() {
+            *share = all.div_ceil(4).saturating_mul(3).min(all);
         }
     }
     if let Some(steps) = reader.number(table, "steps", 1..=1 << 40) {

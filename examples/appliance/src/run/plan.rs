@@ -141,6 +141,14 @@ pub(crate) struct Plan {
     pub(super) shadow: Option<ShadowFile>,
 }
 
+/// What an appliance was started with, and what stays so until it is started again.
+pub(super) struct Started {
+    pub(super) run: Run,
+    pub(super) eve: Option<EveFile>,
+    pub(super) evidence: Option<EvidenceSettings>,
+    records: Option<Eve>,
+}
+
 impl Plan {
     pub(super) fn read(options: &Options) -> Result<Self, Vec<String>> {
         let (text, config) = match &options.config {
@@ -224,6 +232,12 @@ impl Plan {
         }
     }
 
+    /// What reloads are compared with. The rules are not kept with it: many take much memory.
+    pub(super) fn started(self) -> Started {
+        let (eve, evidence) = (self.eve().cloned(), self.evidence().cloned());
+        Started { run: self.run, eve, evidence, records: self.records }
+    }
+
     pub(super) fn eve(&self) -> Option<&EveFile> {
         self.config.eve()
     }
@@ -238,8 +252,8 @@ impl Plan {
         self.records = Some(eve);
     }
 
-    /// Goes on with the records of the plan that it was started with, whatever is said of them now.
-    pub(super) fn record_as(&mut self, before: &Self) {
+    /// Goes on with the records that it was started with, whatever is said of them now.
+    pub(super) fn record_as(&mut self, before: &Started) {
         if let Some(eve) = &before.records {
             self.record_to(eve.clone());
         }

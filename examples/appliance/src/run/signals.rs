@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 
 use super::limits::Limits;
 use super::log::Log;
-use super::plan::{Options, Plan};
+use super::plan::{Options, Plan, Started};
 use super::shadow::{ShadowFile, Shadows};
 
 /// The signals that are orders.
@@ -40,14 +40,16 @@ impl Orders {
         let (mut drain, mut text) = (plan.run.drain, plan.text.clone());
         // What is evaluated without effect is another story than what was started with.
         let mut shadow = plan.shadow.take();
+        let started = plan.started();
         let obey = move || {
             for signal in self.0.forever() {
                 match signal {
                     SIGHUP => match &options.config {
                         Some(file) => {
-                            let read = reload(&control, &options, file, (&plan, &text));
+                            let read = reload(&control, &options, file, (&started, &text));
                             if let Some(new) = read {
                                 limits.replace(new.signatures());
+                                limits.await_end();
                                 (drain, text) = (new.run.drain, new.text);
                                 follow(&shadows, &mut shadow, new.shadow, control.workers());
                             }
@@ -97,7 +99,7 @@ fn reload(
     control: &Control<Chain>,
     options: &Options,
     file: &Path,
-    (started_with, text): (&Plan, &str),
+    (started_with, text): (&Started, &str),
 ) -> Option<Plan> {
     let mut plan = match Plan::read(options) {
         Ok(plan) => plan,
@@ -109,11 +111,11 @@ fn reload(
             return None;
         }
     };
-    if plan.eve() != started_with.eve() {
+    if plan.eve() != started_with.eve.as_ref() {
         warn!(key = "eve", "SIGHUP: stays as it is until a restart");
     }
     // Which alerts and which rules, that changes.
-    if plan.evidence() != started_with.evidence() {
+    if plan.evidence() != started_with.evidence.as_ref() {
         warn!(key = "tap", "SIGHUP: stays where it is until a restart");
     }
     plan.record_as(started_with);

@@ -28,7 +28,7 @@ fn malformed_and_foreign_datagrams_among_good_ones() {
 }
 
 /// A GENEVE header as a load balancer writes it: its endpoint, its attachment, its cookie.
-fn header() -> Vec<u8> {
+pub(crate) fn header() -> Vec<u8> {
     let mut header =
         vec![8, 0, 8, 0, 0, 0, 0, 0, 1, 8, 1, 2, 5, 14, 0xd0, 0xf9, 0xa7, 0xe3, 0x1d, 0x42];
     header.extend([1, 8, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0, 1, 8, 3, 1, 1, 2, 3, 4]);

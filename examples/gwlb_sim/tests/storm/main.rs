@@ -13,4 +13,5 @@ mod input;
 mod namespace;
 mod operation;
 mod restart;
+mod rules;
 mod stage;

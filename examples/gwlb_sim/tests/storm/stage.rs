@@ -98,9 +98,19 @@ impl Stage {
     }
 
     pub(crate) fn wait_for(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
+        self.wait_within(PATIENCE, what, is_so);
+    }
+
+    /// The same for what takes longer.
+    pub(crate) fn wait_within(
+        &self,
+        patience: Duration,
+        what: &str,
+        mut is_so: impl FnMut(&Self) -> bool,
+    ) {
         let began = Instant::now();
         while !is_so(self) {
-            assert!(began.elapsed() < PATIENCE, "no {what}: {}", self.log());
+            assert!(began.elapsed() < patience, "no {what}: {}", self.log());
             thread::sleep(Duration::from_millis(20));
         }
     }

@@ -10,7 +10,7 @@ mod tls;
 mod transform;
 mod uri;
 
-pub(super) use body::{Body, Pool, Share};
+pub(super) use body::{Body, Full, Pool, Portion, Share};
 pub(super) use http::{Head, head_of_request, head_of_response};
 pub(super) use inflate::{Coding, Inflate};
 pub(super) use lines::{Lines, Spoken};

@@ -1,10 +1,11 @@
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::mem;
 
 use smallvec::SmallVec;
 
-use super::super::buffers::{Body, Buffers, Lines, Pool, Share, Spoken};
+use super::super::buffers::{Body, Buffers, Lines, Portion, Share, Spoken};
 use super::super::matching::{BySide, NumberedBits};
 use super::super::{BitAction, FlowCondition, FlowState};
 use crate::Side;
@@ -28,6 +29,8 @@ pub struct SignatureFlow {
     bits: SmallVec<[u32; 4]>,
     pub(super) sides: Option<Box<BySide<SideState>>>,
     pub(super) lines: Option<Box<Lines>>,
+    /// What the flows of its endpoint may hold.
+    portion: Arc<Portion>,
 }
 
 /// What is remembered of a side of a flow.
@@ -59,6 +62,8 @@ pub(super) struct Transaction {
     pub(super) body: Option<Body>,
     /// How many bytes of the body were looked at.
     pub(super) scanned: usize,
+    /// How many were, at least for the rules that decide what becomes of the flow.
+    pub(super) answered: usize,
     /// The number of the body's next byte, as it was sent.
     pub(super) end_of_body: u64,
     pub(super) share: Share,
@@ -68,7 +73,12 @@ pub(super) struct Transaction {
 pub(super) const MOST: usize = 64;
 
 impl SignatureFlow {
-    pub(super) fn new(interest: Interest, surrounding: usize, beginning: Beginning) -> Self {
+    pub(super) fn new(
+        interest: Interest,
+        surrounding: usize,
+        beginning: Beginning,
+        portion: Arc<Portion>,
+    ) -> Self {
         let is_adopted = beginning != Beginning::Seen;
         Self {
             interest,
@@ -82,12 +92,13 @@ impl SignatureFlow {
             bits: SmallVec::new(),
             sides: None,
             lines: None,
+            portion,
         }
     }
 
     /// Whether no rule can hold any more.
     pub(super) fn is_done(&self) -> bool {
-        !self.interest.intersects(Interest::PACKETS | Interest::STREAM | Interest::MESSAGES)
+        !is_some(self.interest)
     }
 
     /// Nothing of this is looked at any more.
@@ -167,22 +178,28 @@ impl SignatureFlow {
     }
 
     /// What is remembered of a side.
-    pub(super) fn side(&mut self, side: Side, pool: &Pool) -> &mut SideState {
-        let fresh = || Box::new(BySide::new(SideState::new(pool), SideState::new(pool)));
-        self.sides.get_or_insert_with(fresh).of_mut(side)
+    pub(super) fn side(&mut self, side: Side) -> &mut SideState {
+        let Self { sides, portion, .. } = self;
+        let fresh = || Box::new(BySide::new(SideState::new(portion), SideState::new(portion)));
+        sides.get_or_insert_with(fresh).of_mut(side)
+    }
+
+    /// Nothing yet of what the flows of its endpoint may hold.
+    pub(super) fn share(&self) -> Share {
+        self.portion.share()
     }
 }
 
 impl SideState {
-    fn new(pool: &Pool) -> Self {
+    fn new(portion: &Arc<Portion>) -> Self {
         Self {
             tail: Vec::new(),
             next: 0,
             waiting: Vec::new(),
             used: Vec::new(),
             is_over: false,
-            transaction: Transaction::new(pool),
-            share: pool.share(),
+            transaction: Transaction::new(portion),
+            share: portion.share(),
         }
     }
 
@@ -225,15 +242,16 @@ impl SideState {
 }
 
 impl Transaction {
-    fn new(pool: &Pool) -> Self {
+    fn new(portion: &Arc<Portion>) -> Self {
         Self {
             kept: Buffers::default(),
             waiting: Vec::new(),
             held: Vec::new(),
             body: None,
             scanned: 0,
+            answered: 0,
             end_of_body: 0,
-            share: pool.share(),
+            share: portion.share(),
         }
     }
 
@@ -247,10 +265,10 @@ impl Transaction {
     /// Nothing more belongs to it.
     pub(super) fn end(&mut self) {
         self.kept = Buffers::default();
-        self.share.set(0);
+        self.share.give_all_but(0);
         self.waiting.clear();
         self.body = None;
-        (self.scanned, self.end_of_body) = (0, 0);
+        (self.scanned, self.answered, self.end_of_body) = (0, 0, 0);
     }
 
     /// Notes that a rule may hold later. Where too many wait, the one that counts least does not any more, which is given.
@@ -268,6 +286,11 @@ impl Transaction {
         }
         Some(mem::replace(least, rule))
     }
+}
+
+/// Whether a rule may want anything of a flow.
+pub(super) fn is_some(interest: Interest) -> bool {
+    interest.intersects(Interest::PACKETS | Interest::STREAM | Interest::MESSAGES)
 }
 
 fn is_no_handshake(packet: &Packet<'_>) -> bool {

@@ -17,7 +17,7 @@ use alloc::sync::Arc;
 use core::mem;
 
 use super::Signatures;
-use super::buffers::Pool;
+use super::buffers::{Full, Pool};
 use super::matching::View;
 use crate::Side;
 use crate::flow::Relation;
@@ -50,10 +50,12 @@ use scratch::Scratch;
 ///
 /// For all of a packet, the pieces of streams and the messages in it, [so many steps](super::SignatureLimits::steps) are done, of which no
 /// rule gets more than its share: one that takes long does not keep others from being asked. Where a rule that drops or rejects is not asked
-/// for all of it therefore, or is not followed up as too many wait for more of a flow, that is [counted](super::SignatureCounters) and told
+/// for all of it therefore, is not followed up as too many wait for more of a flow, or may have to look at bytes for which there was [no
+/// room](super::SignatureLimits::bytes), that is [counted](super::SignatureCounters) and told
 /// once for a flow, by an alert of the name [`UNANSWERED`](Self::UNANSWERED); the flow is dropped only where that is
-/// [wanted](super::SignatureLimits::refuses_unanswered). Where half of the steps of a packet are spent, bodies are looked at again once
-/// there is enough more of them, in this packet or the next, or when they end.
+/// [wanted](super::SignatureLimits::refuses_unanswered). Where half of the steps of a packet are spent, rules that only alert are asked
+/// about bodies again once there is enough more of them, in this packet or the next, or when they end; those that decide what becomes of
+/// the packet are asked at once.
 #[derive(Debug)]
 pub struct SignatureInspector {
     signatures: Arc<Signatures>,
@@ -73,7 +75,8 @@ impl SignatureInspector {
     /// By rules, or by ones that are shared.
     pub fn new(signatures: impl Into<Arc<Signatures>>) -> Self {
         let signatures = signatures.into();
-        let pool = Pool::new(signatures.limits().bytes);
+        let limits = signatures.limits();
+        let pool = Pool::new(limits.bytes, limits.bytes_per_endpoint);
         let scratch = Scratch::new(signatures.len());
         Self { signatures, pool, scratch, tracer: None }
     }
@@ -92,6 +95,13 @@ impl SignatureInspector {
     /// Bytes that flows hold, out of [`SignatureLimits::bytes`](super::SignatureLimits::bytes).
     pub fn held_bytes(&self) -> usize {
         self.pool.used()
+    }
+
+    /// There was no room for bytes that rules may ask for later, also such that refuse.
+    #[cold]
+    fn lose(&mut self, full: Full, refuses: bool) {
+        self.signatures.note_full(full);
+        self.scratch.is_unanswered |= refuses;
     }
 
     /// Rules that refuse and were not asked for all of them are not passed over in silence.
@@ -145,8 +155,11 @@ impl Inspector for SignatureInspector {
             true => interest | Interest::GAPS,
             false => interest,
         };
-        let flow = SignatureFlow::new(interest, surrounding, first.beginning());
-        (!flow.is_done()).then_some(flow)
+        if !flow::is_some(interest) {
+            return None;
+        }
+        let portion = self.pool.of(first.endpoint());
+        Some(SignatureFlow::new(interest, surrounding, first.beginning(), portion))
     }
 
     fn packet(
@@ -227,8 +240,7 @@ impl Inspector for SignatureInspector {
 
     /// What flows hold stays counted.
     fn recover(&mut self, fresh: Self) {
-        let pool = self.pool.clone();
-        *self = fresh;
+        let Self { pool, .. } = mem::replace(self, fresh);
         self.pool = pool;
     }
 }

@@ -2,7 +2,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::mem;
 
-use super::super::buffers::{Buffers, Spoken};
+use super::super::buffers::{Buffers, Full, Spoken};
 use super::super::matching::View;
 use super::SignatureInspector;
 use super::flow::SignatureFlow;
@@ -20,7 +20,7 @@ impl SignatureInspector {
         cx: &mut Context<'_>,
     ) -> Verdict {
         let limits = *self.signatures.limits();
-        let state = flow.side(chunk.side, &self.pool);
+        let state = flow.side(chunk.side);
         let is_gap = chunk.offset != state.next;
         let len = u64::try_from(chunk.data.len()).unwrap_or(u64::MAX);
         state.next = chunk.offset.saturating_add(len);
@@ -34,21 +34,24 @@ impl SignatureInspector {
         }
         let set = self.signatures.set();
         let is_looked_at = !set.stream.of(chunk.side).is_empty();
-        let state = flow.side(chunk.side, &self.pool);
+        let state = flow.side(chunk.side);
         let verdict = match is_looked_at && !state.is_over {
             true => self.piece(flow, chunk, cx),
             false => Verdict::PASS,
         };
-        let state = flow.side(chunk.side, &self.pool);
+        let state = flow.side(chunk.side);
         let is_remembered = self.remembers(chunk.side);
         if is_remembered && !state.is_over {
-            self.remember(flow, chunk);
+            if let Err(full) = self.remember(flow, chunk) {
+                let refuses = *self.signatures.set().refuses_in_streams.of(chunk.side);
+                self.lose(full, refuses);
+            }
         }
-        let state = flow.side(chunk.side, &self.pool);
+        let state = flow.side(chunk.side);
         if state.next >= limits.stream_depth && !state.is_over {
             state.is_over = true;
             state.tail = Vec::new();
-            state.share.set(0);
+            state.share.give_all_but(0);
         }
         self.end_streams(flow);
         verdict
@@ -67,7 +70,7 @@ impl SignatureInspector {
         cx: &mut Context<'_>,
     ) -> Verdict {
         self.scratch.begin();
-        let state = flow.side(chunk.side, &self.pool);
+        let state = flow.side(chunk.side);
         let seen = state.tail.len();
         let base = chunk.offset.saturating_sub(u64::try_from(seen).unwrap_or(0));
         let mut window = mem::take(&mut self.scratch.window);
@@ -98,7 +101,7 @@ impl SignatureInspector {
                 place: Place::Stream,
             };
             verdict = self.judge(flow, &event, cx);
-            let state = flow.side(chunk.side, &self.pool);
+            let state = flow.side(chunk.side);
             let failed = mem::take(&mut self.scratch.failed);
             for rule in &failed {
                 let Some(end) = self.scratch.end_of(*rule) else { continue };
@@ -117,15 +120,14 @@ impl SignatureInspector {
     }
 
     /// Keeps the last bytes for those that follow.
-    fn remember(&self, flow: &mut SignatureFlow, chunk: &StreamChunk<'_>) {
+    fn remember(&self, flow: &mut SignatureFlow, chunk: &StreamChunk<'_>) -> Result<(), Full> {
         let most = self.signatures.limits().stream_window;
-        let state = flow.side(chunk.side, &self.pool);
+        let state = flow.side(chunk.side);
         let wanted = state.tail.len().saturating_add(chunk.data.len()).min(most);
-        if !state.share.set(wanted.max(state.tail.capacity())) {
+        if let Err(full) = state.share.set(wanted.max(state.tail.capacity())) {
             state.tail = Vec::new();
-            state.share.set(0);
-            self.signatures.note_no_room();
-            return;
+            state.share.give_all_but(0);
+            return Err(full);
         }
         match chunk.data.len().checked_sub(most) {
             Some(skipped) => {
@@ -141,6 +143,7 @@ impl SignatureInspector {
                 state.tail.extend_from_slice(chunk.data);
             }
         }
+        Ok(())
     }
 
     /// Where no byte of a stream can matter any more none is wanted.

@@ -1,10 +1,10 @@
 use core::mem;
 
 use super::super::buffers::{
-    Body, Buffers, Coding, Instance, Kinds, Spoken, certificates, client_hello, head_of_request,
-    head_of_response, query, server_hello, transform,
+    Body, Buffers, Coding, Full, Instance, Kinds, Spoken, certificates, client_hello,
+    head_of_request, head_of_response, query, server_hello, transform,
 };
-use super::super::matching::View;
+use super::super::matching::{Ready, View};
 use super::super::{ApplicationProtocol, Buffer};
 use super::SignatureInspector;
 use super::flow::SignatureFlow;
@@ -112,7 +112,7 @@ impl SignatureInspector {
             Step::Nothing => Verdict::PASS,
             Step::Single => self.say(flow, packet, side, buffers, cx),
             Step::Head { coding, has_body } => {
-                flow.side(side, &self.pool).transaction.begin();
+                flow.side(side).transaction.begin();
                 let verdict = self.say(flow, packet, side, buffers, cx);
                 if has_body && verdict == Verdict::PASS {
                     self.await_more(flow, side, buffers);
@@ -121,14 +121,14 @@ impl SignatureInspector {
                 verdict
             }
             Step::First => {
-                flow.side(side, &self.pool).transaction.begin();
+                flow.side(side).transaction.begin();
                 let verdict = self.say(flow, packet, side, buffers, cx);
                 self.await_more(flow, side, buffers);
                 verdict
             }
             Step::Next => self.next(flow, message, buffers, cx),
             Step::Body { offset, data, is_last } => {
-                let transaction = &mut flow.side(side, &self.pool).transaction;
+                let transaction = &mut flow.side(side).transaction;
                 let Some(body) = &mut transaction.body else { return Verdict::PASS };
                 transaction.end_of_body = match transaction.end_of_body == offset {
                     true => offset.saturating_add(u64::try_from(data.len()).unwrap_or(u64::MAX)),
@@ -138,7 +138,9 @@ impl SignatureInspector {
                         u64::MAX
                     }
                 };
-                body.add(data, is_last);
+                if let Err(full) = body.add(data, is_last) {
+                    self.lose_message(full, side);
+                }
                 self.body(flow, packet, side, cx)
             }
             Step::End { is_whole_flow } => {
@@ -167,7 +169,7 @@ impl SignatureInspector {
         let (packet, side) = (message.packet, message.side);
         let fresh = buffers.kinds();
         let kept = self.signatures.set().messages.of(side).kept;
-        let transaction = &mut flow.side(side, &self.pool).transaction;
+        let transaction = &mut flow.side(side).transaction;
         buffers.add_all(&transaction.kept, kept);
         self.scratch.begin();
         let waiting = mem::take(&mut transaction.waiting);
@@ -199,16 +201,19 @@ impl SignatureInspector {
         side: Side,
         cx: &mut Context<'_>,
     ) -> Verdict {
-        let transaction = &mut flow.side(side, &self.pool).transaction;
+        let transaction = &mut flow.side(side).transaction;
         let Some(body) = transaction.body.take() else { return Verdict::PASS };
-        let grown = body.bytes().len().saturating_sub(transaction.scanned);
-        if !body.is_whole() && grown < ENOUGH && self.scratch.budget.is_half_spent() {
-            // All of it is asked about together with what comes next.
-            transaction.body = Some(body);
-            return Verdict::PASS;
-        }
+        let len = body.bytes().len();
+        let grown = len.saturating_sub(transaction.scanned);
+        let is_put_off = !body.is_whole() && grown < ENOUGH && self.scratch.budget.is_half_spent();
+        // Rules that only tell are asked about all of it together with what comes next. For those that refuse the packet at hand
+        // may be the last one that can be refused.
+        let seen = match is_put_off {
+            true => transaction.answered.max(transaction.scanned),
+            false => mem::replace(&mut transaction.scanned, len),
+        };
+        transaction.answered = len;
         let kept = mem::take(&mut transaction.kept);
-        let seen = mem::replace(&mut transaction.scanned, body.bytes().len());
         let instance = Instance { bytes: body.bytes(), is_whole: body.is_whole() };
         self.scratch.begin();
         self.scratch.add_all(&transaction.waiting);
@@ -225,11 +230,16 @@ impl SignatureInspector {
                 self.scratch.add_slot(slot, &bytes, 0, signatures);
             }
         }
+        if is_put_off {
+            let rules = &signatures.set().rules;
+            let decides = |rule: &u32| rules.get(*rule as usize).is_some_and(Ready::decides);
+            self.scratch.candidates.retain(decides);
+        }
         self.drop_held(flow, side);
         let mut verdict = Verdict::PASS;
         if !self.scratch.is_idle() {
-            let tail = mem::take(&mut flow.side(side, &self.pool).tail);
-            let next = flow.side(side, &self.pool).next;
+            let tail = mem::take(&mut flow.side(side).tail);
+            let next = flow.side(side).next;
             let base = next.saturating_sub(u64::try_from(tail.len()).unwrap_or(0));
             let event = Event {
                 packet,
@@ -242,10 +252,10 @@ impl SignatureInspector {
             };
             verdict = self.judge(flow, &event, cx);
             self.note_outcomes(flow, side);
-            flow.side(side, &self.pool).tail = tail;
+            flow.side(side).tail = tail;
         }
         let is_whole = body.is_whole();
-        let transaction = &mut flow.side(side, &self.pool).transaction;
+        let transaction = &mut flow.side(side).transaction;
         if is_whole {
             transaction.end();
         } else {
@@ -283,7 +293,7 @@ impl SignatureInspector {
 
     /// Rules that have held in a transaction do not hold in it again.
     fn drop_held(&mut self, flow: &mut SignatureFlow, side: Side) {
-        let held = &flow.side(side, &self.pool).transaction.held;
+        let held = &flow.side(side).transaction.held;
         if !held.is_empty() {
             self.scratch.candidates.retain(|rule| !held.contains(rule));
         }
@@ -292,7 +302,7 @@ impl SignatureInspector {
     /// Notes which rules have held, and which may hold later.
     fn note_outcomes(&mut self, flow: &mut SignatureFlow, side: Side) {
         let signatures = &*self.signatures;
-        let transaction = &mut flow.side(side, &self.pool).transaction;
+        let transaction = &mut flow.side(side).transaction;
         for rule in &self.scratch.held {
             transaction.waiting.retain(|waiting| waiting != rule);
             transaction.held.push(*rule);
@@ -315,16 +325,15 @@ impl SignatureInspector {
         let kept = self.signatures.set().messages.of(side).kept;
         self.note_outcomes(flow, side);
         if kept.intersects(buffers.kinds()) {
-            let transaction = &mut flow.side(side, &self.pool).transaction;
-            if transaction.share.set(buffers.len()) {
-                transaction.kept.add_all(buffers, kept);
-            } else {
-                self.signatures.note_no_room();
+            let transaction = &mut flow.side(side).transaction;
+            match transaction.share.set(buffers.len()) {
+                Ok(()) => transaction.kept.add_all(buffers, kept),
+                Err(full) => self.lose_message(full, side),
             }
         }
     }
 
-    fn await_body(&self, flow: &mut SignatureFlow, side: Side, coding: Option<Coding>) {
+    fn await_body(&mut self, flow: &mut SignatureFlow, side: Side, coding: Option<Coding>) {
         let wanted = self.signatures.set().messages.of(side).wanted;
         if !wanted.intersects(Kinds::of(BODIES)) {
             return;
@@ -334,15 +343,20 @@ impl SignatureInspector {
             Side::Client => limits.request_body,
             Side::Server => limits.response_body,
         };
-        let body = Body::new(coding, most, &self.pool);
-        if body.is_none() {
-            self.signatures.note_no_room();
-        }
-        flow.side(side, &self.pool).transaction.body = body;
+        let body = Body::new(coding, most, flow.share());
+        let body = body.map_err(|full| self.lose_message(full, side));
+        flow.side(side).transaction.body = body.ok();
+    }
+
+    /// There was no room for more of a message.
+    #[cold]
+    fn lose_message(&mut self, full: Full, side: Side) {
+        let refuses = *self.signatures.set().refuses_in_messages.of(side);
+        self.lose(full, refuses);
     }
 }
 
-/// As many bytes more of a body are looked at whatever was done for a packet before.
+/// As many bytes more of a body are looked at for all rules, whatever was done for a packet before.
 const ENOUGH: usize = 1_024;
 
 /// What a message is to its transaction.

@@ -42,7 +42,14 @@ pub(in super::super) struct Ready {
 impl Ready {
     /// Whether it keeps packets from their receivers.
     pub(in super::super) const fn refuses(&self) -> bool {
-        !matches!(self.action, RuleAction::Pass | RuleAction::Alert)
+        self.action.is_refusal()
+    }
+
+    /// Whether what becomes of packets may depend on it: also by bits that others ask for.
+    pub(in super::super) fn decides(&self) -> bool {
+        self.action != RuleAction::Alert
+            || !self.flow_bits.is_empty()
+            || !self.cross_bits.is_empty()
     }
 
     /// Whether it is about nothing but the ends of a flow: all of it is the same to it.

@@ -41,6 +41,9 @@ pub(in super::super) struct Set {
     pub(in super::super) has_lines: bool,
     /// Whether rules look at messages and at the stream that they come in.
     pub(in super::super) has_mixed: bool,
+    /// Whether rules that refuse look at streams, and at messages.
+    pub(in super::super) refuses_in_streams: BySide<bool>,
+    pub(in super::super) refuses_in_messages: BySide<bool>,
     /// The rules as they were given, where they are to be explained.
     pub(in super::super) sources: Vec<Rule>,
 }
@@ -278,6 +281,8 @@ struct Builder {
     interest: Interest,
     has_lines: bool,
     has_mixed: bool,
+    refuses_in_streams: BySide<bool>,
+    refuses_in_messages: BySide<bool>,
     sources: Vec<Rule>,
 }
 
@@ -373,7 +378,11 @@ impl Builder {
             interest = interest | Interest::HTTP;
         }
         let pattern = choice.as_ref().map(|choice| choice.bytes.clone());
+        let refuses = rule.action.is_refusal();
+        let is_mixed = looks.messages && has_payload(rule);
         for side in sides.iter().copied() {
+            *self.refuses_in_streams.of_mut(side) |= refuses && (looks.stream || is_mixed);
+            *self.refuses_in_messages.of_mut(side) |= refuses && looks.messages;
             for (looks, slots) in [
                 (looks.tcp_packets, &mut self.tcp_packets),
                 (looks.udp_packets, &mut self.udp_packets),
@@ -438,7 +447,7 @@ impl Builder {
         if let Some((_, _, gathered)) = slots.get_mut(place) {
             gathered.add(index, choice.map(|choice| choice.bytes.clone()));
         }
-        match rule.groups.iter().any(|group| group.buffer == Buffer::Payload) {
+        match has_payload(rule) {
             true => {
                 self.has_mixed = true;
                 Interest::STREAM.and(Interest::GAPS)
@@ -551,9 +560,16 @@ impl Builder {
             interest: self.interest,
             has_lines: self.has_lines,
             has_mixed: self.has_mixed,
+            refuses_in_streams: self.refuses_in_streams,
+            refuses_in_messages: self.refuses_in_messages,
             sources: mem::take(&mut self.sources),
         }
     }
+}
+
+/// Whether a rule looks at the payload, whatever else it looks at.
+fn has_payload(rule: &Rule) -> bool {
+    rule.groups.iter().any(|group| group.buffer == Buffer::Payload)
 }
 
 fn number_of(name: &str, known: &mut BTreeMap<String, u32>) -> u32 {
