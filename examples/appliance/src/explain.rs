@@ -8,6 +8,7 @@ use gwlb_geneve::engine::Explanation;
 use gwlb_geneve::runtime::{ExplainedPacket, Replay};
 use serde::Serialize;
 
+use crate::arguments::from_one;
 use crate::decode::time;
 use crate::setup::Setup;
 use crate::verdict::{Alerted, Decision, Flow, Vote, alerts, relation};
@@ -20,7 +21,7 @@ pub(crate) struct Options {
     #[command(flatten)]
     setup: Setup,
     /// The packet's number in the capture, from 1, as `decode` and Wireshark count.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = from_one::<u64>)]
     packet: u64,
     /// Print the explanation as one JSON object.
     #[arg(long)]

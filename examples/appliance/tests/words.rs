@@ -1,0 +1,238 @@
+//! What people read who do something for the first time, or do it wrong.
+
+mod common;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use common::{appliance, binary, root, stdout};
+use serde_json::Value;
+
+/// A folder of the test's own.
+fn folder(name: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("words").join(name);
+    let _ = fs::remove_dir_all(&path);
+    fs::create_dir_all(&path).unwrap();
+    path
+}
+
+/// A file in a folder of the test's own.
+fn file(test: &str, name: &str, bytes: impl AsRef<[u8]>) -> String {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("words").join(test);
+    fs::create_dir_all(&path).unwrap();
+    let path = path.join(name);
+    fs::write(&path, bytes).unwrap();
+    path.to_str().unwrap().to_string()
+}
+
+fn capture(name: &str) -> String {
+    root("tests/captures").join(name).to_str().unwrap().to_string()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// What `explain` says of a packet of `http.pcapng` under a configuration.
+fn explain(config: &str, packet: u64, more: &[&str]) -> String {
+    let number = packet.to_string();
+    let capture = capture("http.pcapng");
+    let arguments = ["explain", &capture, "--packet", &number, "--config", config];
+    stdout(&appliance(&[&arguments, more].concat()))
+}
+
+#[track_caller]
+fn assert_lines(text: &str, lines: &[&str]) {
+    for line in lines {
+        assert!(text.lines().any(|it| it == *line), "{line}\n--- is no line of\n{text}");
+    }
+}
+
+#[test]
+fn files_that_are_no_rules_are_told_once() {
+    let program = fs::read(binary()).unwrap();
+    for (name, bytes, found) in [
+        ("rules.tar.gz", &b"\x1f\x8b\x08\0rules"[..], "what gzip has compressed"),
+        ("rules.zip", b"PK\x03\x04rules", "a ZIP archive"),
+        ("notepad.rules", b"\xff\xfea\0l\0e\0r\0t\0", "UTF-16: save it as UTF-8"),
+        ("program", &program[..1 << 20], "binary data"),
+    ] {
+        let path = file("no-rules", name, bytes);
+        let output = appliance(&["rules", "check", &path]);
+        assert_eq!(
+            stderr(&output),
+            format!("error: {path}:1:1: expected rules as text, found {found}\n")
+        );
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{name}");
+    }
+}
+
+#[test]
+fn nothing_to_load_is_a_warning() {
+    for (text, all) in [
+        ("", "no rule is in there"),
+        ("# Nothing yet.\n\n", "no rule is in there"),
+        (
+            "#alert icmp any any -> any any (itype:8; sid:1;)\n",
+            "the one rule in there is disabled by a `#`",
+        ),
+    ] {
+        let path = file("nothing", "local.rules", text);
+        let output = appliance(&["rules", "check", &path]);
+        let said = format!("warning: nothing is loaded from {path}: {all}\n");
+        assert_eq!((stderr(&output), output.status.code()), (said, Some(0)));
+    }
+    let path = file("nothing", "local.rules", "alert icmp any any -> any any (itype:8; sid:1;)");
+    assert_eq!(stderr(&appliance(&["rules", "check", &path])), "");
+}
+
+/// One line for each mistake on a command line, which says what was expected and what was found, and no success.
+#[test]
+fn what_is_wrong_on_the_command_line() {
+    let folder = folder("wrong");
+    let directory = folder.to_str().unwrap();
+    let good = capture("http.pcapng");
+    let whole = fs::read(&good).unwrap();
+    let empty = file("wrong", "empty.pcap", "");
+    let without = file("wrong", "without.pcap", header(101));
+    let torn = file("wrong", "torn.pcapng", &whole[..3_000]);
+    let noise = file("wrong", "noise.pcap", b"no capture at all, but a text");
+    let out = folder.join("out.pcap");
+    let out = out.to_str().unwrap();
+    let rules = file("wrong", "local.rules", "alert icmp any any -> any any (itype:8; sid:1;)");
+    let none = folder.join("none");
+    let none = none.to_str().unwrap();
+    let cannot_open = format!("error: cannot open {none}: No such file or directory");
+    let found_directory =
+        format!("error: cannot open {directory}: expected a file, found a directory\n");
+    let is_empty =
+        format!("error: {empty}: expected a pcap or pcapng capture, found an empty file\n");
+    let is_noise =
+        format!("error: {noise}: expected the magic number of a pcap or pcapng capture, found ");
+    let is_torn = format!("error: {torn}: packet 15 is cut off: expected a record of ");
+    let read_by = |input: &str| -> [Vec<String>; 5] {
+        let line = |words: &[&str]| words.iter().map(ToString::to_string).collect();
+        [
+            line(&["decode", input]),
+            line(&["replay", input]),
+            line(&["explain", input, "--packet", "99"]),
+            line(&["wrap", input, "--write", out]),
+            line(&["rules", "explain", "1", "--rules", &rules, input]),
+        ]
+    };
+    let mut cases = Vec::new();
+    for (input, said) in [
+        (none, &cannot_open),
+        (directory, &found_directory),
+        (&empty, &is_empty),
+        (&noise, &is_noise),
+        (&torn, &is_torn),
+    ] {
+        cases.extend(read_by(input).map(|line| (line, said.clone())));
+    }
+    // Asked for what is behind the damage, `explain` has its own word for it; rules are explained as far as the file goes.
+    cases.retain(|(line, said)| !(*said == is_torn && line[0] != "wrap"));
+    let invalid = |value: &str, what: &str, why: &str| {
+        format!("error: invalid value '{value}' for '{what}': {why}\n\nFor more information")
+    };
+    let numbers = "expected a whole number from 1 on";
+    let address = "expected an address with a port, as 127.0.0.1:9090";
+    let given = |line: &str| -> Vec<String> {
+        line.split_whitespace()
+            .map(|word| word.replace("GOOD", &good).replace("RULES", &rules).replace("NONE", none))
+            .map(|word| word.replace("DIR", directory).replace("WITHOUT", &without))
+            .collect()
+    };
+    for (line, said) in [
+        ("decode GOOD --port 0", invalid("0", "--port <PORT>", "expected a port from 1 to 65535")),
+        ("decode GOOD --port x", invalid("x", "--port <PORT>", "expected a port from 1 to 65535")),
+        ("explain GOOD --packet 0", invalid("0", "--packet <N>", numbers)),
+        ("wrap GOOD --write NONE --times 0", invalid("0", "--times <N>", numbers)),
+        ("wrap GOOD --write NONE --times 4294967296", invalid("4294967296", "--times <N>", numbers)),
+        ("rules explain x --rules RULES GOOD", invalid("x", "<SID>", numbers)),
+        ("top --every 3601", invalid("3601", "--every <SECONDS>", "expected 1 to 3600 seconds")),
+        ("explain GOOD --packet -1", "error: unexpected argument '-1' found".into()),
+        (
+            "explain GOOD --packet 42",
+            format!("error: {good}: expected a packet from 1 to 41, found 42\n"),
+        ),
+        (
+            "explain WITHOUT --packet 1",
+            format!("error: {without}: expected a packet, of which the capture has none, found 1\n"),
+        ),
+        ("bypass on --manage x", invalid("x", "--manage <ADDRESS:PORT>", address)),
+        ("top --manage 127.0.0.1", invalid("127.0.0.1", "--manage <ADDRESS:PORT>", address)),
+        ("replay GOOD --config NONE", format!("error: cannot read {none}: No such file")),
+        ("replay GOOD --config DIR", format!("error: cannot read {directory}: Is a directory")),
+        ("replay GOOD --write NONE/a", format!("error: cannot create {none}/a: No such file")),
+        ("replay GOOD --report NONE/a", format!("error: cannot create {none}/a: No such file")),
+        ("replay GOOD --annotate NONE/a", format!("error: cannot create {none}/a: No such file")),
+        ("wrap GOOD --write NONE/a", format!("error: cannot create {none}/a: No such file")),
+        ("test NONE", format!("error: {none}: expected a folder or a file *.expect.toml, found neither\n")),
+        ("init DIR", format!("error: cannot write {directory}: expected a file, found a directory\n")),
+        ("demo petstore --out RULES/a", format!("error: cannot make {rules}/a: Not a directory")),
+        ("rules check NONE", cannot_open.clone()),
+        ("rules check DIR", found_directory.clone()),
+        (
+            "rules check RULES --addresses HOME_NET",
+            "error: --addresses HOME_NET: expected NAME=VALUE, found no `=`\n".into(),
+        ),
+        (
+            "rules check RULES --addresses HOME_NET=10.0.0.0/40",
+            "error: --addresses HOME_NET=10.0.0.0/40: expected any, an address, a network, ".into(),
+        ),
+        (
+            "rules check RULES --ports HTTP_PORTS=70000",
+            "error: --ports HTTP_PORTS=70000: expected any, a port, ".into(),
+        ),
+        (
+            "rules check RULES --ports $P=1",
+            "error: --ports $P=1: expected a name of letters, digits and `_`, as rules have it behind `$`, found `$P`\n".into(),
+        ),
+        (
+            "rules explain 2 --rules RULES GOOD",
+            "error: expected a rule of sid 2 that loads, found none\n".into(),
+        ),
+        ("chek", "error: unrecognized subcommand 'chek'\n\n  tip: some similar subcommands exist: ".into()),
+        ("replay GOOD --confg x", "error: unexpected argument '--confg' found\n\n  tip: a similar argument exists: '--config'".into()),
+    ] {
+        cases.push((given(line), said));
+    }
+    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+    for (line, said) in [
+        ("run --port 65536", invalid("65536", "--port <PORT>", "expected a port from 1 to 65535")),
+        ("run --workers 0", invalid("0", "--workers <N>", numbers)),
+        (
+            "run --bind ::1",
+            invalid("::1", "--bind <ADDRESS>", "expected an IPv4 address, as 10.0.1.20"),
+        ),
+        (
+            "run --allow-origin 10.0.0.0/33",
+            invalid(
+                "10.0.0.0/33",
+                "--allow-origin <CIDR>",
+                "expected a prefix length of at most 32, found 33",
+            ),
+        ),
+        ("run --config NONE", format!("error: cannot read {none}: No such file")),
+    ] {
+        cases.push((given(line), said));
+    }
+    for (line, said) in cases {
+        let line: Vec<_> = line.iter().map(String::as_str).collect();
+        let output = appliance(&line);
+        let told = stderr(&output);
+        assert!(told.starts_with(&said), "{line:?}\n{told}\n--- expected\n{said}");
+        assert_eq!(told.matches("error: ").count(), 1, "{line:?}\n{told}");
+        assert!(matches!(output.status.code(), Some(1 | 2)), "{line:?}: {:?}", output.status);
+    }
+}
+
+/// The header of a pcap file without packets.
+fn header(link_type: u32) -> Vec<u8> {
+    let mut header = vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    header.extend(65_535_u32.to_le_bytes());
+    header.extend(link_type.to_le_bytes());
+    header
+}
