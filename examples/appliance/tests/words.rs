@@ -49,6 +49,42 @@ fn assert_lines(text: &str, lines: &[&str]) {
     }
 }
 
+/// Why a rule holds is said in the words that the rule is written in.
+#[test]
+fn rules_are_explained_in_their_own_language() {
+    let rules = file(
+        "language",
+        "local.rules",
+        "alert tcp any any -> any 80 (msg:\"x\"; flow:established,to_server; flowbits:isset,seen; flags:PA; ttl:>1; content:\"GET |0d 0a|\"; nocase; offset:0; sid:1;)\n\
+         alert http any any -> any any (msg:\"y\"; flow:to_server; http.method; content:\"GET\"; http.uri; bsize:>0; byte_test:1,>,46,0; pcre:\"/^\\//\"; sid:2;)\n",
+    );
+    let run = |sid| {
+        stdout(&appliance(&["rules", "explain", sid, "--rules", &rules, &capture("http.pcapng")]))
+    };
+    let told = run("2");
+    for words in [
+        "yes protocol http: it is http\n",
+        "yes ends http any any -> any any: they are TCP ",
+        "yes flow:to_server\n",
+        "yes http.method \"GET\": content:\"GET\": on from byte 3\n",
+        "yes http.uri \"/",
+        "bsize:>0: on from byte 0; byte_test:1,>,46,0: on from byte 0; pcre:\"/^\\//\": on from byte 1\n",
+        "sid 2 holds",
+    ] {
+        assert!(told.contains(words), "{words}\n{told}");
+    }
+    let told = run("1");
+    let missed = "content:\"GET |0d 0a|\"; nocase; offset:0: not found where it has to be\n";
+    for words in ["yes flow:established,to_server\n", "NO  flags:PA\n", "yes ttl:>1\n", missed] {
+        assert!(told.contains(words), "{words}\n{told}");
+    }
+    for told in [run("1"), run("2")] {
+        for debug in [" { ", "Some(", "None", "Condition", "Established", "Http"] {
+            assert!(!told.contains(debug), "{debug}\n{told}");
+        }
+    }
+}
+
 #[test]
 fn files_that_are_no_rules_are_told_once() {
     let program = fs::read(binary()).unwrap();
