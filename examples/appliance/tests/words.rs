@@ -49,6 +49,138 @@ fn assert_lines(text: &str, lines: &[&str]) {
     }
 }
 
+/// Also a rule that tells nothing is named, and where it stands; and what its flow was refused by before.
+#[test]
+fn an_explanation_names_the_rule_of_an_access_list() {
+    let config = file(
+        "access",
+        "config.toml",
+        "[access]\ndefault = \"allow\"\n[[access.rule]]\naction = \"allow\"\nports = 53\n\
+         [[access.rule]]\nname = \"no web\"\naction = \"reject\"\nports = 80\n",
+    );
+    let first = explain(&config, 3, &[]);
+    let because = "because    rule 2 (no web), line 6: reject";
+    assert_lines(
+        &first,
+        &[
+            "standing   new",
+            "turn       first packet of its flow",
+            "inspector  access-list: reject flow: access-list",
+            because,
+            "outcome    reject: access-list",
+        ],
+    );
+    let later = explain(&config, 6, &[]);
+    let (this, before) = later.split_once("\n\n").unwrap_or_else(|| panic!("{later}"));
+    assert_lines(
+        this,
+        &[
+            "packet     6",
+            "refused    by packet 3, and its flow with it",
+            "standing   refused before: access-list",
+            "turn       packet 3 of its flow",
+        ],
+    );
+    assert_lines(before, &["packet     3", because]);
+    // What a rule lets pass is nobody's flow afterwards.
+    let allowed = explain(&config, 1, &[]);
+    assert_lines(
+        &allowed,
+        &["inspector  access-list: asked when the flow began", "because    rule 1, line 3: allow"],
+    );
+    let json: Value = serde_json::from_str(&explain(&config, 6, &["--json"])).unwrap();
+    assert_eq!(json["turn"], 3);
+    let before = &json["refused_by"];
+    assert_eq!((&before["packet"], &before["turn"]), (&3.into(), &1.into()));
+    assert_eq!(before["votes"][0]["because"][0], "rule 2 (no web), line 6: reject");
+    let config = file("access", "default.toml", "[access]\ndefault = \"drop\"");
+    assert_lines(&explain(&config, 1, &[]), &["because    the list's default: drop"]);
+}
+
+/// A packet that brings a request is judged by more than one rule, of which one tells nothing.
+#[test]
+fn an_explanation_names_signatures() {
+    let config = file(
+        "signatures",
+        "config.toml",
+        "[signatures]\nrules = '''\n\
+         alert http any any -> any any (msg:\"A request\"; flow:to_server; http.method; content:\"GET\"; sid:7; rev:2;)\n\
+         drop http any any -> any any (msg:\"Quiet\"; http.method; content:\"GET\"; noalert; gid:3; sid:8; rev:1;)\n\
+         '''\n",
+    );
+    let told = explain(&config, 8, &[]);
+    assert_lines(
+        &told,
+        &[
+            "inspector  signatures: drop flow: signatures",
+            "because    rule [3:8:1] Quiet: drop, without an alert",
+            "because    rule [1:7:2] A request: alert",
+            "outcome    drop: signatures",
+        ],
+    );
+}
+
+#[test]
+fn an_explanation_names_rules_about_requests() {
+    let text = "[api]\nports = 80\n[[api.rule]]\nname = \"orders\"\nmethods = \"PUT\"\n[[api.rule]]\nmethods = \"GET\"\n";
+    let config = file("api", "allow.toml", text);
+    let told = explain(&config, 8, &[]);
+    assert_lines(&told, &["inspector  api: pass", "because    rule 2"]);
+    let refusing = file("api", "drop.toml", text.replace("\"GET\"", "\"GET\"\naction = \"drop\""));
+    let told = explain(&refusing, 8, &[]);
+    assert_lines(&told, &["inspector  api: drop flow: api", "because    rule 2"]);
+    let other = file("api", "none.toml", text.replace("\"GET\"", "\"DELETE\""));
+    assert_lines(&explain(&other, 8, &[]), &["because    no rule allows it"]);
+}
+
+/// Each way to be malformed is told with its place, the same as `decode` finds.
+#[test]
+fn an_explanation_says_where_a_packet_is_malformed() {
+    let capture = capture("malformed.pcapng");
+    let decoded = stdout(&appliance(&["decode", "--json", &capture]));
+    let mut layers = [0; 3];
+    for line in decoded.lines() {
+        let record: Value = serde_json::from_str(line).unwrap();
+        let number = record["packet"].to_string();
+        let arguments = ["explain", capture.as_str(), "--packet", &number];
+        let told = stdout(&appliance(&arguments));
+        let json = stdout(&appliance(&[&arguments[..], &["--json"]].concat()));
+        let json: Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(json["disposition"], "drop", "{told}");
+        if json["outer"].is_string() {
+            assert!(told.contains(" at offset "), "{told}");
+            layers[0] += 1;
+            continue;
+        }
+        let (offset, found) = (&json["malformed"]["offset"], &json["malformed"]["message"]);
+        let said =
+            format!("malformed  {} (byte {offset} of the UDP payload)", found.as_str().unwrap());
+        assert_lines(&told, &[&said]);
+        match record["error"]["layer"].as_str() {
+            Some("geneve") => {
+                assert_eq!(*offset, record["error"]["offset"], "{told}");
+                layers[1] += 1;
+            }
+            Some("inner") => {
+                let header = 8 + 4 * u64::from(hex_options(&record));
+                let inner = offset.as_u64().unwrap() - header;
+                assert_eq!(inner, record["error"]["offset"].as_u64().unwrap(), "{told}");
+                layers[2] += 1;
+            }
+            // What only a load balancer's envelope has to have.
+            _ => {}
+        }
+    }
+    assert!(layers.iter().all(|count| *count > 5), "{layers:?}");
+}
+
+/// Four-byte words of options in a GENEVE header.
+fn hex_options(record: &Value) -> u32 {
+    let options = record["geneve"]["options"].as_array().unwrap();
+    let words = options.iter().map(|it| 1 + it["data"].as_str().unwrap().len() as u32 / 8);
+    words.sum()
+}
+
 /// Why a rule holds is said in the words that the rule is written in.
 #[test]
 fn rules_are_explained_in_their_own_language() {
