@@ -217,6 +217,19 @@ fn rules_are_explained_in_their_own_language() {
     }
 }
 
+/// The program of the README says plainly what is wrong, and fails.
+#[test]
+fn the_first_program_says_what_is_wrong() {
+    let program = binary().with_file_name("custom_inspector");
+    let output = Command::new(&program).arg("none.pcap").output().expect("the example starts");
+    assert_eq!(stderr(&output).lines().count(), 1, "{}", stderr(&output));
+    let said = "error: cannot open none.pcap: No such file or directory";
+    assert!(stderr(&output).starts_with(said), "{}", stderr(&output));
+    assert_eq!(output.status.code(), Some(1));
+    let output = Command::new(&program).arg(capture("http.pcapng")).output().unwrap();
+    assert!(output.status.success() && stderr(&output).is_empty());
+}
+
 #[test]
 fn files_that_are_no_rules_are_told_once() {
     let program = fs::read(binary()).unwrap();
