@@ -268,6 +268,87 @@ fn nothing_to_load_is_a_warning() {
     assert_eq!(stderr(&appliance(&["rules", "check", &path])), "");
 }
 
+/// What is right as TOML and most likely not meant, and files that cannot be opened: which, and why.
+#[test]
+fn a_check_tells_of_methods_and_files() {
+    let folder = folder("files");
+    let path = folder.to_str().unwrap();
+    fs::write(folder.join("file"), "").unwrap();
+    fs::write(folder.join("archive"), b"\x1f\x8b\x08\0").unwrap();
+    let check = |text: &str| {
+        let file = file("files", "config.toml", text.replace("DIR", path));
+        let output = appliance(&["check", &file]);
+        (stderr(&output).replace(path, "DIR"), output.status.code())
+    };
+    for (text, said) in [
+        (
+            "[api]\nrule = [{ methods = [\"PUT\", \"GTE\"] }]",
+            "line 2, column 29: expected a method that HTTP has, found `GTE`; did you mean `GET`?",
+        ),
+        (
+            "[api]\nrule = [{ methods = \"PSOT\" }]",
+            "line 2, column 21: expected a method that HTTP has, found `PSOT`; did you mean `POST`?",
+        ),
+        (
+            "[eve]\nfile = \"DIR/none/eve.json\"",
+            "line 2, column 8: cannot write DIR/none/eve.json: expected a directory at DIR/none, found none: No such file or directory",
+        ),
+        (
+            "[eve]\nfile = \"DIR\"",
+            "line 2, column 8: cannot write DIR: expected a file, found a directory",
+        ),
+        (
+            "[eve]\nfile = \"DIR/file/eve.json\"",
+            "line 2, column 8: cannot write DIR/file/eve.json: Not a directory",
+        ),
+        (
+            "[eve]\nkind = \"unix-stream\"\nfile = \"DIR/file\"",
+            "line 3, column 8: cannot send to DIR/file: expected a socket, found something else",
+        ),
+        (
+            "[tap]\ndirectory = \"DIR/file/evidence\"",
+            "line 2, column 13: cannot write into DIR/file/evidence: expected a directory at DIR/file, found something else",
+        ),
+        (
+            "[run]\nshadow = \"DIR/next.toml\"",
+            "line 2, column 10: cannot read DIR/next.toml: No such file or directory",
+        ),
+        (
+            "[run]\nmanage-token-file = \"DIR\"",
+            "line 2, column 21: cannot read DIR: expected a file, found a directory",
+        ),
+        (
+            "[signatures]\nfiles = \"DIR/archive\"",
+            "line 1, column 1: no rule of `files` or `rules` is loaded: DIR/archive:1:1: expected rules as text, found what gzip has compressed",
+        ),
+    ] {
+        let (told, status) = check(text);
+        assert!(told.contains(&format!("warning: DIR/config.toml: {said}")), "{text}\n{told}");
+        assert_eq!((told.matches("warning: ").count(), status), (1, Some(0)), "{text}\n{told}");
+    }
+    // Rules that are not there are a mistake.
+    for (file, why) in [("DIR/none.rules", "No such file"), ("DIR", "Is a directory")] {
+        let (told, status) = check(&format!("[signatures]\nfiles = \"{file}\""));
+        let said = format!(
+            "error: DIR/config.toml: line 2, column 9: expected a file that can be read, found `{file}: {why}"
+        );
+        assert!(told.starts_with(&said), "{told}");
+        assert_eq!((told.lines().count(), status), (1, Some(1)), "{told}");
+    }
+    // What can be opened, or be made, and methods of one's own.
+    for text in [
+        "[api]\nrule = [{ methods = [\"PURGE\", \"PROPFIND\", \"X-ODD\", \"CONNECT\"] }]",
+        "[eve]\nfile = \"DIR/eve.json\"",
+        "[eve]\nfile = \"DIR/file\"",
+        "[eve]\nfile = \"-\"",
+        "[eve]\nkind = \"unix-stream\"\nfile = \"DIR/not-yet\"",
+        "[tap]\ndirectory = \"DIR/a/b/c\"",
+    ] {
+        assert_eq!(check(text), ("DIR/config.toml: fine\n".into(), Some(0)), "{text}");
+    }
+    assert!(!folder.join("a").exists() && !folder.join("eve.json").exists());
+}
+
 /// One line for each mistake on a command line, which says what was expected and what was found, and no success.
 #[test]
 fn what_is_wrong_on_the_command_line() {
