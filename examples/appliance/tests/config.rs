@@ -227,8 +227,24 @@ fn the_comments_of_the_first_configuration_are_right() {
     });
     let text = lines.collect::<Vec<_>>().join("\n");
     assert!(text.lines().filter(|line| !line.starts_with('#')).count() > 100, "{text}");
+    // What it names is there, in a folder of the test's own.
+    let folder = folder("example").to_str().unwrap().to_string();
+    let text = text.replace("/etc/gwlb-appliance", &folder);
+    for name in text.split(['"', '\'']).filter(|text| text.starts_with(&folder)) {
+        fs::write(name, "# Nothing yet.\n").unwrap();
+    }
     let output = check("comments", &text, &[]);
     assert_eq!(output.status.code(), Some(0), "{}\n{text}", stderr(&output));
+    assert!(!stderr(&output).contains("no rule of"), "{}", stderr(&output));
+    // All that can be said of signatures is said.
+    let schema: serde_json::Value = serde_json::from_str(&stdout(&appliance(&["schema"]))).unwrap();
+    for key in schema["properties"]["signatures"]["properties"].as_object().unwrap().keys() {
+        let is_there = |line: &str| {
+            line.starts_with(&format!("{key} = "))
+                || line.starts_with(&format!("[signatures.{key}."))
+        };
+        assert!(text.lines().any(is_there), "{key}\n{text}");
+    }
 }
 
 #[test]
