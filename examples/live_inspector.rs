@@ -4,6 +4,7 @@
 //! What it leaves out, and the example appliance's `run` has: a log, a configuration, and signals that drain and reload.
 
 use std::error::Error;
+use std::process::ExitCode;
 
 use gwlb_geneve::engine::Settings;
 use gwlb_geneve::inspect::{Reason, Verdict, packet_fn};
@@ -12,7 +13,7 @@ use gwlb_geneve::transport::udp::UdpSettings;
 
 const TELNET: Reason = Reason::new("telnet");
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn serve() -> Result<(), Box<dyn Error>> {
     let no_telnet = || {
         packet_fn("no-telnet", |packet, _| match packet.five_tuple().ports {
             Some(ports) if ports.destination == 23 => Verdict::reject(TELNET),
@@ -29,4 +30,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("serving UDP 6081, health checks at TCP 8080");
     running.wait()?;
     Ok(())
+}
+
+fn main() -> ExitCode {
+    let Err(error) = serve() else { return ExitCode::SUCCESS };
+    let why = error.source().map(|why| format!(": {why}")).unwrap_or_default();
+    eprintln!("error: {error}{why}");
+    ExitCode::FAILURE
 }

@@ -10,6 +10,7 @@
 #![cfg_attr(feature = "capture", doc = "```standalone_crate")]
 #![cfg_attr(not(feature = "capture"), doc = "```ignore")]
 //! use std::error::Error;
+//! use std::process::ExitCode;
 //!
 //! use gwlb_geneve::engine::{Engine, Settings};
 //! use gwlb_geneve::inspect::{Reason, Verdict, packet_fn};
@@ -17,7 +18,7 @@
 //!
 //! const DNS: Reason = Reason::new("dns");
 //!
-//! fn main() -> Result<(), Box<dyn Error>> {
+//! fn inspect() -> Result<(), Box<dyn Error>> {
 //!     let no_dns = || {
 //!         packet_fn("no-dns", |packet, _| match packet.five_tuple().ports {
 //!             Some(ports) if ports.destination == 53 => Verdict::reject(DNS),
@@ -30,6 +31,13 @@
 //!     println!("{report}");
 //! #   assert_eq!((report.received, report.forwarded, report.dropped()), (41, 32, 9));
 //!     Ok(())
+//! }
+//!
+//! fn main() -> ExitCode {
+//!     let Err(error) = inspect() else { return ExitCode::SUCCESS };
+//!     let why = error.source().map(|why| format!(": {why}")).unwrap_or_default();
+//!     eprintln!("error: {error}{why}");
+//!     ExitCode::FAILURE
 //! }
 //! ```
 //!

@@ -320,6 +320,7 @@ fn an_explanation_has_every_vote() {
         explanation.to_string(),
         "flow       vpce-00000001 TCP 10.1.0.10:40000 -> 10.2.0.20:443\n\
          standing   new\n\
+         turn       first packet of its flow\n\
          inspector  first: pass\n\
          inspector  second: reject flow: bad-word\n\
          inspector  third: drop packet: too\n\
@@ -328,6 +329,64 @@ fn an_explanation_has_every_vote() {
     let again = engine.explain(&mut datagram, &mut output);
     assert_eq!(again.standing, Standing::Refused(BAD));
     assert!(again.votes.is_empty());
+    assert_eq!(again.turn.map(|turn| (turn.number, turn.first_seen)), Some((2, at(0))));
+    payload.truncate(payload.len() - 1);
+    let mut datagram = Datagram::new(at(0), client.outer(), &mut payload);
+    let malformed = engine.explain(&mut datagram, &mut output);
+    assert_eq!(malformed.turn, None);
+    assert_eq!(malformed.malformed.map(|error| error.offset()), Some(42));
+    assert!(malformed.to_string().starts_with("malformed  inner packet at offset 40: "));
+}
+
+/// The place of each wrong checksum, counted from the GENEVE header, in a packet and in what a tunnel carries.
+#[test]
+fn an_explanation_says_which_checksum_is_wrong() {
+    let (client, _) = pair();
+    let plain = client.tcp(SYN, 999, 0, b"");
+    // IP in IP: the same header once more, with its protocol, length and checksum.
+    let mut carried = plain[..20].to_vec();
+    carried[2..4].copy_from_slice(&u16::try_from(20 + plain.len()).unwrap().to_be_bytes());
+    carried[9] = 4;
+    carried[10..12].fill(0);
+    let sum: u32 = carried.chunks(2).map(|it| u32::from(it[0]) << 8 | u32::from(it[1])).sum();
+    let sum = !u16::try_from((sum & 0xffff) + (sum >> 16)).unwrap();
+    carried[10..12].copy_from_slice(&sum.to_be_bytes());
+    carried.extend_from_slice(&plain);
+    // Which packet, which byte of it is turned over, where the checksum is.
+    for (inner, turned, expected) in [
+        (&plain, 8, Some("IPv4 header checksum at offset 10: ")),
+        (&plain, 36, Some("TCP checksum at offset 36: ")),
+        (&plain, 35, Some("TCP checksum at offset 36: ")),
+        (&carried, 8, Some("IPv4 header checksum at offset 10: ")),
+        (&carried, 28, Some("IPv4 header checksum at offset 30: ")),
+        (&carried, 55, Some("TCP checksum at offset 56: ")),
+        (&carried, 60, None),
+    ] {
+        let mut inner = inner.clone();
+        if let Some(byte) = inner.get_mut(turned) {
+            *byte ^= 0x10;
+        }
+        let mut engine = Engine::new(settings(), || ()).unwrap();
+        let mut payload = client.envelope(&inner);
+        let begins = payload.len() - inner.len();
+        let mut datagram = Datagram::new(at(0), client.outer(), &mut payload);
+        let told = engine.explain(&mut datagram, &mut Output::new());
+        let Some(expected) = expected else {
+            assert_eq!(told.malformed, None, "{told}");
+            continue;
+        };
+        let error = told.malformed.unwrap();
+        assert!(
+            error.to_string().starts_with(&format!("inner packet at offset {begins}: {expected}")),
+            "{error}"
+        );
+        assert!(told.outcome.exception == Some(Exception::BadChecksum), "{told}");
+        // Nobody minds it, so it is not what is wrong.
+        let ignoring = Settings { checksums: Checksums::Ignore, ..settings() };
+        let mut engine = Engine::new(ignoring, || ()).unwrap();
+        let mut datagram = Datagram::new(at(0), client.outer(), &mut payload);
+        assert_eq!(engine.explain(&mut datagram, &mut Output::new()).malformed, None);
+    }
 }
 
 /// What a rewriter does beside its plan belongs to the packet that it planned for, not to the next one that comes.

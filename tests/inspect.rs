@@ -346,6 +346,18 @@ fn what_cannot_be_meant_is_refused() {
     assert_eq!(run(chain, 2, 1).0, [Some(Verdict::PASS); 2]);
 }
 
+/// What costs an allocation for each packet is made only where somebody wants an explanation.
+#[test]
+fn what_decided_is_put_into_words_only_for_who_asks() {
+    let mut effects = Effects::default();
+    Context::new(Timestamp::EPOCH, &mut effects).decided("a", || panic!("nobody asks"));
+    effects.decided = Some(Vec::new());
+    Context::new(Timestamp::EPOCH, &mut effects).decided("a", || "rule 1".into());
+    effects.clear();
+    let because = "rule 1".into();
+    assert_eq!(effects.decided, Some(vec![Decided { inspector: "a", because }]));
+}
+
 #[test]
 fn everyone_votes_also_behind_a_refusal() {
     let log = Log::default();
@@ -358,7 +370,7 @@ fn everyone_votes_also_behind_a_refusal() {
             scripted::<PACKETS>("b", &[true], &[], &log),
         )
     };
-    let vote = |name: &str, verdict| Vote { name: name.into(), verdict };
+    let vote = |name: &str, verdict| Vote { name: name.into(), verdict, because: Vec::new() };
     let expected = [
         vote("a", Some(reject)),
         vote("ends", None),

@@ -1,13 +1,20 @@
+use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::intake::Intake;
+use thiserror::Error;
+
+use super::intake::{Intake, malformation};
 use super::state::{Inspection, State};
 use super::{Datagram, Engine, Outcome, Output};
+use crate::Timestamp;
 use crate::flow::{Direction, FlowKey, Relation};
+use crate::gwlb::EnvelopeError;
 use crate::inspect::{
-    Action, Beginning, Inspector, ParsedPacket, Reason, Rewriter, Scope, Verdict, Vote,
+    Action, Beginning, Decided, Exception, Inspector, ParsedPacket, Reason, Rewriter, Scope,
+    Verdict, Vote,
 };
+use crate::packet::{IpProtocol, ParseError};
 
 /// Why a packet is treated as it is. Its [`Display`](fmt::Display) is for a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,8 +26,88 @@ pub struct Explanation {
     pub flow: Option<(FlowKey, Direction, Relation)>,
     /// How the flow stood when the packet came.
     pub standing: Standing,
+    /// Which packet of its flow it is; `None` where it does not parse, and for an ICMP error about a flow, which is none of its packets.
+    pub turn: Option<PacketTurn>,
+    /// What is wrong with it, and where; `None` where it parses and its checksums are right, or nobody minds them.
+    pub malformed: Option<Malformation>,
     /// What every inspector says, in their order, also those behind a refusal. Empty where they are not asked.
     pub votes: Vec<Vote>,
+}
+
+/// Which packet of a flow one is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PacketTurn {
+    /// From 1, both directions counted together. Where ports are used again, a new flow begins at 1.
+    pub number: u64,
+    /// When the first packet of the flow came, to about a millisecond.
+    pub first_seen: Timestamp,
+}
+
+/// Why a datagram is not understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Malformation {
+    /// The GENEVE header. Offsets count from its first byte.
+    #[error("{0}")]
+    Envelope(#[source] EnvelopeError),
+    /// The IP packet inside. Its offsets count from the packet's first byte.
+    #[error("inner packet at offset {begins}: {error}")]
+    Packet {
+        /// Where the packet begins, in bytes from the first byte of the GENEVE header.
+        begins: usize,
+        /// What is wrong with it.
+        #[source]
+        error: ParseError,
+    },
+    /// The checksum of an IPv4 header: of the packet inside, or of one in a tunnel in it.
+    #[error(
+        "inner packet at offset {begins}: IPv4 header checksum at offset {offset}: expected a right one, found {found:#06x}"
+    )]
+    HeaderChecksum {
+        /// Where the packet begins, in bytes from the first byte of the GENEVE header.
+        begins: usize,
+        /// Where the checksum is, in bytes from the packet's first byte.
+        offset: usize,
+        /// The checksum.
+        found: u16,
+    },
+    /// The checksum of TCP, UDP or ICMP.
+    #[error(
+        "inner packet at offset {begins}: {protocol} checksum at offset {offset}: expected a right one, found {found:#06x}"
+    )]
+    TransportChecksum {
+        /// Where the packet begins, in bytes from the first byte of the GENEVE header.
+        begins: usize,
+        /// Whose checksum it is.
+        protocol: IpProtocol,
+        /// Where the checksum is, in bytes from the packet's first byte.
+        offset: usize,
+        /// The checksum.
+        found: u16,
+    },
+    /// The checksum of a tunnel in the packet, of GRE or of the UDP under VXLAN.
+    #[error(
+        "inner packet at offset {begins}: checksum of the tunnel at offset {offset}: expected a right one, found another"
+    )]
+    TunnelChecksum {
+        /// Where the packet begins, in bytes from the first byte of the GENEVE header.
+        begins: usize,
+        /// Where the tunnel's header is, in bytes from the packet's first byte.
+        offset: usize,
+    },
+}
+
+impl Malformation {
+    /// Where it went wrong, in bytes from the first byte of the GENEVE header.
+    pub const fn offset(&self) -> usize {
+        match self {
+            Self::Envelope(error) => error.offset(),
+            Self::Packet { begins, error } => begins.saturating_add(error.offset()),
+            Self::HeaderChecksum { begins, offset, .. }
+            | Self::TransportChecksum { begins, offset, .. }
+            | Self::TunnelChecksum { begins, offset } => begins.saturating_add(*offset),
+        }
+    }
 }
 
 /// How a flow stands.
@@ -49,11 +136,21 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             Intake::Understood(ParsedPacket { flow, .. }) => Some(flow),
             Intake::Malformed(_) => None,
         };
+        let malformed = malformation(datagram, &self.settings);
         let mut standing = Standing::New;
+        let mut turn = understood
+            .filter(|flow| flow.relation == Relation::Own)
+            .map(|_| PacketTurn { number: 1, first_seen: now });
         if let Some(flow) = &understood {
             let probe = self.table.probe(&flow.key);
-            if let Some(State { inspection, bits, .. }) =
-                self.table.get(&probe, now).and_then(|id| self.table.state_mut(id))
+            let id = self.table.get(&probe, now);
+            if let (Some(turn), Some(flow)) = (&mut turn, id.and_then(|id| self.table.flow(id))) {
+                let directions = [Direction::Forward, Direction::Reverse];
+                let before = directions.map(|direction| flow.packets(direction));
+                turn.number = before.into_iter().fold(1, u64::saturating_add);
+                turn.first_seen = flow.first_seen();
+            }
+            if let Some(State { inspection, bits, .. }) = id.and_then(|id| self.table.state_mut(id))
             {
                 standing = match inspection {
                     Inspection::Open(_) | Inspection::Followed(..) => {
@@ -67,14 +164,36 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             }
         }
         self.panel.votes = Some(Vec::new());
+        self.panel.effects.decided = Some(Vec::new());
         let asked_otherwise = core::mem::replace(&mut self.asks_otherwise, true);
         self.process(core::slice::from_mut(datagram), output);
         self.asks_otherwise = asked_otherwise;
+        let mut votes = self.panel.votes.take().unwrap_or_default();
+        attribute(&mut votes, self.panel.effects.decided.take().unwrap_or_default());
+        let outcome = output.outcomes().first().copied().unwrap_or(Outcome::FORWARD);
+        // A checksum may be none of the engine's business.
+        let is_refused = understood.is_none() || outcome.exception == Some(Exception::BadChecksum);
         Explanation {
-            outcome: output.outcomes().first().copied().unwrap_or(Outcome::FORWARD),
+            outcome,
             flow: understood.map(|flow| (flow.key, flow.direction, flow.relation)),
             standing,
-            votes: self.panel.votes.take().unwrap_or_default(),
+            turn,
+            malformed: malformed.filter(|_| is_refused),
+            votes,
+        }
+    }
+}
+
+/// Adds what decided to the votes. Where no inspector goes on with the flow, there are none yet.
+fn attribute(votes: &mut Vec<Vote>, decided: Vec<Decided>) {
+    for Decided { inspector, because } in decided {
+        let index = votes.iter().position(|vote| vote.name == inspector).unwrap_or(votes.len());
+        if index == votes.len() {
+            let name = inspector.to_string();
+            votes.push(Vote { name, verdict: None, because: Vec::new() });
+        }
+        if let Some(vote) = votes.get_mut(index).filter(|vote| !vote.because.contains(&because)) {
+            vote.because.push(because);
         }
     }
 }
@@ -113,13 +232,27 @@ impl fmt::Display for Explanation {
             };
             writeln!(f, "flow       {} {}{about}", key.endpoint(), key.five_tuple(*direction))?;
         }
-        writeln!(f, "standing   {}", self.standing)?;
+        if let Some(error) = &self.malformed {
+            writeln!(f, "malformed  {error} (byte {} of the UDP payload)", error.offset())?;
+        }
+        // What does not parse has no flow.
+        if self.flow.is_some() {
+            writeln!(f, "standing   {}", self.standing)?;
+        }
+        if let Some(PacketTurn { number, .. }) = self.turn {
+            match number {
+                1 => writeln!(f, "turn       first packet of its flow")?,
+                number => writeln!(f, "turn       packet {number} of its flow")?,
+            }
+        }
         for vote in &self.votes {
             write!(f, "inspector  {}: ", vote.name)?;
             match vote.verdict {
-                None => writeln!(f, "not asked")?,
                 Some(verdict) => writeln!(f, "{verdict}")?,
+                None if vote.because.is_empty() => writeln!(f, "not asked")?,
+                None => writeln!(f, "asked when the flow began")?,
             }
+            vote.because.iter().try_for_each(|because| writeln!(f, "because    {because}"))?;
         }
         if let Some(exception) = self.outcome.exception {
             writeln!(f, "exception  {exception}")?;

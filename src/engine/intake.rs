@@ -1,9 +1,11 @@
+use alloc::vec::Vec;
+
 use super::settings::Settings;
-use super::{Checksums, Datagram};
+use super::{Checksums, Datagram, Malformation};
 use crate::flow::FlowKey;
 use crate::gwlb::{EndpointId, Envelope};
 use crate::inspect::{Exception, ParsedPacket, Reason};
-use crate::packet::{ChecksumStatus, IpPacket, Tunnel};
+use crate::packet::{ChecksumStatus, IpPacket, Transport, Tunnel};
 
 /// A datagram, as far as it could be understood.
 #[derive(Clone, Copy)]
@@ -71,6 +73,55 @@ impl<'a> Intake<'a> {
             None => Self::Understood(packet),
         }
     }
+}
+
+/// What is wrong with a datagram, and where: what keeps it from being understood, and else its checksum.
+#[cold]
+pub(super) fn malformation(datagram: &Datagram<'_>, settings: &Settings) -> Option<Malformation> {
+    let envelope = match Envelope::parse(datagram.payload(), &settings.profile) {
+        Ok(envelope) => envelope,
+        Err(error) => return Some(Malformation::Envelope(error)),
+    };
+    let begins = datagram.payload().len().saturating_sub(envelope.inner().len());
+    let packet = match ParsedPacket::of(envelope, &settings.groups) {
+        Ok(packet) => packet,
+        Err(error) => return Some(Malformation::Packet { begins, error }),
+    };
+    let tunnels = || packet.tunneled().into_iter().flat_map(|tunneled| tunneled.tunnels());
+    // Each of them with the place where it begins.
+    let mut offset = 0_usize;
+    let headers = tunnels().map(|tunnel| {
+        let at = offset;
+        let headers = tunnel.carrier().header_len().saturating_add(tunnel.header().len());
+        offset = offset.saturating_add(headers);
+        (*tunnel.carrier(), at)
+    });
+    let mut headers: Vec<_> = headers.collect();
+    headers.push((packet.ip, offset));
+    for (ip, at) in &headers {
+        match ip {
+            IpPacket::V4(ip) if !ip.verify_checksum() => {
+                let (offset, found) = (at.saturating_add(10), ip.header_checksum());
+                return Some(Malformation::HeaderChecksum { begins, offset, found });
+            }
+            _ => {}
+        }
+    }
+    let is_invalid = |tunnel: &Tunnel<'_>| tunnel.verify_checksum() == ChecksumStatus::Invalid;
+    if let Some((_, (carrier, at))) = tunnels().zip(&headers).find(|(it, _)| is_invalid(it)) {
+        let offset = at.saturating_add(carrier.header_len());
+        return Some(Malformation::TunnelChecksum { begins, offset });
+    }
+    let (checksum_at, found) = match packet.transport {
+        _ if !packet.is_damaged() => return None,
+        Transport::Tcp(segment) => (16, segment.checksum()),
+        Transport::Udp(datagram) => (6, datagram.checksum()),
+        Transport::Icmp(message) | Transport::Icmpv6(message) => (2, message.checksum()),
+        _ => return None,
+    };
+    let transport_at = offset.saturating_add(packet.ip.header_len());
+    let offset = transport_at.saturating_add(checksum_at);
+    Some(Malformation::TransportChecksum { begins, protocol: packet.ip.protocol(), offset, found })
 }
 
 #[inline]

@@ -97,7 +97,7 @@ use core::fmt;
 pub use counters::Counters;
 pub use datagram::Datagram;
 pub use error::{EngineError, ReloadError};
-pub use explain::{Explanation, Standing};
+pub use explain::{Explanation, Malformation, PacketTurn, Standing};
 #[cfg(feature = "faults")]
 pub use faults::Faults;
 pub use output::{Disposition, Event, EventKind, Injected, Outcome, Output};

@@ -380,7 +380,11 @@ impl<I: Inspector> Column for States<I> {
     ) {
         if self.state(row).is_none() {
             self.inspector.members(&mut |member| {
-                votes.push(Vote { name: member.name.to_owned(), verdict: None });
+                votes.push(Vote {
+                    name: member.name.to_owned(),
+                    verdict: None,
+                    because: Vec::new(),
+                });
             });
         } else if let Some(Some(state)) = self.rows.get_mut(row) {
             self.inspector.explain(state, seen, cx, votes);

@@ -154,7 +154,7 @@ fn explain<I: Inspector>(
     match state {
         Some(flow) => inspector.explain(flow, seen, cx, votes),
         None => inspector.members(&mut |member| {
-            votes.push(Vote { name: member.name.to_owned(), verdict: None });
+            votes.push(Vote { name: member.name.to_owned(), verdict: None, because: Vec::new() });
         }),
     }
 }

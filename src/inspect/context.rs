@@ -85,6 +85,17 @@ impl<'a> Context<'a> {
         self.effects.capture_reasons.push(why.into());
     }
 
+    /// Says what decided, for an [explanation](crate::engine::Engine::explain): a rule by its number, its name, or where it stands; or why
+    /// none did. Where nothing is being explained, `because` is not called.
+    ///
+    /// `inspector` is its [name](super::Inspector::name).
+    #[inline]
+    pub fn decided(&mut self, inspector: &'static str, because: impl FnOnce() -> String) {
+        if let Some(decided) = &mut self.effects.decided {
+            decided.push(Decided { inspector, because: because() });
+        }
+    }
+
     /// Sends an IP packet of the inspector's own in the flow's envelope, beside the one that it looks at. When the flow
     /// closes there is no envelope any more: then nothing is sent, and that is counted.
     pub fn inject(&mut self, direction: Direction, packet: Vec<u8>) {
@@ -105,6 +116,8 @@ pub struct Effects {
     pub capture_reasons: Vec<Cow<'static, str>>,
     /// Packets to be sent.
     pub injections: Vec<Injection>,
+    /// What decided; `None` where nobody wants to know.
+    pub decided: Option<Vec<Decided>>,
 }
 
 impl Effects {
@@ -122,7 +135,7 @@ impl Effects {
         self.capture || alerts.is_some_and(is_severe)
     }
 
-    /// Forgets everything and keeps the memory.
+    /// Forgets everything but what decided, which is for all of a packet, and keeps the memory.
     pub fn clear(&mut self) {
         self.alerts.clear();
         self.marks = 0;
@@ -130,6 +143,15 @@ impl Effects {
         self.capture_reasons.clear();
         self.injections.clear();
     }
+}
+
+/// What decided in an inspector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decided {
+    /// The inspector's name.
+    pub inspector: &'static str,
+    /// The rule, in words, or why none did.
+    pub because: String,
 }
 
 /// A packet of an inspector's own.

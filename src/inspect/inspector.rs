@@ -144,7 +144,7 @@ pub trait Inspector: Send + 'static {
         votes: &mut Vec<Vote>,
     ) {
         let verdict = seen.is_for(self, flow).then(|| seen.ask(self, flow, cx));
-        votes.push(Vote { name: self.name().to_owned(), verdict });
+        votes.push(Vote { name: self.name().to_owned(), verdict, because: Vec::new() });
     }
 }
 
@@ -189,6 +189,9 @@ pub struct Vote {
     /// What it said; `None` where it was not asked: it does not look at such things, the flow is not its own, or it is done
     /// with it.
     pub verdict: Option<Verdict>,
+    /// What [decided](Context::decided), in words: rules, or why there was none. In an inspector that was not asked it did so when the
+    /// flow began.
+    pub because: Vec<String>,
 }
 
 /// Why a composition cannot be meant.

@@ -62,7 +62,7 @@ mod verdict;
 
 pub use chain::Chain;
 pub use closure::{PacketFn, StreamFn, packet_fn, stream_fn};
-pub use context::{Alert, AlertRule, Context, Effects, Injection, Severity};
+pub use context::{Alert, AlertRule, Context, Decided, Effects, Injection, Severity};
 pub use exception::{Exception, ExceptionPolicy, PolicyError, Treatment};
 pub use inspector::{BuildError, CloseReason, Inspector, Member, Vote, check};
 pub use interest::Interest;

@@ -1,3 +1,5 @@
+use core::fmt;
+
 use thiserror::Error;
 
 use crate::capture::{self, LinkError};
@@ -30,7 +32,7 @@ pub enum ReplayError {
     #[error(transparent)]
     Write(capture::Error),
     /// The packet to be explained is not in the capture.
-    #[error("expected a packet from 1 to {last}, found {number}")]
+    #[error("expected {}, found {number}", Numbers(*.last))]
     NoSuchPacket {
         /// The frame number that was asked for.
         number: u64,
@@ -52,4 +54,16 @@ pub enum ReplayError {
         #[source]
         error: Option<FrameError>,
     },
+}
+
+/// The numbers of packets up to the last.
+struct Numbers(u64);
+
+impl fmt::Display for Numbers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => f.write_str("a packet, of which the capture has none"),
+            last => write!(f, "a packet from 1 to {last}"),
+        }
+    }
 }

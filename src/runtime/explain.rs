@@ -1,13 +1,16 @@
 use alloc::vec::Vec;
 use core::fmt;
+use core::time::Duration;
+use std::collections::HashMap;
 use std::io::{Read, Write};
 
 use super::burst::{Burst, Datagrams};
 use super::replay::{Run, refused};
-use super::{Frame, JudgedPacket, Replay, ReplayError};
+use super::{FlowNumbers, Frame, JudgedPacket, Replay, ReplayError};
 use crate::Timestamp;
 use crate::capture::Writer;
-use crate::engine::{Engine, Event, EventKind, Explanation, Outcome};
+use crate::engine::{Engine, Event, EventKind, Explanation, Outcome, Standing};
+use crate::flow::{FlowKey, PacketFlow, Relation};
 use crate::gwlb::OuterError;
 use crate::inspect::{Inspector, Rewriter};
 
@@ -23,6 +26,9 @@ pub struct ExplainedPacket {
     pub explanation: Result<Explanation, OuterError>,
     /// What happened on the packet's account: alerts, exceptions that people should know of.
     pub events: Vec<Event>,
+    /// Where its flow was refused before it came: by which frame, which can be explained in its turn. `None` also where there are
+    /// [too many](FlowNumbers::MOST) such flows to know.
+    pub refused_by: Option<u64>,
 }
 
 impl ExplainedPacket {
@@ -61,7 +67,11 @@ impl<R: Read, W: Write> Replay<R, W> {
         number: u64,
     ) -> Result<ExplainedPacket, ReplayError> {
         let mut run = Run::new(engine);
-        let mut unseen = |_: &JudgedPacket<'_>| Ok::<(), ReplayError>(());
+        let mut refusals = Refusals::default();
+        let mut see = |packet: &JudgedPacket<'_>| {
+            refusals.see(packet);
+            Ok::<(), ReplayError>(())
+        };
         let mut last = 0;
         while let Some(frame) = self.frames.next_frame() {
             match frame {
@@ -74,12 +84,14 @@ impl<R: Read, W: Write> Replay<R, W> {
                     last = captured.number;
                     if last == number {
                         let (time, ip) = (captured.timestamp, Vec::from(ip));
-                        run.judge(&self.policy, None::<&mut Writer<W>>, &mut unseen)?;
-                        return Ok(run.explain(number, time, &ip));
+                        run.judge(&self.policy, None::<&mut Writer<W>>, &mut see)?;
+                        let mut explained = run.explain(number, time, &ip);
+                        explained.refused_by = refusals.refused_by(&explained);
+                        return Ok(explained);
                     }
                     run.push(last, captured.timestamp, ip);
                     if run.burst.len() >= Burst::MOST {
-                        run.judge(&self.policy, None::<&mut Writer<W>>, &mut unseen)?;
+                        run.judge(&self.policy, None::<&mut Writer<W>>, &mut see)?;
                         run.burst.clear();
                     }
                 }
@@ -112,13 +124,54 @@ impl<I: Inspector, X: Rewriter> Run<'_, I, X> {
                 let explanation = self.engine.explain(datagram, &mut self.output);
                 let events = self.output.events().iter();
                 let events = events.filter(|event| event.datagram.is_some()).cloned().collect();
-                ExplainedPacket { number, time, explanation: Ok(explanation), events }
+                ExplainedPacket {
+                    number,
+                    time,
+                    explanation: Ok(explanation),
+                    events,
+                    refused_by: None,
+                }
             }
             (None, outer) => {
                 let error = outer.and_then(Result::err).unwrap_or(OuterError::NotIpv4);
-                ExplainedPacket { number, time, explanation: Err(error), events: Vec::new() }
+                ExplainedPacket {
+                    number,
+                    time,
+                    explanation: Err(error),
+                    events: Vec::new(),
+                    refused_by: None,
+                }
             }
         }
+    }
+}
+
+/// How exactly it is known when a flow began, see [`PacketTurn`](crate::engine::PacketTurn).
+const ROUNDING: Duration = Duration::from_millis(2);
+
+/// Which packets refused flows that are dead now.
+#[derive(Default)]
+struct Refusals(HashMap<FlowKey, (u64, Timestamp)>);
+
+impl Refusals {
+    fn see(&mut self, packet: &JudgedPacket<'_>) {
+        let Some(PacketFlow { key, relation: Relation::Own, .. }) = packet.flow() else { return };
+        if packet.outcome.disposition.is_forward() && packet.outcome.would.is_none() {
+            // It was only the packet, or there is a new flow.
+            self.0.remove(&key);
+        } else if self.0.len() < FlowNumbers::MOST {
+            self.0.entry(key).or_insert((packet.number, packet.time));
+        }
+    }
+
+    fn refused_by(&self, explained: &ExplainedPacket) -> Option<u64> {
+        let explanation = explained.explanation.as_ref().ok()?;
+        let Standing::Refused(_) = explanation.standing else { return None };
+        let (key, ..) = explanation.flow?;
+        let (number, time) = *self.0.get(&key)?;
+        // Ports that are used again by a flow that was refused at once: it was not this packet that refused it.
+        let began = explanation.turn.map_or(Timestamp::EPOCH, |turn| turn.first_seen);
+        (time.saturating_add(ROUNDING) >= began).then_some(number)
     }
 }
 
@@ -129,6 +182,9 @@ impl fmt::Display for ExplainedPacket {
             if let EventKind::Alert(alert) = &event.what {
                 writeln!(f, "alert      {}: {}", alert.name, alert.message)?;
             }
+        }
+        if let Some(number) = self.refused_by {
+            writeln!(f, "refused    by packet {number}, and its flow with it")?;
         }
         match &self.explanation {
             Ok(explanation) => explanation.fmt(f),

@@ -8,4 +8,6 @@ mod suggestion;
 
 pub use error::{ConfigError, ConfigErrors, ConfigProblem};
 pub(crate) use reader::{Reader, Value};
+#[cfg(feature = "api")]
+pub(crate) use suggestion::nearest;
 pub(crate) use suggestion::{alternatives, suggestion};

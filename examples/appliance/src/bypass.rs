@@ -8,14 +8,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 
-use crate::token;
+use crate::{arguments, token};
 
 #[derive(Args)]
 pub(crate) struct Options {
     /// Whether everything is to pass.
     state: State,
     /// Where the appliance is managed.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9090")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9090", value_parser = arguments::address)]
     manage: SocketAddr,
     /// A file that has the token; else the environment has it as `GWLB_MANAGE_TOKEN`.
     #[arg(long, value_name = "FILE")]

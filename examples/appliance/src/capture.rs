@@ -14,16 +14,22 @@ use crate::{Input, say};
 /// The frames of a file, with a progress bar on standard error where that is a terminal.
 pub(crate) fn open(input: &Input) -> Result<Frames<impl Read + use<>>> {
     let path = input.file.display();
-    let cannot_open = || format!("cannot open {path}");
-    let file = File::open(&input.file).with_context(cannot_open)?;
-    let metadata = file.metadata().with_context(cannot_open)?;
-    if metadata.is_dir() {
-        bail!("cannot open {path}: expected a file, found a directory");
-    }
-    let file = progress(metadata.len()).wrap_read(file);
+    let file = file(&input.file)?;
+    let len = file.metadata().with_context(|| format!("cannot open {path}"))?.len();
+    let file = progress(len).wrap_read(file);
     let reader =
         Reader::new(BufReader::with_capacity(64 << 10, file)).with_context(|| path.to_string())?;
     Ok(Frames::new(reader).with_ports(input.ports.iter().copied()))
+}
+
+/// A file that is there, and is none of directories, whose errors come only when they are read.
+pub(crate) fn file(path: &Path) -> Result<File> {
+    let cannot_open = || format!("cannot open {}", path.display());
+    let file = File::open(path).with_context(cannot_open)?;
+    if file.metadata().with_context(cannot_open)?.is_dir() {
+        bail!("{}: expected a file, found a directory", cannot_open());
+    }
+    Ok(file)
 }
 
 fn progress(len: u64) -> ProgressBar {

@@ -35,6 +35,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     } else {
         open.write(true).create_new(true);
     }
+    if options.file.is_dir() {
+        bail!("cannot write {path}: expected a file, found a directory");
+    }
     let mut file = match open.open(&options.file) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             bail!("{path} is there already: --force writes over it")

@@ -1,6 +1,7 @@
 //! The example appliance of `gwlb-geneve`: a whole program that others can start from.
 
 mod annotate;
+mod arguments;
 mod bypass;
 mod capture;
 mod cases;
@@ -81,7 +82,7 @@ struct Input {
     file: std::path::PathBuf,
     /// A UDP destination port that carries GENEVE; give it again for more.
     #[arg(long = "port", value_name = "PORT", default_values_t = [gwlb_geneve::geneve::UDP_PORT],
-        value_parser = clap::value_parser!(u16).range(1..))]
+        value_parser = arguments::port)]
     ports: Vec<u16>,
 }
 

@@ -1,6 +1,6 @@
 //! `appliance rules`: what becomes of files of rules, and why a rule holds for a capture or does not.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,12 +8,12 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use gwlb_geneve::engine::{Engine, Settings};
 use gwlb_geneve::inspectors::signatures::{
-    Loader, Report, RuleTrace, SignatureInspector, SignatureSettings, Signatures,
+    Loader, Report, RuleProblem, RuleTrace, SignatureInspector, SignatureSettings, Signatures,
 };
 use gwlb_geneve::runtime::Replay;
 
 use crate::decode::time;
-use crate::{Input, capture};
+use crate::{Input, arguments, capture};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -37,22 +37,27 @@ pub(crate) struct Check {
 struct Given {
     /// Give to `$NAME` in addresses: `HOME_NET=[10.0.0.0/8]`.
     #[arg(long = "addresses", value_name = "NAME=ADDRESSES")]
-    addresses: Vec<String>,
+    address_variables: Vec<String>,
     /// The same in ports: `HTTP_PORTS=[80,8080]`.
     #[arg(long = "ports", value_name = "NAME=PORTS")]
-    ports: Vec<String>,
+    port_variables: Vec<String>,
 }
 
 impl Given {
     fn settings(&self) -> Result<SignatureSettings> {
         let mut settings = SignatureSettings::default();
-        for given in &self.addresses {
-            let (name, value) = split(given)?;
-            settings.variables.set_addresses(name, value.parse()?)?;
+        let variables = &mut settings.variables;
+        for given in &self.address_variables {
+            let mut set = |(name, value): (&str, &str)| -> Result<()> {
+                Ok(variables.set_addresses(name, value.parse()?)?)
+            };
+            split(given).and_then(&mut set).with_context(|| format!("--addresses {given}"))?;
         }
-        for given in &self.ports {
-            let (name, value) = split(given)?;
-            settings.variables.set_ports(name, value.parse()?)?;
+        for given in &self.port_variables {
+            let mut set = |(name, value): (&str, &str)| -> Result<()> {
+                Ok(variables.set_ports(name, value.parse()?)?)
+            };
+            split(given).and_then(&mut set).with_context(|| format!("--ports {given}"))?;
         }
         Ok(settings)
     }
@@ -61,6 +66,7 @@ impl Given {
 #[derive(Args)]
 pub(crate) struct Explain {
     /// The rule's number.
+    #[arg(value_parser = arguments::from_one::<u32>)]
     sid: u32,
     #[command(flatten)]
     input: Input,
@@ -85,6 +91,21 @@ fn check(options: &Check) -> Result<()> {
     let settings = options.given.settings()?;
     let (rules, report) = load(&options.files, &settings)?;
     let signatures = Signatures::new(&rules, &settings);
+    let mut no_texts =
+        report.errors().iter().filter(|error| matches!(error.problem, RuleProblem::NoText { .. }));
+    if let Some(error) = no_texts.next() {
+        no_texts.for_each(|error| crate::say(&format!("error: {error}")));
+        bail!("{error}");
+    }
+    if report.loaded() == 0 && report.errors().is_empty() {
+        let files: Vec<_> = options.files.iter().map(|file| file.display().to_string()).collect();
+        let all = match report.disabled() {
+            0 => "no rule is in there".into(),
+            1 => "the one rule in there is disabled by a `#`".into(),
+            disabled => format!("the {disabled} rules in there are disabled by a `#`"),
+        };
+        crate::say(&format!("warning: nothing is loaded from {}: {all}", files.join(", ")));
+    }
     let mut out = io::stdout().lock();
     write!(out, "{report}")?;
     for (id, problem) in signatures.problems() {
@@ -100,7 +121,17 @@ fn check(options: &Check) -> Result<()> {
 }
 
 fn split(given: &str) -> Result<(&str, &str)> {
-    given.split_once('=').with_context(|| format!("expected NAME=VALUE, found {given:?}"))
+    let is_name = |name: &str| {
+        let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        !name.is_empty() && name.bytes().all(is_letter)
+    };
+    match given.split_once('=') {
+        Some((name, value)) if is_name(name) => Ok((name, value)),
+        Some((name, _)) => bail!(
+            "expected a name of letters, digits and `_`, as rules have it behind `$`, found `{name}`"
+        ),
+        None => bail!("expected NAME=VALUE, found no `=`"),
+    }
 }
 
 fn load(
@@ -110,7 +141,9 @@ fn load(
     let mut loader = Loader::new(settings.variables.clone());
     for file in files {
         let name = file.display().to_string();
-        let text = std::fs::read(file).with_context(|| format!("cannot read {name}"))?;
+        let mut text = Vec::new();
+        let read = capture::file(file)?.read_to_end(&mut text);
+        read.with_context(|| format!("cannot read {name}"))?;
         loader.add(&name, &text);
     }
     let loaded = loader.finish();
@@ -122,10 +155,13 @@ fn explain(options: &Explain) -> Result<()> {
     let mut settings = options.given.settings()?;
     let (rules, report) = load(&options.rules, &settings)?;
     let Some(rule) = rules.into_iter().find(|rule| rule.id.sid == options.sid) else {
-        for error in report.errors().iter().filter(|error| error.sid == Some(options.sid)) {
-            crate::say(&error.to_string());
+        let stopped = report.errors().iter().filter(|error| {
+            error.sid == Some(options.sid) || matches!(error.problem, RuleProblem::NoText { .. })
+        });
+        match stopped.map(ToString::to_string).reduce(|all, error| format!("{all}; {error}")) {
+            Some(why) => bail!("expected a rule of sid {} that loads: {why}", options.sid),
+            None => bail!("expected a rule of sid {} that loads, found none", options.sid),
         }
-        bail!("expected a rule of sid {} that loads, found none", options.sid);
     };
     settings.explains = true;
     let signatures = Arc::new(Signatures::new(&[rule], &settings));

@@ -75,7 +75,15 @@ pub(crate) fn read(file: &Path) -> Result<Config, Vec<String>> {
 /// What stands in the file of a configuration.
 pub(crate) fn text(file: &Path) -> Result<String, Vec<String>> {
     let path = file.display();
-    std::fs::read_to_string(file).map_err(|error| vec![format!("cannot read {path}: {error}")])
+    let bytes =
+        std::fs::read(file).map_err(|error| vec![format!("cannot read {path}: {error}")])?;
+    String::from_utf8(bytes).map_err(|error| {
+        let (error, bytes) = (error.utf8_error(), error.as_bytes());
+        let (text, rest) = bytes.split_at(error.valid_up_to());
+        let line = text.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let found = rest.first().copied().unwrap_or_default();
+        vec![format!("{path}: line {line}: expected text in UTF-8, found the byte {found:#04x}")]
+    })
 }
 
 /// A line for each mistake.

@@ -58,6 +58,9 @@ pub(crate) struct Vote {
     pub(crate) inspector: String,
     /// `null` where it was not asked.
     pub(crate) verdict: Option<Said>,
+    /// The rules that decided, or why none did.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) because: Vec<String>,
 }
 
 #[derive(Serialize)]

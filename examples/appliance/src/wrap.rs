@@ -1,7 +1,8 @@
 //! `appliance wrap`: captures of ordinary traffic, as if a load balancer had sent it.
 
+use std::io::BufReader;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -12,6 +13,8 @@ use gwlb_geneve::gwlb::{EndpointId, Outer, Reply, ReplyPolicy};
 use gwlb_geneve::packet::{IpPacket, PacketMut};
 use gwlb_geneve::{EtherType, Timestamp};
 
+use crate::arguments::from_one;
+use crate::capture;
 use crate::replay::is_same_file;
 
 #[derive(Args)]
@@ -24,7 +27,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "OUT.pcap")]
     write: PathBuf,
     /// Wrap everything so many times, each time with other addresses.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = from_one::<u32>)]
     times: u32,
     /// The endpoint.
     #[arg(long, default_value = "vpce-0123456789abcdef0")]
@@ -41,7 +44,7 @@ const LONGEST: Duration = Duration::from_secs(1);
 pub(crate) fn run(options: &Options) -> Result<()> {
     let mut captures = Vec::new();
     for file in &options.files {
-        captures.push(read(file).with_context(|| file.display().to_string())?);
+        captures.push(read(file)?);
     }
     for file in &options.files {
         if is_same_file(&options.write, file) {
@@ -74,11 +77,12 @@ struct Captured {
     ip: Vec<u8>,
 }
 
-fn read(file: &PathBuf) -> Result<Vec<Captured>> {
-    let mut reader = Reader::open(file)?;
+fn read(file: &Path) -> Result<Vec<Captured>> {
+    let path = || file.display().to_string();
+    let mut reader = Reader::new(BufReader::new(capture::file(file)?)).with_context(path)?;
     let mut packets = Vec::new();
     while let Some(packet) = reader.next_packet() {
-        let packet = packet?;
+        let packet = packet.with_context(path)?;
         let Ok(network) = packet.network() else { continue };
         // Without what the link layer put behind it.
         let Ok(ip) = IpPacket::parse(network.payload) else { continue };

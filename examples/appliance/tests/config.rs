@@ -122,16 +122,16 @@ fn each_mistake_has_one_line() {
 fn files_that_cannot_be_read() {
     let folder = folder("unread");
     let path = |name: &str| folder.join(name).to_str().unwrap().to_string();
-    fs::write(path("binary.toml"), b"monitor = \xff").unwrap();
+    fs::write(path("binary.toml"), b"# One\nmonitor = \xff").unwrap();
     for (file, said) in [
-        (path("none.toml"), "none.toml: No such file"),
-        (path(""), "Is a directory"),
-        (path("binary.toml"), "binary.toml: stream did not contain valid UTF-8"),
+        (path("none.toml"), "cannot read FILE: No such file"),
+        (path(""), "cannot read FILE: Is a directory"),
+        (path("binary.toml"), "FILE: line 2: expected text in UTF-8, found the byte 0xff\n"),
     ] {
         let output = appliance(&["check", &file]);
         let told = stderr(&output);
         assert_eq!(output.status.code(), Some(1), "{told}");
-        assert!(told.starts_with("error: cannot read ") && told.contains(said), "{told}");
+        assert!(told.starts_with(&format!("error: {}", said.replace("FILE", &file))), "{told}");
         assert_eq!(told.lines().count(), 1, "{told}");
     }
 }
@@ -227,8 +227,24 @@ fn the_comments_of_the_first_configuration_are_right() {
     });
     let text = lines.collect::<Vec<_>>().join("\n");
     assert!(text.lines().filter(|line| !line.starts_with('#')).count() > 100, "{text}");
+    // What it names is there, in a folder of the test's own.
+    let folder = folder("example").to_str().unwrap().to_string();
+    let text = text.replace("/etc/gwlb-appliance", &folder);
+    for name in text.split(['"', '\'']).filter(|text| text.starts_with(&folder)) {
+        fs::write(name, "# Nothing yet.\n").unwrap();
+    }
     let output = check("comments", &text, &[]);
     assert_eq!(output.status.code(), Some(0), "{}\n{text}", stderr(&output));
+    assert!(!stderr(&output).contains("no rule of"), "{}", stderr(&output));
+    // All that can be said of signatures is said.
+    let schema: serde_json::Value = serde_json::from_str(&stdout(&appliance(&["schema"]))).unwrap();
+    for key in schema["properties"]["signatures"]["properties"].as_object().unwrap().keys() {
+        let is_there = |line: &str| {
+            line.starts_with(&format!("{key} = "))
+                || line.starts_with(&format!("[signatures.{key}."))
+        };
+        assert!(text.lines().any(is_there), "{key}\n{text}");
+    }
 }
 
 #[test]

@@ -276,7 +276,7 @@ fn files_that_are_no_captures_are_refused_in_one_line() {
     let http = root("tests/captures/http.pcapng");
     let port = appliance(&["decode", text(&http), "--port", "0"]);
     assert_eq!(port.status.code(), Some(2), "as for other wrong arguments");
-    assert!(String::from_utf8_lossy(&port.stderr).contains("1..=65535"));
+    assert!(String::from_utf8_lossy(&port.stderr).contains("expected a port from 1 to 65535"));
     refused(&["replay", text(&http), "--write", text(&missing.join("out"))], "cannot create");
     let copy = write("copy.pcapng", &fs::read(&http).expect("our capture"));
     refused(&["replay", text(&copy), "--write", text(&copy)], "overwrite");

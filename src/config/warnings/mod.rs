@@ -1,8 +1,9 @@
-//! What is right in a configuration and yet cannot be meant: what never comes to its turn, and what makes something else
-//! moot.
+//! What is right in a configuration and yet cannot be meant: what never comes to its turn, what makes something else moot, and
+//! files that cannot be opened here and now.
 
 #[cfg(feature = "eve")]
 mod eve;
+mod files;
 mod limits;
 mod operation;
 mod rules;
@@ -47,6 +48,7 @@ pub(super) fn warnings(text: &str, config: &Config) -> Vec<ConfigWarning> {
     rules::look(config, &mut findings);
     #[cfg(feature = "eve")]
     eve::look(config, &mut findings);
+    files::look(config, &mut findings);
     let Findings { mut found, .. } = findings;
     found.sort_by_key(|(at, _)| *at);
     let mut places = reader.places();

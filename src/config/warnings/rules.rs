@@ -1,10 +1,21 @@
 use alloc::format;
+#[cfg(feature = "signatures")]
+use alloc::string::ToString;
+#[cfg(any(feature = "api", feature = "protocols"))]
+use alloc::vec::Vec;
+
+#[cfg(any(feature = "api", feature = "protocols"))]
+use toml::de::DeValue;
 
 use super::{Findings, rule_name};
 use crate::config::Config;
 use crate::inspectors::access::Action;
 use crate::inspectors::anomaly::{Action as AnomalyAction, Event};
 use crate::inspectors::rate::{Action as RateAction, RateRule};
+#[cfg(any(feature = "api", feature = "protocols"))]
+use crate::toml_text::Value;
+#[cfg(feature = "api")]
+use crate::toml_text::nearest;
 
 /// Rules of inspectors that never come to their turn.
 pub(super) fn look(config: &Config, findings: &mut Findings<'_, '_>) {
@@ -92,10 +103,6 @@ fn anomaly(config: &Config, findings: &mut Findings<'_, '_>) {
 
 #[cfg(feature = "protocols")]
 fn domains(config: &Config, findings: &mut Findings<'_, '_>) {
-    use alloc::vec::Vec;
-
-    use toml::de::DeValue;
-
     use crate::Timestamp;
     use crate::inspectors::domains::{Action, DomainLists, DomainPattern, Over};
 
@@ -110,13 +117,7 @@ fn domains(config: &Config, findings: &mut Findings<'_, '_>) {
     // The lists before the one that is looked at.
     let mut earlier = DomainLists::new(Action::Allow);
     for (at, table) in findings.tables(&["domains", "list"]) {
-        let each = |key: &str| -> Vec<_> {
-            match table.get(key).map(|value| (value, value.get_ref())) {
-                Some((_, DeValue::Array(values))) => values.iter().collect(),
-                Some((value, _)) => Vec::from([value]),
-                None => Vec::new(),
-            }
-        };
+        let each = |key: &str| table.get(key).map(values).unwrap_or_default();
         let named = each("over").into_iter().filter_map(|value| {
             let name = value.get_ref().as_str()?;
             Over::ALL.into_iter().find(|over| over.name() == name)
@@ -159,6 +160,19 @@ fn api(config: &Config, findings: &mut Findings<'_, '_>) {
         findings.warn_at(&["api", "rule"], "the list of rules is empty: every request is refused");
     }
     let places = findings.tables(&["api", "rule"]);
+    for (_, table) in &places {
+        for value in table.get("methods").map(values).unwrap_or_default() {
+            let Some(method) = value.get_ref().as_str() else { continue };
+            if let Some(meant) = mistaken_method(method) {
+                findings.warn(
+                    value.span().start,
+                    format!(
+                        "expected a method that HTTP has, found `{method}`; did you mean `{meant}`?"
+                    ),
+                );
+            }
+        }
+    }
     for (rule, by) in rules.shadowed() {
         let name = |rule: usize| rules.rules().get(rule).map(|rule| rule.called());
         let (told, by) = (rule_name(rule, name(rule)), rule_name(by, name(by)));
@@ -183,11 +197,80 @@ fn signatures(config: &Config, findings: &mut Findings<'_, '_>) {
     let Some(report) = config.signature_report() else { return };
     let unready = config.signatures().map_or(0, |set| set.problems().len());
     let errors = report.errors().len().saturating_add(unready);
+    let set = config.signatures();
+    let problem = || {
+        let (id, problem) = set?.problems().first()?;
+        Some(format!("sid {}: {problem}", id.sid))
+    };
+    let first = report.errors().first().map(ToString::to_string).or_else(problem);
     if config.signatures().is_some_and(|set| set.is_empty()) {
-        findings.warn_at(&["signatures"], "no rule of `files` or `rules` is loaded");
-    } else if errors > 0 {
-        let text =
-            format!("rules that are not loaded, and other mistakes in their files: {errors}");
+        let why = first.map(|first| format!(": {first}")).unwrap_or_default();
+        findings.warn_at(&["signatures"], format!("no rule of `files` or `rules` is loaded{why}"));
+    } else if let Some(first) = first {
+        let text = format!(
+            "rules that are not loaded, and other mistakes in their files: {errors}, the first: {first}"
+        );
         findings.warn_at(&["signatures"], text);
     }
+}
+
+/// One value, or those of a list.
+#[cfg(any(feature = "api", feature = "protocols"))]
+fn values<'v, 'a>(value: &'v Value<'a>) -> Vec<&'v Value<'a>> {
+    match value.get_ref() {
+        DeValue::Array(values) => values.iter().collect(),
+        _ => Vec::from([value]),
+    }
+}
+
+/// The method that is most likely meant by one that is not registered. Others may well be somebody's own.
+#[cfg(feature = "api")]
+fn mistaken_method(method: &str) -> Option<&'static str> {
+    /// Those that are registered ([IANA](https://www.iana.org/assignments/http-methods)), the usual ones first.
+    const REGISTERED: [&str; 39] = [
+        "GET",
+        "HEAD",
+        "POST",
+        "PUT",
+        "DELETE",
+        "OPTIONS",
+        "PATCH",
+        "TRACE",
+        "CONNECT",
+        "ACL",
+        "BASELINE-CONTROL",
+        "BIND",
+        "CHECKIN",
+        "CHECKOUT",
+        "COPY",
+        "LABEL",
+        "LINK",
+        "LOCK",
+        "MERGE",
+        "MKACTIVITY",
+        "MKCALENDAR",
+        "MKCOL",
+        "MKREDIRECTREF",
+        "MKWORKSPACE",
+        "MOVE",
+        "ORDERPATCH",
+        "PRI",
+        "PROPFIND",
+        "PROPPATCH",
+        "REBIND",
+        "REPORT",
+        "SEARCH",
+        "UNBIND",
+        "UNCHECKOUT",
+        "UNLINK",
+        "UNLOCK",
+        "UPDATE",
+        "UPDATEREDIRECTREF",
+        "VERSION-CONTROL",
+    ];
+
+    if REGISTERED.contains(&method) {
+        return None;
+    }
+    nearest(method, 1, REGISTERED)
 }

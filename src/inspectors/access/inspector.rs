@@ -1,8 +1,9 @@
 use alloc::borrow::Cow;
 use alloc::format;
+use alloc::string::String;
 use alloc::sync::Arc;
 
-use super::{AccessList, Action, Decision};
+use super::{AccessList, Action, Decision, RuleIndex};
 use crate::inspect::{
     Alert, Beginning, Context, Inspector, Interest, Packet, Reason, Severity, Verdict,
 };
@@ -51,8 +52,7 @@ impl AccessInspector {
     #[cold]
     fn log(&self, decision: Decision, packet: &Packet<'_>, cx: &mut Context<'_>) {
         let Some(index) = decision.rule else { return };
-        let name = self.list.rule(index).and_then(|rule| rule.name.as_deref());
-        let name = name.map_or(Cow::Borrowed(""), |name| format!(" ({name})").into());
+        let name = self.name_of(index);
         let (done, severity) = match decision.action {
             Action::Allow => ("allowed", Severity::Info),
             Action::Drop => ("dropped", Severity::Notice),
@@ -69,6 +69,25 @@ impl AccessInspector {
 }
 
 impl AccessInspector {
+    /// The name of a rule, with a space before and in parentheses, if it has one.
+    fn name_of(&self, rule: RuleIndex) -> Cow<'static, str> {
+        let name = self.list.rule(rule).and_then(|rule| rule.name.as_deref());
+        name.map_or(Cow::Borrowed(""), |name| format!(" ({name})").into())
+    }
+
+    /// What decided: `rule 2 (no ping), line 17: drop`, or the default.
+    #[cold]
+    fn described(&self, decision: Decision) -> String {
+        let action = match decision.action {
+            Action::Allow => "allow",
+            Action::Drop => "drop",
+            Action::Reject => "reject",
+        };
+        let Some(index) = decision.rule else { return format!("the list's default: {action}") };
+        let line = self.list.line(index).map(|line| format!(", line {line}")).unwrap_or_default();
+        format!("{index}{}{line}: {action}", self.name_of(index))
+    }
+
     /// What the list says of a flow, as its opener goes. Where that is a guess, as the packet at hand goes. Of what comes in
     /// tunnels every packet around it must be allowed too.
     #[inline]
@@ -105,6 +124,7 @@ impl Inspector for AccessInspector {
     #[inline]
     fn open(&mut self, first: &Packet<'_>, cx: &mut Context<'_>) -> Option<Verdict> {
         let decision = self.decide(first);
+        cx.decided(Self::REASON.name(), || self.described(decision));
         let rule = decision.rule.and_then(|rule| self.list.rule(rule));
         if rule.is_some_and(|rule| rule.log) {
             self.log(decision, first, cx);

@@ -1,9 +1,8 @@
-use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 
-use super::ApiRules;
+use super::{ApiRules, Decision};
 use crate::Side;
 use crate::inspect::{
     Alert, Beginning, Context, Inspector, Interest, Message, Packet, Reason, Severity, Verdict,
@@ -122,6 +121,7 @@ impl ApiInspector {
             Side::Server => return self.refuse(packet, cx, "a request from the server"),
         };
         let decision = self.rules.decide(request, client, cx.now());
+        cx.decided(Self::REASON.name(), || self.described(&decision));
         let verdict = match decision.action {
             Action::Allow => {
                 flow.has_request = true;
@@ -130,17 +130,26 @@ impl ApiInspector {
             Action::Drop => Verdict::drop(Self::REASON).for_flow(),
             Action::Reject => Verdict::reject(Self::REASON),
         };
-        let why: Cow<'_, str> = match decision.rule.map(|rule| rule.name.as_str()) {
-            None => decision.why.into(),
-            Some("") => "a rule".into(),
-            Some(name) => format!("rule {name:?}").into(),
-        };
+        let why = self.described(&decision);
         self.tell(packet, cx, format!("{request}: {why}"));
         verdict
     }
 
+    /// What decided: `rule 2 (orders)`, or why none did.
+    #[cold]
+    fn described(&self, decision: &Decision<'_>) -> String {
+        let Some(rule) = decision.rule else { return decision.why.clone() };
+        let index = self.rules.rules().iter().position(|it| core::ptr::eq(it, rule));
+        let number = index.map_or(0, |index| index.saturating_add(1));
+        match rule.name.as_str() {
+            "" => format!("rule {number}"),
+            name => format!("rule {number} ({name})"),
+        }
+    }
+
     #[cold]
     fn refuse(&self, packet: &Packet<'_>, cx: &mut Context<'_>, why: &str) -> Verdict {
+        cx.decided(Self::REASON.name(), || why.into());
         self.tell(packet, cx, why.into());
         match self.rules.refusal() {
             Action::Drop => Verdict::drop(Self::REASON).for_flow(),

@@ -282,9 +282,6 @@ impl DomainInspector {
     ) -> Verdict {
         flow.is_named = true;
         let decision = self.lists.decide(name, over);
-        if decision.action == Action::Allow {
-            return Verdict::PASS;
-        }
         let (action, list) = (decision.action, decision.list);
         let name = Text::from(name);
         self.settle(
@@ -311,6 +308,7 @@ impl DomainInspector {
         packet: &Packet<'_>,
         cx: &mut Context<'_>,
     ) -> Verdict {
+        cx.decided(Self::REASON.name(), || format!("{told}"));
         let verdict = match told.action {
             Action::Allow => return Verdict::PASS,
             Action::Alert => Verdict::PASS,

@@ -237,8 +237,10 @@ fn refuse(limit: &Limit, key: Key, packet: &Packet<'_>, cx: &mut Context<'_>) ->
         Action::Reject => (Some(Verdict::reject(reason)), "rejected"),
         Action::Alert => (None, "passed"),
     };
+    let name = || rule.name.as_deref().map(|name| format!(" ({name})")).unwrap_or_default();
+    cx.decided("rate", || format!("{} {key} has more than {rule}{}", rule.per, name()));
     if let Some(untold) = limit.tell(cx.now()) {
-        let name = rule.name.as_deref().map(|name| format!(" ({name})")).unwrap_or_default();
+        let name = name();
         let (per, tuple) = (rule.per, packet.five_tuple());
         cx.alert(Alert {
             name: reason.name().into(),

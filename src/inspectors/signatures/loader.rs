@@ -156,9 +156,18 @@ impl Loader {
         Self { lifecycle: Some(lifecycle), ..self }
     }
 
-    /// Takes the rules of a text. The name is for places.
+    /// Takes the rules of a text. The name is for places. What is no text at all is one error.
     pub fn add(&mut self, file: &str, text: &[u8]) {
         let file: Arc<str> = file.into();
+        if let Some(found) = no_text(text) {
+            self.report.errors.push(RuleError {
+                place: Place { file, line: 1, column: 1 },
+                sid: None,
+                keyword: String::new(),
+                problem: RuleProblem::NoText { found },
+            });
+            return;
+        }
         for line in Lines::new(text) {
             self.line(&file, &line);
         }
@@ -249,6 +258,20 @@ impl Loader {
         let (rules, places): (Vec<_>, Vec<_>) = self.rules.into_iter().flatten().unzip();
         let report = Report { loaded: rules.len(), ..self.report };
         RuleSet { rules, places, report }
+    }
+}
+
+/// What a file is that has no rules in it as text, by how it begins. A text that was torn off may end in zeros.
+fn no_text(bytes: &[u8]) -> Option<&'static str> {
+    const BEGINNING: usize = 1024;
+
+    let begins = bytes.get(..BEGINNING).unwrap_or(bytes);
+    match begins {
+        [0x1f, 0x8b, ..] => Some("what gzip has compressed"),
+        [b'P', b'K', 3, 4, ..] => Some("a ZIP archive"),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some("UTF-16: save it as UTF-8"),
+        _ if begins.contains(&0) => Some("binary data"),
+        _ => None,
     }
 }
 

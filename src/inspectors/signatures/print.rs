@@ -6,10 +6,10 @@ use core::fmt::{self, Display, Formatter, Write};
 use super::parser::buffers::{STICKY, TRANSFORMS};
 use super::{
     Alignment, ApplicationProtocol, BitAction, Buffer, ByteField, ByteOrder, Comparison, Condition,
-    Content, Detection, Direction, Endpoint, FastPattern, FlowBytes, FlowCondition, FlowState,
-    Fragments, Header, JumpFrom, MatchGroup, MathOperator, Number, Pcre, Protocol, Radix, Rule,
-    RuleAction, Target, TcpFlags, TcpFlagsMode, TestOperator, ThresholdKind, Track, TrackBits,
-    Transform, VariableIndex,
+    Content, Detection, Direction, Endpoint, FastPattern, FlowBit, FlowBytes, FlowCondition,
+    FlowState, Fragments, Header, JumpFrom, MatchGroup, MathOperator, Number, Pcre, Protocol,
+    Radix, Rule, RuleAction, Target, TcpFlags, TcpFlagsMode, TestOperator, ThresholdKind, Track,
+    TrackBits, Transform, VariableIndex,
 };
 use crate::Side;
 
@@ -24,7 +24,7 @@ impl Display for Rule {
             write!(f, "flow:{}; ", self.flow)?;
         }
         for bit in &self.flow_bits {
-            write!(f, "flowbits:{},{}; ", bit.action, bit.names.join("|"))?;
+            write!(f, "{bit}; ")?;
         }
         for bit in &self.cross_bits {
             write!(f, "xbits:{},{},track {}", bit.action, bit.name, bit.track)?;
@@ -83,6 +83,20 @@ impl Display for Rule {
 }
 
 impl Rule {
+    /// An item of one of its groups, without what ends an option.
+    pub(super) fn item_text(&self, item: &Detection) -> String {
+        struct Item<'a>(&'a Rule, &'a Detection);
+
+        impl Display for Item<'_> {
+            fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+                self.0.item(f, self.1)
+            }
+        }
+
+        let text = alloc::format!("{}", Item(self, item));
+        text.trim_end_matches("; ").into()
+    }
+
     fn group(&self, f: &mut Formatter<'_>, group: &MatchGroup, is_first: bool) -> fmt::Result {
         // Suricata knows it only with a value.
         let is_version = group.buffer == Buffer::TlsVersion
@@ -439,6 +453,12 @@ impl<T: Display> Display for Comparison<T> {
             Self::GreaterOrEqual(it) => write!(f, ">={it}"),
             Self::Between(above, below) => write!(f, "{above}<>{below}"),
         }
+    }
+}
+
+impl Display for FlowBit {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "flowbits:{},{}", self.action, self.names.join("|"))
     }
 }
 

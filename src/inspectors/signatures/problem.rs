@@ -107,6 +107,12 @@ pub enum RuleProblem {
     /// A regular expression.
     #[error(transparent)]
     Pcre(#[from] PcreError),
+    /// A file that is no text.
+    #[error("expected rules as text, found {found}")]
+    NoText {
+        /// What it seems to be.
+        found: &'static str,
+    },
     /// Longer than a rule may be.
     #[error("expected at most {most} bytes, found {found}")]
     Long {

@@ -82,6 +82,7 @@ fn in_memory(
     out: &mut impl Write,
     report: impl Fn(&Path) -> Result<()>,
 ) -> Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let policy = policy(folder)?;
     let mut world = Memory::new(policy.clone())?;
     let mut expectations = story::tell(&mut world, out)?;

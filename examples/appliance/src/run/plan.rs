@@ -17,7 +17,7 @@ use gwlb_geneve::transport::udp::{self, Origins, UdpSettings};
 use tracing::warn;
 
 use super::shadow::ShadowFile;
-use crate::{setup, token};
+use crate::{arguments, setup, token};
 
 /// What is said here wins over the configuration.
 #[derive(Args)]
@@ -26,13 +26,13 @@ pub(crate) struct Options {
     #[arg(long, value_name = "CONFIG.toml")]
     pub(super) config: Option<PathBuf>,
     /// The address that load balancers send to; by default every one of this machine.
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = arguments::ipv4)]
     bind: Option<Ipv4Addr>,
     /// The UDP port that they send to; by default 6081.
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_parser = arguments::port)]
     port: Option<u16>,
     /// Threads that judge; by default as many as there are processors.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = arguments::count)]
     workers: Option<NonZeroUsize>,
     /// Keep each worker on a processor of its own.
     #[arg(long)]

@@ -15,20 +15,20 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use crate::token;
+use crate::{arguments, token};
 use poll::Source;
 use view::Screen;
 
 #[derive(Args)]
 pub(crate) struct Options {
     /// The management port of the appliance.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9090")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9090", value_parser = arguments::address)]
     manage: SocketAddr,
     /// A file with the token of the management port, if it has one; else the environment has it as `GWLB_MANAGE_TOKEN`.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// Seconds between two looks at the appliance.
-    #[arg(long, value_name = "SECONDS", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 1, value_parser = arguments::pause)]
     every: u64,
     /// Print one picture, without colours, and end.
     #[arg(long)]

@@ -6,7 +6,7 @@ use core::fmt;
 
 use super::super::buffers::{Instance, Spoken};
 use super::super::matching::{Ready, has_to_wait, holds};
-use super::super::{Buffer, Content, Detection, Interpreter, Rule, RuleId, Signatures};
+use super::super::{Buffer, FlowCondition, Interpreter, Rule, RuleId, Signatures};
 use super::flow::SignatureFlow;
 use super::judge::{Event, Place};
 use crate::{Side, Timestamp};
@@ -85,22 +85,24 @@ fn ask(
     };
     if let Some(wanted) = ready.application {
         let found = match flow.spoken {
-            Spoken::Is(found) => format!("{found:?}"),
+            Spoken::Is(found) => found.to_string(),
             Spoken::Other => "none that is known".to_string(),
             Spoken::Unclear => "not known yet".to_string(),
         };
-        step(flow.spoken == Spoken::Is(wanted), format!("protocol {wanted:?}: it is {found}"))?;
+        step(flow.spoken == Spoken::Is(wanted), format!("protocol {wanted}: it is {found}"))?;
     }
     let ends = signatures.set().ends(flow.surrounding, ready.ends);
     let is_between = ends.is_some_and(|ends| ends.are_of(&event.tuple));
     step(is_between, format!("ends {}: they are {}", rule.header, event.tuple))?;
-    step(flow.is_like(&ready.flow, event.packet), format!("flow as asked: {:?}", ready.flow))?;
+    if ready.flow != FlowCondition::default() {
+        step(flow.is_like(&ready.flow, event.packet), format!("flow:{}", ready.flow))?;
+    }
     for condition in &ready.conditions {
-        step(holds(condition, event.packet, flow.spoken), format!("{condition:?}"))?;
+        step(holds(condition, event.packet, flow.spoken), condition.to_string())?;
     }
     let mut interpreter = Interpreter::new();
     for (group, source) in ready.groups.iter().zip(&rule.groups) {
-        let name = format!("{:?}", group.buffer);
+        let name = group.buffer.to_string();
         let mut found = Err("it is not there yet".to_string());
         for (instance, base) in instances(event, flow, group.buffer, index) {
             if has_to_wait(group, instance.is_whole) {
@@ -110,11 +112,13 @@ fn ask(
             let interpretation = interpreter.ask_from(source, instance.bytes, base);
             let mut why = Vec::new();
             for made in &interpretation.steps {
-                let item = source.items.get(made.item).map(describe).unwrap_or_default();
-                why.push(match made.places.as_slice() {
+                let item = source.items.get(made.item).map(|item| rule.item_text(item));
+                let item = item.unwrap_or_default();
+                let places: Vec<_> = made.places.iter().map(i64::to_string).collect();
+                why.push(match places.as_slice() {
                     [] => format!("{item}: {}", made.what),
                     [one] => format!("{item}: on from byte {one}"),
-                    several => format!("{item}: on from bytes {several:?}"),
+                    several => format!("{item}: on from bytes {}", several.join(", ")),
                 });
             }
             let shown = shortened(instance.bytes);
@@ -130,7 +134,12 @@ fn ask(
             step(false, if what.starts_with(&name) { what } else { format!("{name}: {what}") })?;
         }
     }
-    step(flow.has_bits(&ready.flow_bits), format!("bits of the flow: {:?}", rule.flow_bits))
+    if !rule.flow_bits.iter().any(|bit| bit.action.is_question()) {
+        return Some(());
+    }
+    let asked = rule.flow_bits.iter().filter(|bit| bit.action.is_question());
+    let bits: Vec<_> = asked.map(ToString::to_string).collect();
+    step(flow.has_bits(&ready.flow_bits), bits.join("; "))
 }
 
 fn instances<'a>(
@@ -162,27 +171,6 @@ fn instances<'a>(
             .flat_map(|buffers| buffers.of(buffer))
             .map(|instance| (instance, 0))
             .collect(),
-    }
-}
-
-/// What a person needs to know which item it is.
-fn describe(item: &Detection) -> String {
-    match item {
-        Detection::Content(Content { pattern, is_negated, .. }) => {
-            let not = if *is_negated { "!" } else { "" };
-            format!("content {not}\"{}\"", pattern.escape_ascii())
-        }
-        Detection::Pcre(pcre) => {
-            let not = if pcre.is_negated { "!" } else { "" };
-            format!("pcre {not}/{}/", pcre.expression())
-        }
-        Detection::DataAt(_) => "isdataat".to_string(),
-        Detection::ByteTest(_) => "byte_test".to_string(),
-        Detection::ByteJump(_) => "byte_jump".to_string(),
-        Detection::ByteExtract(_) => "byte_extract".to_string(),
-        Detection::ByteMath(_) => "byte_math".to_string(),
-        Detection::Size(_) => "size".to_string(),
-        Detection::Base64Decode(_) => "base64".to_string(),
     }
 }
 

@@ -1,10 +1,11 @@
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::mem;
 
 use super::super::buffers::{Buffers, Instance, Spoken, transform};
 use super::super::matching::{Budget, Ready, ReadyGroup, View, has_to_wait, holds};
-use super::super::{Buffer, Condition, RuleAction, Signatures};
+use super::super::{Buffer, Condition, RuleAction, RuleId, Signatures};
 use super::SignatureInspector;
 use super::explain::{Tracer, trace};
 use super::flow::SignatureFlow;
@@ -103,6 +104,7 @@ impl SignatureInspector {
             if !fire(signatures, flow, event, rule, index, cx) {
                 continue;
             }
+            cx.decided(SignatureInspector::REASON.name(), || described(rule));
             match rule.action {
                 RuleAction::Pass => {
                     let is_for_flow = event.place != Place::Packet || rule.is_plain();
@@ -118,6 +120,15 @@ impl SignatureInspector {
         }
         verdict
     }
+}
+
+/// A rule by what people know it by.
+#[cold]
+fn described(rule: &Ready) -> String {
+    let RuleId { gid, sid, rev } = rule.id;
+    let (action, message) = (rule.action, &rule.told.signature);
+    let quiet = if rule.is_silent { ", without an alert" } else { "" };
+    format!("rule [{gid}:{sid}:{rev}] {message}: {action}{quiet}")
 }
 
 /// One rule asked about one thing.
