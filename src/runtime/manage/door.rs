@@ -50,7 +50,9 @@ impl Door {
         };
         let serve = move || {
             let desk = Arc::clone(&hall.desk);
+            let its = Arc::clone(&desk);
             runtime.spawn(async move { desk.serve_watchers().await });
+            runtime.spawn(async move { its.keep_history().await });
             runtime.spawn(hall.serve());
             // It is never told anything: that its other end is gone is enough.
             let _ = runtime.block_on(closed);
