@@ -14,6 +14,9 @@ struct Ward {
     is_ill: AtomicBool,
     alerts: AtomicU64,
     samples: AtomicU64,
+    /// Whoever asks for metrics waits for it, and everybody with him.
+    metrics: Mutex<u64>,
+    asked: AtomicU64,
     orders: Mutex<Vec<&'static str>>,
 }
 
@@ -39,6 +42,8 @@ impl Subject for Patient {
     }
 
     fn metrics(&self) -> Option<String> {
+        self.0.asked.fetch_add(1, Ordering::Relaxed);
+        *self.0.metrics.lock().unwrap() += 1;
         Some("# EOF\n".into())
     }
 
@@ -187,6 +192,29 @@ fn slow_clients_keep_nobody_waiting() {
         Ok(length) => assert_eq!(length, 0),
         Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
     }
+}
+
+/// So many come while an answer is made that the last of them would drive out the first before he was heard.
+#[test]
+fn of_many_at_once_nobody_is_shown_out_unheard() {
+    let (patient, doors) = doors(Duration::from_secs(60));
+    let at = doors.manage();
+    let held = patient.0.metrics.lock().unwrap();
+    let busy = std::thread::spawn(move || get(at, "/metrics"));
+    let began = Instant::now();
+    while patient.0.asked.load(Ordering::Relaxed) == 0 {
+        assert!(began.elapsed() < Duration::from_secs(60), "nobody asks");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let mut first = TcpStream::connect(at.unwrap()).unwrap();
+    first.write_all(b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").unwrap();
+    let _silent: Vec<_> = (0..40).map(|_| TcpStream::connect(at.unwrap()).unwrap()).collect();
+    drop(held);
+    first.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let mut answer = String::new();
+    first.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(busy.join().unwrap().starts_with("HTTP/1.1 200 OK\r\n"));
 }
 
 #[test]
