@@ -114,8 +114,8 @@ impl<R: Read> Replay<R> {
         }
         let frames: FrameCounters = *self.frames.counters();
         Ok(Comparison {
-            before: first.finish_counted(frames),
-            after: second.finish_counted(frames),
+            before: first.finish_counted(frames, &mut |_| {}),
+            after: second.finish_counted(frames, &mut |_| {}),
             problems: self.frames.into_problems(),
         })
     }

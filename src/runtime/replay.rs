@@ -11,7 +11,7 @@ use super::report::raise;
 use super::{Frame, FrameCounters, Frames, JudgedPacket, ReplayError, ReplayedFrame, Report};
 use crate::Timestamp;
 use crate::capture::{LinkType, Reader, Writer};
-use crate::engine::{Counters, Disposition, Engine, Outcome, Output};
+use crate::engine::{Counters, Disposition, Engine, Event, Outcome, Output};
 use crate::flow::FlowCounters;
 use crate::gwlb::{OuterError, Reply, ReplyError, ReplyPolicy};
 use crate::inspect::{Inspector, Reason, Rewriter};
@@ -109,10 +109,22 @@ impl<R: Read, W: Write> Replay<R, W> {
         engine: &mut Engine<I, X>,
         mut each: impl FnMut(&JudgedPacket<'_>),
     ) -> Result<Report, ReplayError> {
-        self.try_run(engine, |packet| {
+        self.run_with_others(engine, &mut each, &mut |_| {})
+    }
+
+    /// The same, which shows to `others` what no packet brought about, but for example the end of a flow; what happens in the end comes
+    /// after all packets.
+    pub(super) fn run_with_others<I: Inspector, X: Rewriter>(
+        self,
+        engine: &mut Engine<I, X>,
+        each: &mut impl FnMut(&JudgedPacket<'_>),
+        others: &mut impl FnMut(&Event),
+    ) -> Result<Report, ReplayError> {
+        let each = |packet: &JudgedPacket<'_>| {
             each(packet);
             Ok(())
-        })
+        };
+        self.try_run_with_others(engine, each, others)
     }
 
     /// The same, until `each` fails.
@@ -121,9 +133,18 @@ impl<R: Read, W: Write> Replay<R, W> {
     ///
     /// Those of [`run`](Self::run), and what `each` fails with.
     pub fn try_run<I: Inspector, X: Rewriter, E: From<ReplayError>>(
+        self,
+        engine: &mut Engine<I, X>,
+        each: impl FnMut(&JudgedPacket<'_>) -> Result<(), E>,
+    ) -> Result<Report, E> {
+        self.try_run_with_others(engine, each, &mut |_| {})
+    }
+
+    fn try_run_with_others<I: Inspector, X: Rewriter, E: From<ReplayError>>(
         mut self,
         engine: &mut Engine<I, X>,
         mut each: impl FnMut(&JudgedPacket<'_>) -> Result<(), E>,
+        others: &mut impl FnMut(&Event),
     ) -> Result<Report, E> {
         let mut run = Run::new(engine);
         // Who writes wants to know on whose account a packet was injected; verdicts do not depend on it.
@@ -135,11 +156,12 @@ impl<R: Read, W: Write> Replay<R, W> {
         }
         while run.fill(&mut self.frames, most) {
             run.judge(&self.policy, self.replies.as_mut(), &mut each)?;
+            loose(&run.output).for_each(&mut *others);
         }
         if let Some(replies) = self.replies {
             replies.finish().map_err(ReplayError::Write)?;
         }
-        Ok(run.finish(self.frames))
+        Ok(run.finish(self.frames, others))
     }
 
     /// The same, but that `each` is shown every frame of the capture, as it was captured: other traffic and what could not
@@ -173,8 +195,13 @@ impl<R: Read, W: Write> Replay<R, W> {
         if let Some(replies) = self.replies {
             replies.finish().map_err(ReplayError::Write)?;
         }
-        Ok(run.finish(self.frames))
+        Ok(run.finish(self.frames, &mut |_| {}))
     }
+}
+
+/// What no datagram brought about.
+fn loose(output: &Output) -> impl Iterator<Item = &Event> {
+    output.events().iter().filter(|event| event.datagram.is_none())
 }
 
 /// A replay under way.
@@ -310,15 +337,23 @@ impl<'e, I: Inspector, X: Rewriter> Run<'e, I, X> {
         Ok(())
     }
 
-    /// Ends all flows, and says what was counted.
-    pub(super) fn finish<R: Read>(self, frames: Frames<R>) -> Report {
+    /// Ends all flows, which is told to `others`, and says what was counted.
+    pub(super) fn finish<R: Read>(
+        self,
+        frames: Frames<R>,
+        others: &mut impl FnMut(&Event),
+    ) -> Report {
         let counters = *frames.counters();
-        let report = self.finish_counted(counters);
+        let report = self.finish_counted(counters, others);
         Report { problems: frames.into_problems(), ..report }
     }
 
     /// The same, of frames so many.
-    pub(super) fn finish_counted(self, frames: FrameCounters) -> Report {
+    pub(super) fn finish_counted(
+        self,
+        frames: FrameCounters,
+        others: &mut impl FnMut(&Event),
+    ) -> Report {
         let Self { engine, before, mut output, mut report, last, .. } = self;
         report.frames = frames;
         #[cfg(feature = "eve")]
@@ -326,6 +361,7 @@ impl<'e, I: Inspector, X: Rewriter> Run<'e, I, X> {
             eve.at_frames([]);
         }
         engine.drain(last, &mut output);
+        loose(&output).for_each(others);
         report.count_alerts(output.events());
         report.add_counters(&before, engine.counters(), engine.flow_counters());
         #[cfg(feature = "eve")]

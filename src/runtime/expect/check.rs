@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use super::{
     End, Expectations, ExpectedAlert, ExpectedFlow, ExpectedPackets, RangeInclusive, Table, Unmet,
 };
-use crate::engine::{Disposition, EventKind, Outcome};
+use crate::engine::{Disposition, Event, EventKind, Outcome};
 use crate::flow::PacketFlow;
 use crate::inspect::Alert;
 use crate::packet::FiveTuple;
@@ -16,6 +16,12 @@ pub(super) struct Check<'e> {
     expectations: &'e Expectations,
     packets: Vec<SeenPackets>,
     flows: Vec<SeenFlow>,
+    alerts: Vec<u64>,
+}
+
+/// The same of what no packet brings about.
+pub(super) struct Others<'e> {
+    expected: &'e [ExpectedAlert],
     alerts: Vec<u64>,
 }
 
@@ -69,12 +75,12 @@ impl<'e> Check<'e> {
             }
         }
         for (expected, count) in expectations.alerts.iter().zip(alerts) {
-            let told = told(packet).filter(|alert| expected.takes(number, alert)).count();
+            let told = told(packet).filter(|alert| expected.takes(Some(number), alert)).count();
             *count = count.saturating_add(u64::try_from(told).unwrap_or(u64::MAX));
         }
     }
 
-    pub(super) fn finish(self, report: &Report) -> Vec<Unmet> {
+    pub(super) fn finish(self, others: Others<'_>, report: &Report) -> Vec<Unmet> {
         let Self { expectations, packets, flows, alerts } = self;
         let mut unmet = Vec::new();
         for (line, count, expected) in &expectations.counts {
@@ -97,11 +103,27 @@ impl<'e> Check<'e> {
         for (expected, seen) in expectations.flows.iter().zip(flows) {
             expected.unmet(&seen, &mut unmet);
         }
-        for (expected, count) in expectations.alerts.iter().zip(alerts) {
-            unmet.extend(expected.unmet(count));
+        for ((expected, count), further) in
+            expectations.alerts.iter().zip(alerts).zip(others.alerts)
+        {
+            unmet.extend(expected.unmet(count.saturating_add(further)));
         }
         unmet.sort_by_key(|unmet| unmet.line);
         unmet
+    }
+}
+
+impl<'e> Others<'e> {
+    pub(super) fn new(expectations: &'e Expectations) -> Self {
+        let expected = &*expectations.alerts;
+        Self { expected, alerts: alloc::vec![0; expected.len()] }
+    }
+
+    pub(super) fn see(&mut self, event: &Event) {
+        let EventKind::Alert(alert) = &event.what else { return };
+        for (expected, count) in self.expected.iter().zip(&mut self.alerts) {
+            *count = count.saturating_add(u64::from(expected.takes(None, alert)));
+        }
     }
 }
 
@@ -285,7 +307,7 @@ impl core::fmt::Display for End {
 }
 
 impl ExpectedAlert {
-    fn takes(&self, packet: u64, alert: &Alert) -> bool {
+    fn takes(&self, packet: Option<u64>, alert: &Alert) -> bool {
         self.packet.is_none_or(|expected| expected == packet)
             && self.name.as_deref().is_none_or(|name| name == alert.name)
             && self.message.as_deref().is_none_or(|part| alert.message.contains(part))

@@ -12,7 +12,7 @@ use core::net::IpAddr;
 use core::ops::RangeInclusive;
 use std::io::{Read, Write};
 
-use super::{Replay, ReplayError, Report};
+use super::{JudgedPacket, Replay, ReplayError, Report};
 use crate::config::ConfigErrors;
 use crate::engine::{Disposition, Engine};
 use crate::gwlb::EndpointId;
@@ -77,7 +77,7 @@ use crate::packet::IpProtocol;
 /// | `name` | its name |
 /// | `message` | a part of what it says |
 /// | `severity` | `"info"`, `"notice"`, `"warning"` or `"critical"` |
-/// | `packet` | the packet that brings it about |
+/// | `packet` | the number of the packet that brings it about; `"none"`: no packet does, but for example the end of a flow |
 /// | `count` | how many there are; by default one or more |
 #[derive(Clone, Debug, Default)]
 pub struct Expectations {
@@ -133,8 +133,10 @@ impl Expectations {
         engine: &mut Engine<I, X>,
     ) -> Result<Checked, ReplayError> {
         let mut check = check::Check::new(self);
-        let report = replay.run(engine, |packet| check.see(packet))?;
-        Ok(Checked { unmet: check.finish(&report), report })
+        let mut others = check::Others::new(self);
+        let mut each = |packet: &JudgedPacket<'_>| check.see(packet);
+        let report = replay.run_with_others(engine, &mut each, &mut |event| others.see(event))?;
+        Ok(Checked { unmet: check.finish(others, &report), report })
     }
 }
 
@@ -214,7 +216,8 @@ struct ExpectedAlert {
     name: Option<String>,
     message: Option<String>,
     severity: Option<Severity>,
-    packet: Option<u64>,
+    /// `Some(None)`: none brings it about.
+    packet: Option<Option<u64>>,
     count: Option<u64>,
 }
 

@@ -341,7 +341,19 @@ fn alert(reader: &mut Reader<'_>, table: &DeTable<'_>, at: usize) -> Option<Expe
         name: string(reader, table, "name"),
         message: string(reader, table, "message"),
         severity: table.get("severity").and_then(|value| reader.word(value, severities)),
-        packet: reader.number(table, "packet", 1..=*MOST.end()),
+        packet: table.get("packet").and_then(|value| packet(reader, value)),
         count: reader.number(table, "count", MOST),
     })
+}
+
+/// The number of a packet, or that there is none.
+fn packet(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Option<u64>> {
+    match value.get_ref().as_str() {
+        Some("none") => Some(None),
+        Some(found) => {
+            reader.unexpected(value.span().start, "the number of a packet or `none`", found);
+            None
+        }
+        None => integer(reader, value, "a number or `none`", 1..=*MOST.end()).map(Some),
+    }
 }

@@ -3,6 +3,8 @@ use alloc::vec::Vec;
 
 use super::*;
 use crate::config::Config;
+use crate::engine::Settings;
+use crate::inspect::{Alert, CloseReason, Context, Interest, Packet};
 
 const CONFIG: &str = "[access]\ndefault = \"allow\"\n[[access.rule]]\naction = \"reject\"\nlog = true\n\
                       from = \"2001:db8::/32\"\nports = 80\nprotocol = \"tcp\"";
@@ -106,6 +108,69 @@ fn flows_are_seen_in_both_directions() {
     assert_eq!(none, ["line 1, flow 192.0.2.99 > 192.0.2.98: expected packets of it, found none"]);
 }
 
+/// Says something of the beginning and of the end of each flow.
+struct Ends;
+
+impl Inspector for Ends {
+    type Flow = ();
+    const INTEREST: Interest = Interest::PACKETS.and(Interest::END);
+
+    fn name(&self) -> &'static str {
+        "ends"
+    }
+
+    fn open(&mut self, _: &Packet<'_>, cx: &mut Context<'_>) -> Option<()> {
+        cx.alert(said("begun", Severity::Info));
+        Some(())
+    }
+
+    fn close(&mut self, (): (), why: CloseReason, cx: &mut Context<'_>) {
+        cx.alert(said(&format!("over: {why:?}"), Severity::Notice));
+    }
+}
+
+fn said(message: &str, severity: Severity) -> Alert {
+    Alert { name: "ends".into(), message: message.to_string().into(), severity, rule: None }
+}
+
+/// Both those that end in the course of the capture and those that end with it.
+#[test]
+fn what_is_told_at_the_end_of_a_flow_counts() {
+    let unmet = |text: &str| {
+        let mut engine = Engine::new(Settings::default(), || Ends).unwrap();
+        let path =
+            concat!(env!("CARGO_MANIFEST_DIR"), "/tests/captures/overlapping-tenants.pcapng");
+        let expectations = Expectations::parse(text).unwrap_or_else(|errors| panic!("{errors}"));
+        let checked = expectations.check(Replay::open(path).unwrap(), &mut engine).unwrap();
+        checked.unmet.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let met = "[counts]
+flows = 2
+alerts = 4
+[[alert]]
+name = \"ends\"
+count = 4
+[[alert]]
+name = \"ends\"
+message = \"over: \"
+severity = \"notice\"
+packet = \"none\"
+count = 2
+[[alert]]
+message = \"begun\"
+packet = \"none\"
+count = 0
+[[alert]]
+message = \"begun\"
+packet = 1
+";
+    assert_eq!(unmet(met), [""; 0]);
+    let told = unmet("[[alert]]\nname = \"ends\"\npacket = \"none\"\ncount = 1");
+    assert_eq!(told, ["line 1, alert ends: expected 1, found 2"]);
+    let told = unmet("[[alert]]\nmessage = \"over\"\npacket = 20");
+    assert_eq!(told, ["line 1, alert: expected one or more like it, found 0"]);
+}
+
 #[test]
 fn mistakes_have_line_and_column() {
     for (text, expected) in [
@@ -129,6 +194,10 @@ fn mistakes_have_line_and_column() {
         ),
         ("[[flow]]\nfrom = \"::1\"\nto = \"::2\"", "line 1, column 1: expected one of `verdict`"),
         ("[[alert]]\ncount = 1", "line 1, column 1: expected one of `name`"),
+        (
+            "[[alert]]\npacket = \"never\"",
+            "line 2, column 10: expected the number of a packet or `none`, found `never`",
+        ),
         ("packet = 1", "line 1, column 10: expected an array of tables, found an integer"),
         ("[counts", "line 1, column 8: expected TOML"),
     ] {

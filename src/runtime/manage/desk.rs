@@ -7,12 +7,13 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::{Method, Request, StatusCode};
+use tokio::time::MissedTickBehavior;
 
 use super::answer::{self, Answer, text};
 use super::door::Guest;
 use super::gate::Gate;
 use super::watchers::Watchers;
-use super::{Subject, page};
+use super::{Subject, history, page};
 
 /// Answers at one of the doors.
 pub(super) struct Desk {
@@ -46,6 +47,19 @@ impl Desk {
     pub(super) async fn serve_watchers(&self) {
         if let Some(management) = &self.management {
             management.watchers.serve(&*self.subject).await;
+        }
+    }
+
+    /// Has the numbers noted, for good, whether anybody looks or not.
+    pub(super) async fn keep_history(&self) {
+        if self.management.is_none() {
+            return;
+        }
+        let mut clock = tokio::time::interval(history::INTERVAL);
+        clock.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            clock.tick().await;
+            self.subject.sample();
         }
     }
 
@@ -85,6 +99,10 @@ impl Management {
             "/" => page::page(self.gate.has_token()),
             "/metrics" => answer::numbers(subject.metrics(), METRICS),
             "/stats" => answer::numbers(subject.stats(), JSON),
+            "/history" => match subject.history() {
+                Some(history) => answer::respond(StatusCode::OK, JSON, history),
+                None => answer::nothing(),
+            },
             "/events" => self.watchers.admit(&**subject, guest),
             "/drain" => obey(from, "drain", subject.drain()),
             "/bypass" => match &*order(request).await {

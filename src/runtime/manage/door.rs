@@ -12,6 +12,7 @@ use std::thread::JoinHandle;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime;
 use tokio::sync::oneshot;
@@ -50,7 +51,9 @@ impl Door {
         };
         let serve = move || {
             let desk = Arc::clone(&hall.desk);
+            let its = Arc::clone(&desk);
             runtime.spawn(async move { desk.serve_watchers().await });
+            runtime.spawn(async move { its.keep_history().await });
             runtime.spawn(hall.serve());
             // It is never told anything: that its other end is gone is enough.
             let _ = runtime.block_on(closed);
@@ -92,6 +95,9 @@ impl Hall {
             match self.listener.accept().await {
                 Ok((stream, from)) => {
                     is_short = false;
+                    // Those inside say what they have to say first: of many who come at once, nobody is shown out unheard, and
+                    // whoever was shown out has gone.
+                    tokio::task::yield_now().await;
                     // Those who watch are counted for themselves.
                     inside.retain(|guest| !guest.has_left() && !guest.is_watching());
                     if inside.len() >= self.connections {
@@ -115,6 +121,8 @@ impl Hall {
 
     /// Answers one request.
     fn admit(&self, stream: TcpStream, from: SocketAddr) -> Arc<Guest> {
+        // By itself the system keeps megabytes for whoever does not read, and goes on so where it refuses this size.
+        let _ = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER);
         let guest = Arc::new(Guest::default());
         let (desk, its) = (Arc::clone(&self.desk), Arc::clone(&guest));
         let service = service_fn(move |request| {
@@ -170,6 +178,9 @@ impl Guest {
         self.task.get().is_some_and(AbortHandle::is_finished)
     }
 }
+
+/// So much waits in the system for whoever does not read, or twice that (socket(7)): who watches and is deaf is found out soon.
+const SEND_BUFFER: usize = 32 << 10;
 
 /// The least that hyper takes.
 const SMALLEST_BUFFER: usize = 8_192;

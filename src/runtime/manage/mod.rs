@@ -2,13 +2,15 @@
 //!
 //! Two doors, each with a thread of its own, so that whatever happens at one is nothing to the other: one for the load
 //! balancer's health checks, `/healthz` and `/readyz`, and one for those who look after the appliance: it has these as well,
-//! `/metrics`, `/stats`, `/events` as they happen, the page `/` that shows all that, and takes the orders `/drain` and `/bypass`.
+//! `/metrics`, `/stats`, `/history` of the last minutes, `/events` as they happen, the page `/` that shows all that, and takes the orders
+//! `/drain` and `/bypass`.
 
 mod answer;
 mod desk;
 mod door;
 mod families;
 mod gate;
+mod history;
 mod metrics;
 mod overview;
 mod page;
@@ -59,6 +61,15 @@ pub trait Subject: Send + Sync + 'static {
 
     /// The same as JSON: `/stats`.
     fn stats(&self) -> Option<String>;
+
+    /// Notes the numbers as they are, for the [history](Self::history). Called once a second on the thread of the management port, as
+    /// long as that is served. By default nothing is noted.
+    fn sample(&self) {}
+
+    /// The numbers of the last minutes, as JSON: `/history`. By default `None`: they are not kept.
+    fn history(&self) -> Option<String> {
+        None
+    }
 
     /// The latest alerts whose numbers are beyond `after`, each as a line of JSON: `/events`. Numbers begin with 1 and rise.
     /// By default there are none.

@@ -8,6 +8,7 @@ use core::time::Duration;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
+use super::history::History;
 use super::recent::Recent;
 use super::{Subject, metrics, stats};
 use crate::gwlb::EndpointId;
@@ -63,6 +64,7 @@ struct Further {
 struct Past {
     names: metrics::Names,
     recent: Recent,
+    history: History,
     /// When the workers were last asked.
     asked: Option<Instant>,
 }
@@ -216,6 +218,17 @@ impl<I: Inspector> Subject for Overview<I> {
 
     fn stats(&self) -> Option<String> {
         stats::write(&self.moment())
+    }
+
+    fn sample(&self) {
+        let (mut past, statistics) = self.ask();
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let (latency, _) = past.recent.latency(&statistics.total.latency, Instant::now());
+        past.history.note(&statistics, &latency, self.begun.elapsed(), now.unwrap_or_default());
+    }
+
+    fn history(&self) -> Option<String> {
+        self.past.lock().unwrap_or_else(PoisonError::into_inner).history.write()
     }
 
     fn alerts(&self, after: u64) -> Vec<(u64, String)> {

@@ -13,6 +13,10 @@ struct Patient(Arc<Ward>);
 struct Ward {
     is_ill: AtomicBool,
     alerts: AtomicU64,
+    samples: AtomicU64,
+    /// Whoever asks for metrics waits for it, and everybody with him.
+    metrics: Mutex<u64>,
+    asked: AtomicU64,
     orders: Mutex<Vec<&'static str>>,
 }
 
@@ -38,11 +42,21 @@ impl Subject for Patient {
     }
 
     fn metrics(&self) -> Option<String> {
+        self.0.asked.fetch_add(1, Ordering::Relaxed);
+        *self.0.metrics.lock().unwrap() += 1;
         Some("# EOF\n".into())
     }
 
     fn stats(&self) -> Option<String> {
         None
+    }
+
+    fn sample(&self) {
+        self.0.samples.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn history(&self) -> Option<String> {
+        Some(self.0.samples.load(Ordering::Relaxed).to_string())
     }
 
     fn alerts(&self, after: u64) -> Vec<(u64, String)> {
@@ -143,7 +157,7 @@ fn each_door_has_its_answers() {
         let head = ask(at, "HEAD /healthz HTTP/1.0\r\n\r\n");
         assert!(head.contains(" 200 OK\r\n") && head.ends_with("\r\n\r\n"), "{head}");
     }
-    for elsewhere in ["/", "/metrics", "/stats", "/events"] {
+    for elsewhere in ["/", "/metrics", "/stats", "/history", "/events"] {
         assert!(get(doors.health(), elsewhere).starts_with("HTTP/1.1 404 "));
     }
     assert!(order(doors.health(), "/drain", Some(TOKEN), "").starts_with("HTTP/1.1 405 "));
@@ -178,6 +192,29 @@ fn slow_clients_keep_nobody_waiting() {
         Ok(length) => assert_eq!(length, 0),
         Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
     }
+}
+
+/// So many come while an answer is made that the last of them would drive out the first before he was heard.
+#[test]
+fn of_many_at_once_nobody_is_shown_out_unheard() {
+    let (patient, doors) = doors(Duration::from_secs(60));
+    let at = doors.manage();
+    let held = patient.0.metrics.lock().unwrap();
+    let busy = std::thread::spawn(move || get(at, "/metrics"));
+    let began = Instant::now();
+    while patient.0.asked.load(Ordering::Relaxed) == 0 {
+        assert!(began.elapsed() < Duration::from_secs(60), "nobody asks");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let mut first = TcpStream::connect(at.unwrap()).unwrap();
+    first.write_all(b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").unwrap();
+    let _silent: Vec<_> = (0..40).map(|_| TcpStream::connect(at.unwrap()).unwrap()).collect();
+    drop(held);
+    first.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let mut answer = String::new();
+    first.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(busy.join().unwrap().starts_with("HTTP/1.1 200 OK\r\n"));
 }
 
 #[test]
@@ -232,7 +269,7 @@ fn everything_but_health_takes_the_token() {
     for path in ["/healthz", "/readyz"] {
         assert!(look(at, path, None).starts_with("HTTP/1.1 200 "));
     }
-    for path in ["/metrics", "/stats", "/events", "/nothing"] {
+    for path in ["/metrics", "/stats", "/history", "/events", "/nothing"] {
         for token in [None, Some("fedcba9876543210")] {
             let answer = look(at, path, token);
             assert!(answer.starts_with("HTTP/1.1 401 "), "{path}: {answer}");
@@ -320,6 +357,30 @@ fn the_page_asks_nobody_else_and_runs_nothing_else() {
     let elsewhere = page.replace("http://www.w3.org/2000/svg", "");
     assert!(!elsewhere.contains("://") && !page.contains("src="), "{page}");
     assert!(page.ends_with("</html>\n") && !page.contains("{nonce}"));
+}
+
+/// Whoever comes later finds what was noted before.
+#[test]
+fn numbers_are_noted_though_nobody_watches() {
+    let (patient, doors) = doors(Duration::from_secs(10));
+    let began = Instant::now();
+    while patient.0.samples.load(Ordering::Relaxed) < 3 {
+        assert!(began.elapsed() < Duration::from_secs(60), "they are not noted");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let answer = get(doors.manage(), "/history");
+    let (head, noted) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("content-type: application/json"), "{head}");
+    assert!(noted.parse::<u64>().unwrap() >= 3, "{noted}");
+    drop(doors);
+    let noted = patient.0.samples.load(Ordering::Relaxed);
+
+    // Health checks alone need no numbers.
+    let health = Some(([127, 0, 0, 1], 0).into());
+    let settings = ManagementSettings { health, ..ManagementSettings::default() };
+    let _doors = settings.open().unwrap().serve(patient.clone()).unwrap();
+    std::thread::sleep(Duration::from_millis(1_200));
+    assert_eq!(patient.0.samples.load(Ordering::Relaxed), noted);
 }
 
 #[test]

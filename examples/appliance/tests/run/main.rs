@@ -12,6 +12,7 @@ mod gateway;
 mod manage;
 mod page;
 mod records;
+mod slow;
 mod written;
 
 use std::fs;

@@ -1,4 +1,5 @@
-//! The management port: who may do what there, the panic switch, and what clients cannot do to packets.
+//! The management port: who may do what there, the panic switch, what was noted before anybody looked, and what clients cannot do to
+//! packets.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -9,7 +10,7 @@ use super::appliance::{Appliance, HEALTH, MANAGE, TOKEN, alone, ask, command, ge
 use super::gateway::{Gateway, datagram};
 use super::{REFUSE_53, common, file};
 
-fn start(name: &str, configuration: &str) -> Appliance {
+pub(crate) fn start(name: &str, configuration: &str) -> Appliance {
     let config = file(&format!("{name}.toml"), configuration);
     let secret = file(&format!("{name}.token"), &format!("{TOKEN}\n"));
     Appliance::start(&[
@@ -131,6 +132,55 @@ fn hostile_clients_cost_no_packet() {
         // The first of those who said nothing was shown out for the others.
         slow[0].set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         assert!(!matches!(slow[0].read(&mut [0; 16]), Ok(1..)));
+    });
+}
+
+/// Whoever comes later finds what happened before, and all of it.
+#[test]
+fn the_last_minutes_are_told() {
+    alone(|| {
+        let gateway = Gateway::new();
+        let appliance = start("history", REFUSE_53);
+        let bytes: usize = (1..=30)
+            .map(|port| {
+                let payload = datagram(port, 2_000);
+                assert!(gateway.passes(&payload));
+                payload.len()
+            })
+            .sum();
+        for port in 1..=10 {
+            gateway.send(&datagram(port, 53));
+        }
+        assert!(ask(MANAGE, "GET", "/history", None, "").unwrap().contains(" 401 "));
+        let history = || {
+            let answer = ask(MANAGE, "GET", "/history", Some(TOKEN), "").unwrap();
+            let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+            assert!(head.contains(" 200 ") && head.contains("application/json"), "{head}");
+            serde_json::from_str::<serde_json::Value>(body).unwrap()
+        };
+        let sum = |history: &serde_json::Value, pointer: &str| {
+            let samples = history["samples"].as_array().unwrap().iter();
+            samples.filter_map(|sample| sample.pointer(pointer)?.as_u64()).sum::<u64>()
+        };
+        appliance.wait_for("samples", || sum(&history(), "/received") >= 40);
+        let history = history();
+        for (pointer, expected) in [
+            ("/received", 40),
+            ("/forwarded", 30),
+            ("/dropped/access-list", 10),
+            ("/sent_bytes", bytes as u64),
+            ("/alerts", 10),
+            ("/bypassed", 0),
+            ("/would", 0),
+        ] {
+            assert_eq!(sum(&history, pointer), expected, "{pointer}: {history}");
+        }
+        let samples = history["samples"].as_array().unwrap();
+        let value = |key: &'static str| samples.iter().map(move |it| it[key].as_f64().unwrap());
+        assert!(value("time").is_sorted() && value("seconds").all(|it| it > 0.0), "{history}");
+        assert_eq!(samples.last().unwrap()["open_flows"], 40, "{history}");
+        let latency = |it: &serde_json::Value| it["recent_latency_seconds"]["p99"].is_f64();
+        assert!(samples.iter().any(latency), "{history}");
     });
 }
 

@@ -72,9 +72,11 @@ fn in_a_browser() {
             "--manage-token-file",
             secret.to_str().unwrap(),
         ]);
+        something_happens(&appliance);
         let mut browser = Browser::open(program, "http://127.0.0.1:9090/");
-        let load = Load::begin();
         enter(&mut browser);
+        the_past_is_drawn(&mut browser);
+        let load = Load::begin();
         figures_move(&mut browser);
         alerts_come(&mut browser, &gateway);
         looks(&mut browser);
@@ -121,6 +123,41 @@ fn enter(browser: &mut Browser) {
     browser.wait_until("!document.getElementById('content').hidden");
     browser.wait_until("document.getElementById('health').textContent === 'healthy'");
     assert_eq!(browser.value("document.getElementById('login').hidden"), true);
+}
+
+/// Before anybody looks; and it is over then.
+fn something_happens(appliance: &Appliance) {
+    let samples = || {
+        let answer = ask(MANAGE, "GET", "/history", Some(TOKEN), "").unwrap();
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        let mut history: serde_json::Value = serde_json::from_str(body).unwrap();
+        let samples = serde_json::from_value::<Vec<serde_json::Value>>(history["samples"].take());
+        samples.unwrap()
+    };
+    let is_busy = |sample: &serde_json::Value| sample["received"] != 0;
+    let load = Load::begin();
+    let has_refused = |sample: &&serde_json::Value| sample["dropped"]["access-list"].is_u64();
+    appliance.wait_for("samples", || samples().iter().filter(has_refused).count() >= 3);
+    drop(load);
+    appliance.wait_for("quiet", || samples().iter().rev().take(2).all(|sample| !is_busy(sample)));
+}
+
+/// At once, and not only what happens from now on: now nothing does.
+fn the_past_is_drawn(browser: &mut Browser) {
+    let heights = |chart: &str| {
+        format!(
+            "(() => {{ const shape = document.querySelector('#chart-{chart} svg :is(polyline, polygon)'); \
+             return shape ? new Set(shape.getAttribute('points').trim().split(' ').map((at) => at.split(',')[1])).size : 0; }})()"
+        )
+    };
+    for chart in ["packets", "bits", "verdicts"] {
+        browser.wait_until(&format!("{} > 1", heights(chart)));
+    }
+    browser.wait_until(
+        "document.querySelector('#chart-verdicts').textContent.includes('access-list')",
+    );
+    browser.wait_until("document.getElementById('packets').textContent === '0'");
+    browser.picture("page-history.png");
 }
 
 fn figures_move(browser: &mut Browser) {

@@ -4,7 +4,7 @@
 
 const HEIGHT = 152, LEFT = 56, RIGHT = 4, BOTTOM = 18, TOP = 8;
 // Seconds: the most that is shown, and the least.
-const SPAN = 300, START = 60;
+const SPAN = 600, START = 60;
 
 function element(name, attributes, ...children) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", name);

@@ -47,7 +47,7 @@ function take(stats) {
   }
   const lasted = before ? stats.uptime_seconds - before.uptime_seconds : 0;
   const per = (now, then) => lasted > 0 ? (now - (then ?? 0)) / lasted : null;
-  if (lasted > 0) note(stats, per);
+  if (lasted > 0) note(stats);
   figures(stats);
   words(stats);
   tables(stats, per);
@@ -56,24 +56,39 @@ function take(stats) {
   before = stats;
 }
 
-function note(stats, per) {
-  const [now, then, recent] = [stats.total, before.total, stats.recent_latency_seconds];
+// What the appliance has noted before anybody looked.
+function recall({ samples }) {
+  history = samples.slice(-SPAN).map((counted) => rates(counted, counted.seconds));
+  before = null;
+}
+
+function note(stats) {
+  const [now, then] = [stats.total, before.total];
   const dropped = {};
-  for (const [reason, number] of Object.entries(now.dropped)) dropped[reason] = per(number, then.dropped[reason]);
-  dropped["would be refused"] = per(now.would, then.would);
-  const sample = {
-    received: per(now.received, then.received),
-    forwarded: per(now.forwarded - now.bypassed, then.forwarded - then.bypassed),
-    bypassed: per(now.bypassed, then.bypassed),
-    refused: per(sum(now.dropped), sum(then.dropped)),
-    alerts: per(sum(now.alerts) + now.further_alerts, sum(then.alerts) + then.further_alerts),
-    in: per(8 * now.received_bytes, 8 * then.received_bytes),
-    out: per(8 * now.sent_bytes, 8 * then.sent_bytes),
-    dropped,
-    latency: recent.count > 0 ? recent : {},
-  };
-  history.push(sample);
+  for (const [reason, number] of Object.entries(now.dropped)) dropped[reason] = number - (then.dropped[reason] ?? 0);
+  const counted = { dropped, recent_latency_seconds: stats.recent_latency_seconds };
+  for (const key of ["received", "forwarded", "bypassed", "would", "received_bytes", "sent_bytes"]) counted[key] = now[key] - then[key];
+  counted.alerts = sum(now.alerts) + now.further_alerts - sum(then.alerts) - then.further_alerts;
+  history.push(rates(counted, stats.uptime_seconds - before.uptime_seconds));
   history = history.slice(-SPAN);
+}
+
+// Of what was counted in so many seconds.
+function rates(counted, seconds) {
+  const per = (number) => seconds > 0 ? number / seconds : null;
+  const dropped = { "would be refused": per(counted.would) };
+  for (const [reason, number] of Object.entries(counted.dropped)) dropped[reason] = per(number);
+  return {
+    received: per(counted.received),
+    forwarded: per(counted.forwarded - counted.bypassed),
+    bypassed: per(counted.bypassed),
+    refused: per(sum(counted.dropped)),
+    alerts: per(counted.alerts),
+    in: per(8 * counted.received_bytes),
+    out: per(8 * counted.sent_bytes),
+    dropped,
+    latency: counted.recent_latency_seconds.count > 0 ? counted.recent_latency_seconds : {},
+  };
 }
 
 function figures(stats) {
@@ -237,6 +252,9 @@ async function follow(signal) {
   if (answer.status === 401) { ask("That is not the token."); return false; }
   if (!answer.ok) throw new Error((await answer.text()).trim());
   enter();
+  const past = await fetch("history", { headers: headers(), cache: "no-store", signal });
+  if (past.ok) recall(await past.json());
+  if (history.length) charts();
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
   for (;;) {
