@@ -352,7 +352,7 @@ mod tests {
             ),
             (
                 "default = \"drop\"\n[[list]]\naction = \"allow\"\nover = [\"tsl\"]\nnames = \"a\"",
-                "line 4, column 9: expected `tls`, `http` or `dns`, found `tsl`",
+                "line 4, column 9: expected `tls`, `http` or `dns`, found `tsl`; did you mean `tls`?",
             ),
             (
                 "default = \"drop\"\n[[list]]\naction = \"allow\"\nnames = []",

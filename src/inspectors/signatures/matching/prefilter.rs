@@ -3,16 +3,27 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::mem;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use aho_corasick::automaton::Automaton;
+use aho_corasick::nfa::{contiguous, noncontiguous};
+use aho_corasick::{Anchored, MatchKind, Span, dfa};
 
 /// Patterns of many rules, looked for all at once: which rules are worth a closer look.
 #[derive(Debug)]
 pub(in super::super) struct Prefilter {
-    automaton: AhoCorasick,
+    machine: Machine,
     /// For each pattern, where its rules begin in `rules`; and where the last ones end.
     starts: Box<[u32]>,
     rules: Box<[u32]>,
     longest: usize,
+}
+
+/// An automaton for all patterns.
+#[derive(Debug)]
+enum Machine {
+    /// Of one look-up a byte.
+    Dense(dfa::DFA),
+    /// Smaller.
+    Compact(contiguous::NFA),
 }
 
 /// Which patterns were found, and where each ended last. Used again and again; as large as there are patterns, however often they are found.
@@ -36,17 +47,21 @@ impl Prefilter {
         for (pattern, rule) in patterns {
             of.entry(pattern.to_ascii_lowercase()).or_default().push(*rule);
         }
-        let kind = match of.len() {
-            0 => return None,
-            1..=DENSE => AhoCorasickKind::DFA,
-            _ => AhoCorasickKind::ContiguousNFA,
-        };
-        let automaton = AhoCorasick::builder()
+        let patterns = noncontiguous::Builder::new()
             .match_kind(MatchKind::Standard)
             .ascii_case_insensitive(true)
-            .kind(Some(kind))
             .build(of.keys())
             .ok()?;
+        let machine = match of.len() {
+            0 => return None,
+            1..=DENSE => {
+                Machine::Dense(dfa::Builder::new().build_from_noncontiguous(&patterns).ok()?)
+            }
+            _ => {
+                let builder = contiguous::Builder::new();
+                Machine::Compact(builder.build_from_noncontiguous(&patterns).ok()?)
+            }
+        };
         let (mut starts, mut rules) = (Vec::with_capacity(of.len()), Vec::new());
         for all in of.values() {
             starts.push(u32::try_from(rules.len()).ok()?);
@@ -54,7 +69,7 @@ impl Prefilter {
         }
         starts.push(u32::try_from(rules.len()).ok()?);
         let longest = of.keys().map(Vec::len).max().unwrap_or(0);
-        Some(Self { automaton, starts: starts.into(), rules: rules.into(), longest })
+        Some(Self { machine, starts: starts.into(), rules: rules.into(), longest })
     }
 
     /// So many bytes before new ones are looked at again, as a pattern may begin there.
@@ -65,7 +80,11 @@ impl Prefilter {
     /// Bytes of memory.
     pub(in super::super) fn memory(&self) -> usize {
         let words = self.starts.len().saturating_add(self.rules.len());
-        self.automaton.memory_usage().saturating_add(words.saturating_mul(size_of::<u32>()))
+        let machine = match &self.machine {
+            Machine::Dense(machine) => machine.memory_usage(),
+            Machine::Compact(machine) => machine.memory_usage(),
+        };
+        machine.saturating_add(words.saturating_mul(size_of::<u32>()))
     }
 
     /// Gives each rule of a pattern that is in `bytes` and ends behind byte `seen`, once for each of its patterns, and where that ends last.
@@ -83,15 +102,19 @@ impl Prefilter {
         if ends.len() < self.starts.len() {
             ends.resize(self.starts.len(), 0);
         }
-        for found in self.automaton.find_overlapping_iter(rest) {
-            let end = from.saturating_add(found.end());
-            let Some(last) = ends.get_mut(found.pattern().as_usize()) else { continue };
+        let note = |pattern: u32, end: usize| {
+            let end = from.saturating_add(end);
+            let Some(last) = ends.get_mut(pattern as usize) else { return };
             if end > seen {
                 if *last == 0 {
-                    all.push(found.pattern().as_u32());
+                    all.push(pattern);
                 }
                 *last = end;
             }
+        };
+        match &self.machine {
+            Machine::Dense(machine) => walk(machine, rest, note),
+            Machine::Compact(machine) => walk(machine, rest, note),
         }
         for pattern in all.drain(..).map(|pattern| pattern as usize) {
             let end = ends.get_mut(pattern).map_or(0, mem::take);
@@ -100,6 +123,40 @@ impl Prefilter {
             let (Some(first), Some(last)) = (next(), next()) else { continue };
             for rule in self.rules.get(first..last).unwrap_or(&[]) {
                 give(*rule, end);
+            }
+        }
+    }
+}
+
+/// Gives each pattern that an automaton finds, and behind which byte it ends. The crate's own search for matches that overlap does the
+/// same and keeps its place in memory, not in registers: it takes twice as long.
+#[inline]
+fn walk<A: Automaton>(machine: &A, bytes: &[u8], mut give: impl FnMut(u32, usize)) {
+    let Ok(start) = machine.start_state(Anchored::No) else { return };
+    let mut state = start;
+    let mut at = 0_usize;
+    loop {
+        // Few patterns have bytes to jump to.
+        if let (true, Some(filter)) = (state == start, machine.prefilter()) {
+            let rest = Span { start: at, end: bytes.len() };
+            match filter.find_in(bytes, rest).into_option() {
+                Some(next) => at = next.max(at),
+                None => return,
+            }
+        }
+        let mut rest = bytes.get(at..).unwrap_or_default().iter();
+        loop {
+            let Some(byte) = rest.next() else { return };
+            state = machine.next_state(Anchored::No, state, *byte);
+            // Matches, and the start where there is a filter.
+            if machine.is_special(state) {
+                break;
+            }
+        }
+        at = bytes.len().saturating_sub(rest.len());
+        if machine.is_match(state) {
+            for index in 0..machine.match_len(state) {
+                give(machine.match_pattern(state, index).as_u32(), at);
             }
         }
     }
@@ -135,5 +192,34 @@ mod tests {
         });
         assert_eq!(given, 300);
         assert!(places.ends.capacity() <= 4 && places.found.capacity() <= 4);
+    }
+
+    proptest::proptest! {
+        /// One pattern, which has a byte to jump to, some, and more than a dense automaton is made of.
+        #[test]
+        fn finds_what_windows_are(
+            patterns in proptest::collection::btree_set("[a-dX]{1,4}", 1..6),
+            more in proptest::sample::select(vec![0_u32, 600]),
+            bytes in "[a-dxy]{0,60}",
+            seen in 0..20_usize,
+        ) {
+            let mut given: Vec<_> = patterns.iter().map(|it| it.clone().into_bytes()).collect();
+            given.extend((0..more).map(|number| format!("{number:04}").into_bytes()));
+            let numbered: Vec<_> = given.iter().cloned().zip(0..).collect();
+            let prefilter = Prefilter::new(&numbered).unwrap();
+            let (mut found, mut places) = (Vec::new(), Places::default());
+            prefilter.scan(bytes.as_bytes(), seen, &mut places, |rule, end| found.push((rule, end)));
+            found.sort_unstable();
+            let mut expected = Vec::new();
+            for (pattern, rule) in &numbered {
+                let ends = (1..=bytes.len()).rev().filter(|end| *end > seen);
+                let mut ends = ends.filter(|end| {
+                    let text = bytes.as_bytes()[..*end].to_ascii_lowercase();
+                    text.ends_with(&pattern.to_ascii_lowercase())
+                });
+                expected.extend(ends.next().map(|end| (*rule, end)));
+            }
+            proptest::prop_assert_eq!(found, expected);
+        }
     }
 }
