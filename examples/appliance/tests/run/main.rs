@@ -285,7 +285,7 @@ fn mistakes_end_it_with_2() {
     let bad = file("bad.toml", "[run]\nport = 99999\nworker = 3\n");
     let bad = bad.to_str().unwrap();
     for (arguments, said) in [
-        (&["--port", "0"][..], "0 is not in 1..=65535"),
+        (&["--port", "0"][..], "expected a port from 1 to 65535"),
         (&["--workers", "0"], "--workers"),
         (&["--manage", "localhost"], "expected an address with a port"),
         (&["--allow-origin", "10.0.0.1/8"], "expected no bits after the prefix"),
