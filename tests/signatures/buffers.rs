@@ -146,6 +146,27 @@ fn of_dns() {
     assert_eq!(told(&send(&mut engine, at(1), &server, &server.udp(&answer))), NONE);
 }
 
+/// What is spoken in a datagram is known when it is understood, which is behind its bytes; once it is known, no rule holds twice.
+#[test]
+fn of_bytes_and_what_they_are() {
+    let question = [dns::labels("example.org"), vec![0, 1, 0, 1]].concat();
+    let query = dns::message(7, 0x0100, [std::slice::from_ref(&question), &[], &[], &[]]);
+    let mut engine = engine(
+        r#"
+        alert udp any any -> any any (content:"|01 00|"; offset:2; depth:2; app-layer-protocol:dns; sid:1;)
+        alert udp any any -> any any (content:"|01 00|"; offset:2; depth:2; sid:2;)
+        alert udp any any -> any any (app-layer-protocol:!dns; sid:3;)
+    "#,
+    );
+    let (client, _) = sides("10.1.0.10:40000", "10.2.0.20:53");
+    let mut found = told(&send(&mut engine, at(1), &client, &client.udp(&query)));
+    found.sort_unstable();
+    assert_eq!(found, [1, 2]);
+    let mut found = told(&send(&mut engine, at(2), &client, &client.udp(&query)));
+    found.sort_unstable();
+    assert_eq!(found, [1, 2]);
+}
+
 #[test]
 fn of_first_lines() {
     check("ssh", "ssh.proto", b"SSH-2.0-OpenSSH_9.6 x\r\n\0\0", "2.0");

@@ -154,3 +154,36 @@ fn a_flow_that_no_rule_is_for_is_not_looked_at() {
     handshake(&mut engine, at(0), &(client, server));
     assert_eq!(engine.streams().connections, 1);
 }
+
+/// A pair is one, whoever of the two sends.
+#[test]
+fn counts_of_pairs() {
+    let rule = "alert udp any any -> any any (content:\"x\"; threshold:type limit, track by_both, count 1, seconds 60; sid:1;)";
+    let mut engine = engine(rule);
+    let (client, server) = sides("10.1.0.10:40000", "10.2.0.20:5000");
+    assert_eq!(told(&send(&mut engine, at(1), &client, &client.udp(b"x"))), [1]);
+    assert_eq!(told(&send(&mut engine, at(2), &server, &server.udp(b"x"))), NONE);
+    let (other, _) = sides("10.1.0.11:40000", "10.2.0.20:5000");
+    assert_eq!(told(&send(&mut engine, at(3), &other, &other.udp(b"x"))), [1]);
+}
+
+/// A number of 0 bytes in text has as many digits as there are.
+#[test]
+fn numbers_as_long_as_they_are() {
+    let rules = r#"
+        alert udp any any -> any any (content:"="; byte_test:0,>,1000,0,relative,string,dec; sid:1;)
+        alert udp any any -> any any (content:"="; byte_test:0,=,16,0,relative,string,hex; sid:2;)
+        alert udp any any -> any any (byte_test:0,=,7,2,string,dec; sid:3;)
+    "#;
+    for (data, expected) in [
+        (&b"n=1001"[..], &[1][..]),
+        (b"n=1000 and more", &[]),
+        (b"n=10", &[2]),
+        (b"n=7;", &[3]),
+        (b"n=", &[]),
+    ] {
+        let (client, _) = sides("10.1.0.10:40000", "10.2.0.20:5000");
+        let sent = send(&mut engine(rules), at(1), &client, &client.udp(data));
+        assert_eq!(told(&sent), expected, "{data:?}");
+    }
+}

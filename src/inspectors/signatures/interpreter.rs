@@ -345,7 +345,12 @@ fn read(field: &ByteField, bytes: Bytes<'_>, way: &Way) -> Result<(u64, i64), Co
     let start = zero.saturating_add(way.number(field.offset)?);
     let outside = || Cow::Borrowed("its bytes are not there");
     let len = usize::try_from(way.number(field.bytes)?).map_err(|_| outside())?;
-    let found = bytes.from(start).and_then(|rest| rest.get(..len)).ok_or_else(outside)?;
+    let rest = bytes.from(start).ok_or_else(outside)?;
+    let found = match len {
+        // As many digits as there are, which are 23 at most.
+        0 if field.text.is_some() => rest.get(..23).unwrap_or(rest),
+        _ => rest.get(..len).ok_or_else(outside)?,
+    };
     let (number, used) = match field.text {
         Some(radix) => text(found, radix).ok_or("there is no number in the text")?,
         None if len > 8 => return Err("more than eight bytes".into()),

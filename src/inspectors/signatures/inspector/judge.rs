@@ -65,7 +65,8 @@ impl SignatureInspector {
             let mut share = scratch.budget.share(left);
             left = left.saturating_sub(1);
             let Some(rule) = signatures.set().rules.get(index as usize) else { continue };
-            if event.place == Place::Stream && scratch.told.contains(&index) {
+            let was_asked = event.place == Place::Stream || scratch.is_repeated;
+            if was_asked && scratch.told.contains(&index) {
                 // What it held for in the packet it need not hold for again.
                 scratch.held.push(index);
                 continue;

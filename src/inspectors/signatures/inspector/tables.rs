@@ -10,6 +10,7 @@ use crate::Timestamp;
 use crate::flow::FlowKey;
 use crate::gwlb::EndpointId;
 use crate::inspect::Packet;
+use crate::packet::FiveTuple;
 
 /// What is remembered beyond flows, for all workers: how often rules have held, and bits of addresses. So many of each, and of each for an
 /// endpoint, beyond which the oldest is forgotten.
@@ -159,12 +160,18 @@ impl Count {
 }
 
 impl Who {
+    /// Two that talk to each other, whoever of them does.
+    fn pair(tuple: &FiveTuple) -> Self {
+        let (source, destination) = (tuple.source(), tuple.destination());
+        Self::Pair(source.min(destination), source.max(destination))
+    }
+
     fn counted(track: Track, packet: &Packet<'_>) -> Self {
         let tuple = packet.five_tuple();
         match track {
             Track::Source => Self::One(tuple.source()),
             Track::Destination => Self::One(tuple.destination()),
-            Track::Both => Self::Pair(tuple.source(), tuple.destination()),
+            Track::Both => Self::pair(&tuple),
             Track::Rule => Self::All,
             Track::Flow => Self::Flow(*packet.flow()),
         }
@@ -174,11 +181,10 @@ impl Who {
 impl BitKey {
     fn of(bit: u32, what: &CrossBit, packet: &Packet<'_>) -> Self {
         let tuple = packet.five_tuple();
-        let (source, destination) = (tuple.source(), tuple.destination());
         let who = match what.track {
-            TrackBits::Source => Who::One(source),
-            TrackBits::Destination => Who::One(destination),
-            TrackBits::Pair => Who::Pair(source.min(destination), source.max(destination)),
+            TrackBits::Source => Who::One(tuple.source()),
+            TrackBits::Destination => Who::One(tuple.destination()),
+            TrackBits::Pair => Who::pair(&tuple),
         };
         Self { bit, who }
     }

@@ -436,12 +436,20 @@ struct Field {
     end: i64,
 }
 
+/// What a number in text may have.
+const MOST_DIGITS: i64 = 23;
+
 impl Field {
     fn read(field: &ByteField, view: View<'_>, at: i64, taken: &Taken) -> Option<Self> {
         let zero = if field.is_relative { at } else { 0 };
         let start = zero.saturating_add(number(field.offset, taken)?);
-        let len = number(field.bytes, taken)?;
-        let (end, high) = (start.saturating_add(len), view.end());
+        let high = view.end();
+        let len = match number(field.bytes, taken)? {
+            // As many digits as there are.
+            0 if field.text.is_some() => high.saturating_sub(start).clamp(0, MOST_DIGITS),
+            len => len,
+        };
+        let end = start.saturating_add(len);
         if end > high || len < 0 {
             return None;
         }
