@@ -152,7 +152,8 @@ fn bytes_go_on_where_they_belong() {
     say(&mut watched, 1_400, 2_800);
     assert!(say(&mut watched, 3_000, 3_700).is_out_of_order());
     say(&mut watched, 2_800, 3_000);
-    say(&mut watched, 3_700, 5_000);
+    say(&mut watched, 3_700, 4_000);
+    say(&mut watched, 4_000, 5_000);
     for from in (0..5_000).step_by(500) {
         assert!(!say(&mut watched, from, from + 500).is_edited(), "{from}");
     }
