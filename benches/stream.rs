@@ -131,10 +131,11 @@ fn pass(
 ) {
     let arrival = connection.consider(pool, side, segment, NOW);
     let Arrival::Accept(accepted) = &arrival else { panic!("refused") };
-    for chunk in connection.chunks(pool, accepted, segment.payload()) {
+    let payload = segment.payload();
+    for chunk in connection.chunks(pool, accepted, payload) {
         *told += black_box(chunk.data).len() as u64;
     }
-    assert!(connection.commit(pool, accepted, segment.payload()));
+    assert!(connection.commit(pool, accepted, payload));
 }
 
 fn exchange(rounds: u64, round: fn(&mut Talk, u64)) {
@@ -147,7 +148,7 @@ fn exchange(rounds: u64, round: fn(&mut Talk, u64)) {
 
 fn main() -> ExitCode {
     /// Beyond the pass over the payload. The goal is 150.
-    const MOST: u64 = 450;
+    const MOST: u64 = 350;
 
     let arguments: Vec<_> = std::env::args().collect();
     if let [_, "--case", case, rounds] =

@@ -102,6 +102,13 @@ impl<'a> TcpSegment<'a> {
         TcpFlags(u16::from_be_bytes([self.fixed[12], self.fixed[13]]) & 0x01ff)
     }
 
+    /// The word of the header with the data offset and the control bits.
+    #[cfg(feature = "alloc")]
+    #[inline(always)]
+    pub(crate) const fn offset_and_flags(&self) -> u16 {
+        u16::from_be_bytes([self.fixed[12], self.fixed[13]])
+    }
+
     /// The receive window as it stands in the header, not scaled.
     pub const fn window(&self) -> u16 {
         u16::from_be_bytes([self.fixed[14], self.fixed[15]])

@@ -28,6 +28,7 @@ pub struct Accepted {
     /// The shift of the windows that a SYN asks for.
     pub(super) scale: u8,
     pub(super) marks: Marks,
+    /// Zero unless it is urgent.
     pub(super) urgent_pointer: u16,
     /// The connection's, when it was considered.
     pub(super) moment: u32,
@@ -65,7 +66,7 @@ impl Marks {
     pub(super) const ACKS: Self = Self(1 << 8);
     /// It has a FIN.
     pub(super) const FIN: Self = Self(1 << 9);
-    /// Its time stamp is the recent one.
+    /// Its time stamp is the recent one, if it starts where the receiver waits for it or before.
     pub(super) const STAMPS: Self = Self(1 << 10);
     /// It tells where its side's stream starts: a SYN, or the first segment seen.
     pub(super) const STARTS: Self = Self(1 << 11);

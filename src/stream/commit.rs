@@ -7,26 +7,29 @@ use super::pool::{Claim, Pool};
 use super::store::{Store, length};
 
 impl Connection {
-    /// The straight way for a segment that was next in order, in a connection that has not changed since. `None` where there is
-    /// none; then nothing has changed that matters.
+    /// The straight way for a segment that was next in order, in a connection that has not changed since. `false` where there
+    /// is none; then nothing has changed that matters.
     #[inline(always)]
     pub(super) fn take_straight(
         &mut self,
         pool: &mut Pool,
         accepted: &Accepted,
         payload: &[u8],
-    ) -> Option<bool> {
+    ) -> bool {
+        let is_stamped = self.is_stamped;
         let (mine, other) = self.halves_mut(accepted.side);
-        let next = mine.next;
-        if accepted.end != next {
-            let is_whole = length(payload) == accepted.end.wrapping_sub(next);
-            if !is_whole || !mine.store.append_quickly(pool, mine.acked, next, payload) {
-                return None;
+        if length(payload) != accepted.end.wrapping_sub(accepted.start) {
+            return false;
+        }
+        if !payload.is_empty() {
+            // It starts where the store ends.
+            if !mine.store.append_quickly(pool, mine.acked, payload) {
+                return false;
             }
             mine.next = accepted.end;
         }
-        if accepted.marks.contains(Marks::STAMPS) {
-            mine.take_stamp(accepted);
+        if is_stamped && accepted.start == mine.acked {
+            (mine.recent, mine.recent_at) = (accepted.stamp, accepted.seconds);
         }
         if accepted.ack > other.acked {
             other.acked = accepted.ack;
@@ -34,7 +37,7 @@ impl Connection {
         }
         other.widen(accepted.edge);
         self.moment = self.moment.wrapping_add(1);
-        Some(true)
+        true
     }
 
     #[inline(never)]
@@ -63,7 +66,7 @@ impl Connection {
         if marks.contains(Marks::STORES) && !mine.take_bytes(pool, accepted, payload) {
             return false;
         }
-        if marks.contains(Marks::STAMPS) {
+        if marks.contains(Marks::STAMPS) && accepted.start <= mine.acked {
             mine.take_stamp(accepted);
         }
         if marks.contains(Marks::ACKS) {
@@ -102,10 +105,10 @@ impl Half {
     #[inline]
     fn take_bytes(&mut self, pool: &mut Pool, accepted: &Accepted, payload: &[u8]) -> bool {
         let is_straight = accepted.start == self.next
-            && self.store.high() <= self.next
+            && self.store.high() == self.next
             && length(payload) == accepted.end.wrapping_sub(accepted.start)
             && !self.is(Bits::IGNORED);
-        if is_straight && self.store.append_quickly(pool, self.acked, self.next, payload) {
+        if is_straight && self.store.append_quickly(pool, self.acked, payload) {
             self.next = accepted.end;
             return true;
         }
@@ -152,7 +155,8 @@ impl Half {
 
     #[inline(always)]
     fn widen(&mut self, edge: i64) {
-        if edge > self.edge || self.edge == ENDLESS {
+        // What comes after ENDLESS is the least there is.
+        if edge >= self.edge.wrapping_add(1) {
             self.edge = edge;
         }
     }

@@ -54,7 +54,7 @@ impl Connection {
     /// What a segment of a side is to this connection; changes nothing.
     ///
     /// The segment's checksum has been verified: receivers discard it otherwise. `now` is the time when it came.
-    #[inline]
+    #[inline(always)]
     pub fn consider(
         &self,
         pool: &Pool,
@@ -79,7 +79,7 @@ impl Connection {
     ///
     /// Where the payload has other bytes than those remembered, these are the remembered ones, also while they are
     /// not written over the payload yet.
-    #[inline]
+    #[inline(always)]
     pub fn chunks<'a>(
         &'a self,
         pool: &'a Pool,
@@ -107,12 +107,13 @@ impl Connection {
     /// `false` where it was considered in another state of the connection, or where other connections have taken the
     /// memory since: then nothing has changed, and it must not be forwarded.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn commit(&mut self, pool: &mut Pool, accepted: &Accepted, payload: &[u8]) -> bool {
-        if accepted.is_straight && accepted.moment == self.moment {
-            if let Some(done) = self.take_straight(pool, accepted, payload) {
-                return done;
-            }
+        if accepted.is_straight
+            && accepted.moment == self.moment
+            && self.take_straight(pool, accepted, payload)
+        {
+            return true;
         }
         // By value: what is only looked at here need never have been in memory.
         self.take_in(pool, *accepted, payload)

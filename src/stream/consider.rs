@@ -58,7 +58,7 @@ impl Connection {
             is_straight: false,
             scale: 0,
             marks: Marks(0),
-            urgent_pointer: segment.urgent_pointer(),
+            urgent_pointer: 0,
             moment: self.moment,
             sequence_number: segment.sequence_number(),
             acknowledgment_number: segment.acknowledgment_number(),
@@ -167,13 +167,16 @@ impl Consideration<'_> {
         }
         if flags.contains(TcpFlags::URG) {
             self.mark(Marks::URGENT);
+            self.accepted.urgent_pointer = self.segment.urgent_pointer();
         }
         let end_with_fin = if has_fin { end.saturating_add(1) } else { end };
         if end_with_fin < self.mine.acked {
             // The receiver answers this and looks no further.
             self.accepted.marks = Marks(self.accepted.marks.0 & !Marks::ACKS.0 & !Marks::MOVES.0);
-        } else if start <= self.mine.acked {
-            self.mark(Marks::STAMPS.if_so(self.options.stamp.is_some()));
+        } else {
+            // While they are not agreed upon, nobody looks at them, and they may be only while the connection opens.
+            let is_of_use = self.connection.is_stamped || !self.connection.is_steady;
+            self.mark(Marks::STAMPS.if_so(self.options.stamp.is_some() && is_of_use));
         }
         if !payload.is_empty() {
             self.place(payload, end)?;

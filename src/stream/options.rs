@@ -10,7 +10,7 @@ pub(super) struct Options {
 }
 
 /// Two no-operations and the head of the option of time stamps: what most segments have (RFC 7323, appendix A).
-const STAMPS: [u8; 4] = [1, 1, 8, 10];
+pub(super) const STAMPS: [u8; 4] = [1, 1, 8, 10];
 
 /// The time stamp of a segment with no other option, if it has one; `None` where there is more to read.
 #[inline]
@@ -22,25 +22,6 @@ pub(super) fn usual(segment: &TcpSegment<'_>) -> Option<Option<u32>> {
             let [.., first, second, kind, length, a, b, c, d] = *bytes;
             ([first, second, kind, length] == STAMPS)
                 .then_some(Some(u32::from_be_bytes([a, b, c, d])))
-        }
-        _ => None,
-    }
-}
-
-/// The same, and the payload.
-#[inline(always)]
-pub(super) fn usual_with_payload<'a>(segment: &TcpSegment<'a>) -> Option<(Option<u32>, &'a [u8])> {
-    let bytes = segment.bytes();
-    match segment.header_len() {
-        32 => {
-            let (_, options) = bytes.split_first_chunk::<{ TcpSegment::MIN_HEADER_LEN }>()?;
-            let (options, payload) = options.split_first_chunk::<12>()?;
-            let [first, second, kind, length, a, b, c, d, ..] = *options;
-            let stamp = u32::from_be_bytes([a, b, c, d]);
-            ([first, second, kind, length] == STAMPS).then_some((Some(stamp), payload))
-        }
-        TcpSegment::MIN_HEADER_LEN => {
-            Some((None, bytes.get(TcpSegment::MIN_HEADER_LEN..).unwrap_or_default()))
         }
         _ => None,
     }

@@ -148,7 +148,17 @@ impl Pool {
             && left_of_share.saturating_sub(kept_of_share) as u64 >= blocks
     }
 
+    /// Whether more blocks can be taken, for bytes in order, than any segment needs.
     #[inline]
+    pub(super) const fn has_plenty(&self) -> bool {
+        // Blocks of references for the widest window among them.
+        const PLENTY: u32 = 2_048;
+
+        self.taken.wrapping_add(PLENTY) <= self.most
+            && self.share.taken.wrapping_add(PLENTY) <= self.most_of_share
+    }
+
+    #[inline(always)]
     pub(super) fn take(&mut self) -> Option<u32> {
         if self.share.taken >= self.most_of_share {
             return None;
@@ -180,8 +190,8 @@ impl Pool {
 
     #[inline]
     const fn count(&mut self) {
-        self.taken = self.taken.saturating_add(1);
-        self.share.taken = self.share.taken.saturating_add(1);
+        self.taken = self.taken.wrapping_add(1);
+        self.share.taken = self.share.taken.wrapping_add(1);
     }
 
     #[inline]
@@ -189,9 +199,9 @@ impl Pool {
         if let Some(block) = self.blocks.get_mut(id as usize) {
             block.next = self.vacant;
             self.vacant = id;
-            self.taken = self.taken.saturating_sub(1);
+            self.taken = self.taken.wrapping_sub(1);
             debug_assert!(self.share.taken > 0, "it is given back by whose it is");
-            self.share.taken = self.share.taken.saturating_sub(1);
+            self.share.taken = self.share.taken.wrapping_sub(1);
         }
     }
 
@@ -284,6 +294,17 @@ impl Pool {
         block.and_then(|block| block.data.get_mut(place.at..place.end)).unwrap_or_default()
     }
 
+    /// Puts bytes in a block at a place. `false` where they are too many.
+    #[inline(always)]
+    pub(super) fn put(&mut self, id: u32, at: usize, bytes: &[u8]) -> bool {
+        let Some(block) = self.blocks.get_mut(id as usize) else { return false };
+        let Some(place) = block.data.get_mut(at..at.wrapping_add(bytes.len())) else {
+            return false;
+        };
+        place.copy_from_slice(bytes);
+        true
+    }
+
     /// From the start of a place on, how many bytes are alike in having been put in out of order or not, and which
     /// of both.
     pub(super) fn run(&self, place: Place) -> (bool, usize) {
@@ -353,13 +374,13 @@ impl Pool {
         bytes.map_or(NONE, |bytes| u32::from_le_bytes(*bytes))
     }
 
+    /// Changes a reference. Comes back what it was.
     #[inline]
-    pub(super) fn set_reference(&mut self, id: u32, number: u64, to: u32) {
+    pub(super) fn set_reference(&mut self, id: u32, number: u64, to: u32) -> u32 {
         let at = Self::place_of(number);
-        let block = self.blocks.get_mut(id as usize);
-        if let Some(bytes) = block.and_then(|block| block.data.get_mut(at..)?.first_chunk_mut()) {
-            *bytes = to.to_le_bytes();
-        }
+        let Some(block) = self.blocks.get_mut(id as usize) else { return NONE };
+        let bytes = block.data.get_mut(at..).and_then(|rest| rest.first_chunk_mut());
+        bytes.map_or(NONE, |bytes| u32::from_le_bytes(core::mem::replace(bytes, to.to_le_bytes())))
     }
 
     const fn place_of(number: u64) -> usize {

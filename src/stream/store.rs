@@ -17,6 +17,9 @@ pub(super) struct Store {
     first: u64,
     /// What they are is told by the shape.
     slots: [u32; 4],
+    /// Where the byte at `high` goes: a block, and the place in it. [`FULL`] where that block is not there, or not known.
+    tail: u32,
+    tail_at: u16,
     shape: Shape,
 }
 
@@ -41,10 +44,20 @@ pub(super) struct Piece<'a> {
 const SLOTS: u64 = 4;
 /// The bytes of a block.
 const SPAN: u64 = BLOCK as u64;
+/// The place behind the last one of a block.
+const FULL: u16 = place_of(BLOCK);
 
 impl Store {
     pub(super) const fn new() -> Self {
-        Self { base: 0, high: 0, first: 0, slots: [NONE; 4], shape: Shape::Empty }
+        Self {
+            base: 0,
+            high: 0,
+            first: 0,
+            slots: [NONE; 4],
+            tail: NONE,
+            tail_at: FULL,
+            shape: Shape::Empty,
+        }
     }
 
     /// The offset after the last byte that was remembered.
@@ -87,55 +100,70 @@ impl Store {
         }
     }
 
-    /// As [`append`](Self::append), of at most a block's length, where it is known at once which blocks take the bytes;
-    /// else `false`, and nothing has changed that matters.
-    #[inline]
-    pub(super) fn append_quickly(
-        &mut self,
-        pool: &mut Pool,
-        floor: i64,
-        offset: i64,
-        bytes: &[u8],
-    ) -> bool {
-        if self.shape == Shape::Empty {
-            if floor != offset || bytes.len() <= CELL {
+    /// As [`append`](Self::append) at [`high`](Self::high), where it is known at once which block takes the bytes, and which
+    /// one those that are too many for it; else `false`, and nothing has changed that matters.
+    #[inline(always)]
+    pub(super) fn append_quickly(&mut self, pool: &mut Pool, floor: i64, bytes: &[u8]) -> bool {
+        let at = usize::from(self.tail_at);
+        let end = at.wrapping_add(bytes.len());
+        if end <= BLOCK {
+            if !pool.put(self.tail, at, bytes) {
                 return false;
             }
-            (self.base, self.first, self.shape) = (floor, 0, Shape::Few);
-        }
-        let number = self.number(offset);
-        let at = Self::at(self.base, offset);
-        let left = BLOCK.wrapping_sub(at);
-        let (now, later) = bytes.split_at_checked(left).unwrap_or((bytes, &[]));
-        let done = self.put(pool, number, at, now)
-            && (later.is_empty() || self.put(pool, number.wrapping_add(1), 0, later));
-        if done {
-            self.high = offset.wrapping_add(length(bytes));
-        }
-        done
-    }
-
-    /// Puts bytes in a block, a new one where there was none.
-    #[inline(always)]
-    fn put(&mut self, pool: &mut Pool, number: u64, at: usize, bytes: &[u8]) -> bool {
-        let Some(block) = self.block_near_the_end(pool, number) else { return false };
-        let there = pool.bytes_mut(Place { block, at, end: at.wrapping_add(bytes.len()) });
-        if there.len() != bytes.len() {
+            self.tail_at = place_of(end);
+        } else if !self.append_behind(pool, floor, bytes) {
             return false;
         }
-        there.copy_from_slice(bytes);
+        self.high = self.high.wrapping_add(length(bytes));
         true
     }
 
+    /// The same, of bytes that end in another block than the last one.
+    #[inline(never)]
+    fn append_behind(&mut self, pool: &mut Pool, floor: i64, bytes: &[u8]) -> bool {
+        let at = usize::from(self.tail_at);
+        let Some((now, later)) = bytes.split_at_checked(BLOCK.wrapping_sub(at)) else {
+            return false;
+        };
+        if later.len() > BLOCK {
+            return false;
+        }
+        let Some(block) = self.block_behind(pool, floor, now.len(), later.len()) else {
+            return false;
+        };
+        if !now.is_empty() && !pool.put(self.tail, at, now) || !pool.put(block, 0, later) {
+            return false;
+        }
+        (self.tail, self.tail_at) = (block, place_of(later.len()));
+        true
+    }
+
+    /// A new block behind the last one, if that ends `ahead` of [`high`](Self::high).
     #[inline(always)]
-    fn block_near_the_end(&mut self, pool: &mut Pool, number: u64) -> Option<u32> {
+    fn block_behind(
+        &mut self,
+        pool: &mut Pool,
+        floor: i64,
+        ahead: usize,
+        len: usize,
+    ) -> Option<u32> {
+        if self.shape == Shape::Empty {
+            if floor != self.high || len <= CELL {
+                return None;
+            }
+            (self.base, self.first, self.shape) = (floor, 0, Shape::Few);
+        }
+        let offset = self.high.wrapping_add(ahead as i64);
+        if Self::at(self.base, offset) != 0 {
+            return None;
+        }
+        let number = self.number(offset);
         match self.shape {
             Shape::Few if number.wrapping_sub(self.first) < SLOTS => {
-                let slot = self.slot_mut(number)?;
-                if *slot == NONE {
-                    *slot = pool.take()?;
-                }
-                Some(*slot)
+                let block = pool.take()?;
+                let before = core::mem::replace(self.slot_mut(number)?, block);
+                debug_assert_eq!(before, NONE, "nothing is remembered behind the last byte");
+                Some(block)
             }
             Shape::Many => {
                 let [_, last, count, _] = self.slots;
@@ -143,12 +171,9 @@ impl Store {
                 if steps.wrapping_add(1) != u64::from(count) {
                     return None;
                 }
-                let known = pool.reference(last, number);
-                if known != NONE {
-                    return Some(known);
-                }
                 let block = pool.take()?;
-                pool.set_reference(last, number, block);
+                let before = pool.set_reference(last, number, block);
+                debug_assert_eq!(before, NONE, "nothing is remembered behind the last byte");
                 Some(block)
             }
             _ => None,
@@ -168,12 +193,17 @@ impl Store {
         let mut rest = bytes;
         let mut at = offset;
         let end = offset.saturating_add(length(bytes));
+        self.tail_at = FULL;
         while !rest.is_empty() {
             let Some(place) = self.ensure(pool, floor, at, end) else { return false };
             let (now, later) = rest.split_at_checked(place.len()).unwrap_or((rest, &[]));
-            pool.bytes_mut(place.first(now.len())).copy_from_slice(now);
+            let place = place.first(now.len());
+            pool.bytes_mut(place).copy_from_slice(now);
             at = at.saturating_add(length(now));
             rest = later;
+            if self.shape != Shape::Cell {
+                (self.tail, self.tail_at) = (place.block, place_of(place.end));
+            }
         }
         self.high = end;
         true
@@ -189,6 +219,7 @@ impl Store {
         bytes: &[u8],
     ) -> bool {
         let out_of_order = offset > next;
+        self.tail_at = FULL;
         let mut rest = bytes;
         let mut at = offset;
         let end = offset.saturating_add(length(bytes));
@@ -220,9 +251,7 @@ impl Store {
             self.high = offset;
             return;
         }
-        if self.shape == Shape::Cell {
-            return;
-        }
+        // Those of a cell have the number 0.
         let number = self.number(offset);
         while self.first < number {
             self.give_first(pool);
@@ -250,7 +279,7 @@ impl Store {
             }
             Shape::Many => self.clear_many(pool),
         }
-        (self.shape, self.slots) = (Shape::Empty, [NONE; 4]);
+        (self.shape, self.slots, self.tail_at) = (Shape::Empty, [NONE; 4], FULL);
     }
 
     fn clear_many(&mut self, pool: &mut Pool) {
@@ -276,10 +305,9 @@ impl Store {
             return;
         }
         let [references, last, count, _] = self.slots;
-        let block = pool.reference(references, number);
+        let block = pool.set_reference(references, number, NONE);
         if block != NONE {
             pool.give(block);
-            pool.set_reference(references, number, NONE);
         }
         if self.first % REFERENCES == 0 && count > 1 {
             let after = pool.link_of(references);
@@ -306,25 +334,14 @@ impl Store {
         (offset.wrapping_sub(base) as u64 % SPAN) as usize
     }
 
-    const fn slot_mut(&mut self, number: u64) -> Option<&mut u32> {
-        let [a, b, c, d] = &mut self.slots;
-        Some(match number % SLOTS {
-            0 => a,
-            1 => b,
-            2 => c,
-            _ => d,
-        })
+    #[inline]
+    fn slot_mut(&mut self, number: u64) -> Option<&mut u32> {
+        self.slots.get_mut((number % SLOTS) as usize)
     }
 
     #[inline]
-    const fn slot(&self, number: u64) -> u32 {
-        let [a, b, c, d] = self.slots;
-        match number % SLOTS {
-            0 => a,
-            1 => b,
-            2 => c,
-            _ => d,
-        }
+    fn slot(&self, number: u64) -> u32 {
+        self.slots.get((number % SLOTS) as usize).copied().unwrap_or(NONE)
     }
 
     /// From an offset on to the end of its block.
@@ -438,6 +455,13 @@ impl Store {
         }
         Some(())
     }
+}
+
+/// A place in a block.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "blocks are shorter than that")]
+const fn place_of(at: usize) -> u16 {
+    at as u16
 }
 
 #[inline]

@@ -15,6 +15,8 @@ pub struct Chunk<'a> {
 /// The bytes that become contiguous, in order: see [`Connection::chunks`](super::Connection::chunks).
 #[derive(Clone, Debug)]
 pub struct Chunks<'a> {
+    /// The first one, if it is known at once.
+    first: &'a [u8],
     payload: Payload<'a>,
     at: i64,
     end: i64,
@@ -29,7 +31,8 @@ impl<'a> Chunks<'a> {
         payload: &'a [u8],
     ) -> Self {
         let (at, end) = accepted.fresh;
-        Self { payload: Payload::new(half, pool, accepted, payload), at, end }
+        let first = if accepted.is_straight { payload } else { &[] };
+        Self { first, payload: Payload::new(half, pool, accepted, payload), at, end }
     }
 }
 
@@ -42,13 +45,13 @@ impl<'a> Iterator for Chunks<'a> {
             return None;
         }
         let offset = self.at;
-        let data = match self.payload.rest(offset) {
-            Some(rest) if !self.payload.is_edited => rest,
-            rest => self.payload.piece(offset, self.end, rest).1,
-        };
+        let mut data = core::mem::take(&mut self.first);
         if data.is_empty() {
-            self.end = self.at;
-            return None;
+            data = self.payload.fresh(offset, self.end);
+            if data.is_empty() {
+                self.end = self.at;
+                return None;
+            }
         }
         self.at = offset.wrapping_add(length(data));
         Some(Chunk { offset: offset as u64, data })
@@ -136,9 +139,17 @@ impl<'a> Payload<'a> {
         self.bytes.get(skipped..).filter(|rest| !rest.is_empty())
     }
 
+    /// The bytes at an offset that become contiguous.
+    #[cold]
+    fn fresh(self, offset: i64, end: i64) -> &'a [u8] {
+        match self.rest(offset) {
+            Some(rest) if !self.is_edited => rest,
+            rest => self.piece(offset, end, rest).1,
+        }
+    }
+
     /// The bytes at an offset, as many as are side by side, and whether they were remembered: else those of the
     /// payload.
-    #[cold]
     fn piece(self, offset: i64, end: i64, rest: Option<&'a [u8]>) -> (bool, &'a [u8]) {
         let left = usize::try_from(end.saturating_sub(offset)).unwrap_or(0);
         let most = rest.map_or(left, |rest| rest.len().min(left));

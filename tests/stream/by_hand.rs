@@ -133,6 +133,44 @@ fn urgent_data_stays_in_line() {
     watched.close();
 }
 
+/// Where the next byte in order goes is known from the one before, unless others came before their time, or all were
+/// acknowledged: each byte that comes again is then still compared with itself.
+#[test]
+fn bytes_go_on_where_they_belong() {
+    let text: Vec<u8> = (0..12_000_u32).map(|n| (n / 7 % 251) as u8).collect();
+    let mut watched = opened();
+    let say = |watched: &mut Watched, from: u16, to: u16| {
+        let bytes = &text[usize::from(from)..usize::from(to)];
+        pass(watched, Client, &segment(ACK, 1_000 + u32::from(from), 5_000, bytes))
+    };
+    let acknowledge = |watched: &mut Watched, to: u16| {
+        pass(watched, Server, &segment(ACK, 5_000, 1_000 + u32::from(to), b""));
+        watched.acknowledged(Client, u64::from(to));
+    };
+    // Over the end of a block, and after one out of order.
+    say(&mut watched, 0, 1_400);
+    say(&mut watched, 1_400, 2_800);
+    assert!(say(&mut watched, 3_000, 3_700).is_out_of_order());
+    say(&mut watched, 2_800, 3_000);
+    say(&mut watched, 3_700, 4_000);
+    say(&mut watched, 4_000, 5_000);
+    for from in (0..5_000).step_by(500) {
+        assert!(!say(&mut watched, from, from + 500).is_edited(), "{from}");
+    }
+    // In another memory, which begins with few bytes, grows, and ends where a block does.
+    acknowledge(&mut watched, 5_000);
+    say(&mut watched, 5_000, 5_100);
+    say(&mut watched, 5_100, 7_048);
+    say(&mut watched, 7_048, 8_500);
+    acknowledge(&mut watched, 7_100);
+    say(&mut watched, 8_500, 12_000);
+    for from in (7_100..12_000).step_by(700) {
+        assert!(!say(&mut watched, from, from + 700).is_edited(), "{from}");
+    }
+    assert_eq!(watched.told[0], text);
+    watched.close();
+}
+
 /// Nine gaps of 1 GiB less a little: numbers wrap twice, offsets never.
 #[test]
 fn a_stream_of_many_gib() {
