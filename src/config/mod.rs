@@ -221,7 +221,9 @@ impl Config {
         reader::read(text)
     }
 
-    /// As [`parse`](Self::parse), and what is right in the text, but cannot be meant: what never comes to its turn.
+    /// As [`parse`](Self::parse), and what is right in the text, but most likely not meant: what never comes to its turn, methods that HTTP
+    /// does not have, and files and directories that cannot be opened. These are looked for here and now, by whoever calls this: what is
+    /// found may be otherwise for the user that the appliance runs as. Nothing is created.
     ///
     /// ```
     /// use gwlb_geneve::config::Config;

@@ -43,7 +43,7 @@ pub struct PacketTurn {
     pub first_seen: Timestamp,
 }
 
-/// Why a datagram is not understood.
+/// What is wrong with a datagram: why it is not understood, or which checksum in it is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Malformation {
@@ -141,13 +141,15 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let mut turn = understood
             .filter(|flow| flow.relation == Relation::Own)
             .map(|_| PacketTurn { number: 1, first_seen: now });
+        let mut before = None;
         if let Some(flow) = &understood {
             let probe = self.table.probe(&flow.key);
             let id = self.table.get(&probe, now);
+            before = id.map(|id| (probe, id));
             if let (Some(turn), Some(flow)) = (&mut turn, id.and_then(|id| self.table.flow(id))) {
                 let directions = [Direction::Forward, Direction::Reverse];
-                let before = directions.map(|direction| flow.packets(direction));
-                turn.number = before.into_iter().fold(1, u64::saturating_add);
+                let packets = directions.map(|direction| flow.packets(direction));
+                turn.number = packets.into_iter().fold(1, u64::saturating_add);
                 turn.first_seen = flow.first_seen();
             }
             if let Some(State { inspection, bits, .. }) = id.and_then(|id| self.table.state_mut(id))
@@ -168,6 +170,14 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let asked_otherwise = core::mem::replace(&mut self.asks_otherwise, true);
         self.process(core::slice::from_mut(datagram), output);
         self.asks_otherwise = asked_otherwise;
+        // Where ports are used again, the flow that was there has ended, and the packet begins another.
+        let is_another = before.is_some_and(|(probe, id)| {
+            self.table.get(&probe, now).is_some_and(|after| after != id)
+        });
+        if is_another {
+            standing = Standing::New;
+            turn = turn.map(|_| PacketTurn { number: 1, first_seen: now });
+        }
         let mut votes = self.panel.votes.take().unwrap_or_default();
         attribute(&mut votes, self.panel.effects.decided.take().unwrap_or_default());
         let outcome = output.outcomes().first().copied().unwrap_or(Outcome::FORWARD);

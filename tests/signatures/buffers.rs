@@ -156,15 +156,27 @@ fn of_bytes_and_what_they_are() {
         alert udp any any -> any any (content:"|01 00|"; offset:2; depth:2; app-layer-protocol:dns; sid:1;)
         alert udp any any -> any any (content:"|01 00|"; offset:2; depth:2; sid:2;)
         alert udp any any -> any any (app-layer-protocol:!dns; sid:3;)
+        alert dns any any -> any any (content:"|01 00|"; offset:2; depth:2; sid:4;)
     "#,
     );
     let (client, _) = sides("10.1.0.10:40000", "10.2.0.20:53");
     let mut found = told(&send(&mut engine, at(1), &client, &client.udp(&query)));
     found.sort_unstable();
-    assert_eq!(found, [1, 2]);
+    assert_eq!(found, [1, 2, 4]);
     let mut found = told(&send(&mut engine, at(2), &client, &client.udp(&query)));
     found.sort_unstable();
-    assert_eq!(found, [1, 2]);
+    assert_eq!(found, [1, 2, 4]);
+}
+
+/// Who asks once has asked.
+#[test]
+fn of_the_first_datagram() {
+    let question = [dns::labels("evil.example"), vec![0, 1, 0, 1]].concat();
+    let query = dns::message(7, 0x0100, [std::slice::from_ref(&question), &[], &[], &[]]);
+    let mut engine = engine("drop dns any any -> any 53 (content:\"|04|evil\"; sid:1;)");
+    let (client, _) = sides("10.1.0.10:40000", "10.2.0.20:53");
+    let sent = send(&mut engine, at(1), &client, &client.udp(&query));
+    assert_eq!((told(&sent), sent.is_forwarded()), (vec![1], false));
 }
 
 #[test]
@@ -189,6 +201,32 @@ fn of_first_lines() {
     assert_eq!(told(&talk.ask(b"VRFY root\r\n")), [3]);
 }
 
+/// The segment that shows what is spoken is the last that can be refused: nothing needs to come behind it.
+#[test]
+fn bytes_of_the_segment_that_shows_what_is_spoken() {
+    for (action, expected) in [("alert", Some(true)), ("drop", Some(false))] {
+        for rule in [
+            "http any any -> any any (content:\"/evil\"; sid:1;)",
+            "tcp any any -> any any (content:\"/evil\"; app-layer-protocol:http; sid:1;)",
+            "tcp-pkt any any -> any any (content:\"/evil\"; app-layer-protocol:http; sid:1;)",
+        ] {
+            let mut talk = Talk::new(engine(&format!("{action} {rule}")));
+            let sent = talk.ask(b"GET /evil HTTP/1.1\r\nHost: h\r\n\r\n");
+            assert_eq!((told(&sent), Some(sent.is_forwarded())), (vec![1], expected), "{rule}");
+            // Cut: whatever shows it last.
+            let mut talk = Talk::new(engine(&format!("{action} {rule}")));
+            let cut = [&b"GET /evil HT"[..], b"TP/1.1\r\nHost: h\r\n", b"\r\n"];
+            let sent = cut.map(|part| talk.ask(part));
+            let all: Vec<_> = sent.iter().flat_map(told).collect();
+            assert_eq!((all, Some(sent[2].is_forwarded())), (vec![1], expected), "{rule}");
+        }
+    }
+    // Not where it is something else.
+    let mut talk = Talk::new(engine("drop http any any -> any any (content:\"/evil\"; sid:1;)"));
+    assert_eq!(told(&talk.ask(b"\0\x01 /evil of no protocol")), NONE);
+    assert_eq!(told(&talk.ask(b"more of it")), NONE);
+}
+
 #[test]
 fn protocols_alone() {
     let rules = r#"
@@ -198,5 +236,5 @@ fn protocols_alone() {
     "#;
     let mut talk = Talk::new(engine(rules));
     let found = told(&talk.ask(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
-    assert_eq!(found, [1]);
+    assert_eq!(found, [1, 3]);
 }

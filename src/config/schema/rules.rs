@@ -214,23 +214,31 @@ pub(super) fn signatures() -> Vec<Key> {
         ),
         Key::new("request-body", Takes::Number(0, MEGABYTES), "Bytes of a body looked at."),
         Key::new("response-body", Takes::Number(0, MEGABYTES), "Bytes of a body looked at."),
-        Key::new("bytes", Takes::Number(0, 1 << 36), "Bytes that flows hold for that."),
+        Key::new(
+            "bytes",
+            Takes::Number(0, 1 << 36),
+            "Bytes that the flows of a worker hold for that.",
+        ),
         Key::new(
             "bytes-per-endpoint",
             Takes::Number(0, 1 << 36),
-            "Bytes of these that the flows of one endpoint hold.",
+            "Of these, those of one endpoint; three quarters where only `bytes` is given.",
         ),
         Key::new("steps", Takes::Number(1, 1 << 40), "Steps for one packet or message."),
         Key::new(
             "unanswered",
             Takes::Words(["pass", "drop"].into()),
-            "What becomes of a flow for whose refusal there were not enough steps.",
+            "What becomes of a flow for which a rule that refuses was not asked for all of it: no steps left, too many rules waiting, or no room.",
         ),
-        Key::new("remembered", Takes::Number(0, 1 << 24), "Counts of thresholds."),
+        Key::new(
+            "remembered",
+            Takes::Number(0, 1 << 24),
+            "Counts of thresholds, and as many bits of addresses.",
+        ),
         Key::new(
             "remembered-per-endpoint",
             Takes::Number(0, 1 << 24),
-            "Counts of thresholds of one endpoint.",
+            "Of these, those of one endpoint; three quarters where only `remembered` is given.",
         ),
         Key::new("costs", Takes::Truth, "What each rule costs is counted."),
     ])

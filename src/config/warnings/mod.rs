@@ -27,7 +27,7 @@ pub struct ConfigWarning {
     pub line: usize,
     /// The character in the line, counted from 1.
     pub column: usize,
-    /// What never happens, and why.
+    /// What never happens, or cannot be opened, and why.
     pub text: String,
 }
 

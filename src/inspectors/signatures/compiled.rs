@@ -62,8 +62,7 @@ pub struct SignatureLimits {
     /// default. A flow that finds no room is looked at packet by packet, and counts as not [answered](SignatureCounters::unanswered)
     /// where rules that refuse may want more of it.
     pub bytes: usize,
-    /// Bytes of these that the flows of one endpoint hold together, so that no endpoint takes the room away that others need. 48 MiB by
-    /// default.
+    /// Of these, what the flows of one endpoint hold in a worker, so that no endpoint takes the room that others need. 48 MiB by default.
     pub bytes_per_endpoint: usize,
     /// Steps that are done for a packet, together with the pieces of streams and the messages in it, before rules count as not holding.
     /// 100,000 by default.
@@ -71,10 +70,11 @@ pub struct SignatureLimits {
     /// Whether flows are dropped for which a rule that drops or rejects was not asked for all of it, as there were no steps left, too many
     /// waited, or there was no room for what it may look at; otherwise, as by default, that is told only.
     pub refuses_unanswered: bool,
-    /// Counts of thresholds and filters, and bits of addresses, that are remembered; so many of each. 65,536 by default.
+    /// Entries that all workers together remember: counts of thresholds and filters, and as many bits of addresses. 65,536 by default.
     pub remembered: usize,
-    /// As many of these for one endpoint. The oldest makes room: of an endpoint that has its share its own, otherwise that of the endpoint
-    /// that has most, so that no flood of addresses at one endpoint makes it forgotten what others need. 49,152 by default.
+    /// Of these, so many for one endpoint; 49,152 by default. Where there is no room, an endpoint that has its share loses its own oldest
+    /// entry, and otherwise the endpoint that has most loses one: a flood of addresses at one endpoint makes nothing forgotten that others
+    /// need.
     pub remembered_per_endpoint: usize,
 }
 

@@ -347,8 +347,8 @@ fn read(field: &ByteField, bytes: Bytes<'_>, way: &Way) -> Result<(u64, i64), Co
     let len = usize::try_from(way.number(field.bytes)?).map_err(|_| outside())?;
     let rest = bytes.from(start).ok_or_else(outside)?;
     let found = match len {
-        // As many digits as there are, which are 23 at most.
-        0 if field.text.is_some() => rest.get(..23).unwrap_or(rest),
+        // As many digits as there are.
+        0 if field.text.is_some() => rest,
         _ => rest.get(..len).ok_or_else(outside)?,
     };
     let (number, used) = match field.text {
@@ -392,7 +392,8 @@ fn text(bytes: &[u8], radix: Radix) -> Option<(u64, usize)> {
         _ => trimmed,
     };
     let end = digits.find(|it| !is_digit(it)).unwrap_or(digits.len());
-    let number = u64::from_str_radix(digits.get(..end)?, radix).ok()?;
+    let digits_alone = digits.get(..end).filter(|it| !it.is_empty())?;
+    let number = u64::from_str_radix(digits_alone, radix).unwrap_or(u64::MAX);
     // Each byte has become one character.
     let rest = digits.get(end..)?.chars().count();
     Some((number, bytes.len().saturating_sub(rest)))

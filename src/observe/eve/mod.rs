@@ -23,7 +23,8 @@
 //! * `gwlb` says endpoint, attachment and cookie: addresses of different endpoints may be the same. Where people have a name for the
 //!   endpoint, it says that, too.
 //! * `flow_id` is made of endpoint and ends alone: a later flow between the same ends has the same.
-//! * `dns` is version 3 of that format, the one of Suricata 8.
+//! * `dns` is version 3 of that format, the one of Suricata 8: `src_ip` is the sender of the packet, of an answer the server, and
+//!   `tx_id` is a member of `dns`. Records of `http`, `tls` and `flow` have the client first.
 //! * Where an alert has a [rule](crate::inspect::Alert::rule), `alert` says what Suricata would: `gid`, `signature_id`, `rev`, `signature`,
 //!   `category`, `metadata`. For others `alert.signature_id` is made of the alert's name, which is `alert.signature`; what it found
 //!   stands in `alert.metadata.message`.

@@ -66,7 +66,10 @@ pub trait Subject: Send + Sync + 'static {
     /// long as that is served. By default nothing is noted.
     fn sample(&self) {}
 
-    /// The numbers of the last minutes, as JSON: `/history`. By default `None`: they are not kept.
+    /// The numbers of the last ten minutes as JSON, `/history`: `interval_seconds`, `limit`, and `samples`, the oldest first: `time` (seconds
+    /// since 1970), `seconds` since the sample before, what was counted in these (`received`, `forwarded`, `bypassed`, `would`,
+    /// `received_bytes`, `sent_bytes`, `alerts`, `dropped` by reason), `open_flows` and `recent_latency_seconds`. Fields are added, never
+    /// renamed. By default `None`: they are not kept.
     fn history(&self) -> Option<String> {
         None
     }

@@ -1,4 +1,5 @@
-//! How often limits of the signatures were met, over configurations that were read again.
+//! Signatures over configurations that were read again: what they counted, which only goes up, and the end of those that were replaced,
+//! beside the workers.
 
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

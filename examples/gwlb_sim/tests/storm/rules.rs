@@ -17,6 +17,9 @@ const MANY: u32 = 40_000;
 /// In a debug build, on a machine that has other work, such a file takes minutes.
 const PATIENCE: Duration = Duration::from_secs(900);
 
+/// For one reply.
+const REPLY: Duration = Duration::from_secs(60);
+
 /// Rules of the shapes that collections of rules have, each with patterns of its own that nothing in the load has.
 fn generated(count: u32) -> String {
     let mut text = String::new();
@@ -99,7 +102,7 @@ impl Speaker {
         let bind =
             |port| stage.gateway.run(|| Ok(UdpSocket::bind((OTHER_GATEWAY, port))?)).unwrap();
         let (socket, replies) = (bind(0), bind(GENEVE));
-        replies.set_read_timeout(Some(PATIENCE)).unwrap();
+        replies.set_read_timeout(Some(REPLY)).unwrap();
         Self { socket, replies }
     }
 
@@ -111,7 +114,8 @@ impl Speaker {
         let mut passes = false;
         loop {
             let mut reply = [0; 2_048];
-            let len = self.replies.recv(&mut reply).unwrap();
+            let len = self.replies.recv(&mut reply);
+            let len = len.unwrap_or_else(|error| panic!("no reply to {word:?}: {error}"));
             match &reply[..len] {
                 reply if reply == datagram(port, word) => passes = true,
                 reply if reply == datagram(port, "nothing to mind") => return passes,

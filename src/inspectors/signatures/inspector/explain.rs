@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::super::buffers::{Instance, Spoken};
-use super::super::matching::{Ready, has_to_wait, holds};
-use super::super::{Buffer, FlowCondition, Interpreter, Rule, RuleId, Signatures};
+use super::super::matching::{Ready, has_to_wait, holds, is_spoken_as};
+use super::super::{Buffer, Condition, FlowCondition, Interpreter, Rule, RuleId, Signatures};
 use super::flow::SignatureFlow;
 use super::judge::{Event, Place};
 use crate::{Side, Timestamp};
@@ -87,9 +87,10 @@ fn ask(
         let found = match flow.spoken {
             Spoken::Is(found) => found.to_string(),
             Spoken::Other => "none that is known".to_string(),
-            Spoken::Unclear => "not known yet".to_string(),
+            Spoken::Unclear => "not known yet, which is waited for".to_string(),
         };
-        step(flow.spoken == Spoken::Is(wanted), format!("protocol {wanted}: it is {found}"))?;
+        let may_be = matches!(flow.spoken, Spoken::Unclear) || flow.spoken == Spoken::Is(wanted);
+        step(may_be, format!("protocol {wanted}: it is {found}"))?;
     }
     let ends = signatures.set().ends(flow.surrounding, ready.ends);
     let is_between = ends.is_some_and(|ends| ends.are_of(&event.tuple));
@@ -98,7 +99,12 @@ fn ask(
         step(flow.is_like(&ready.flow, event.packet), format!("flow:{}", ready.flow))?;
     }
     for condition in &ready.conditions {
-        step(holds(condition, event.packet, flow.spoken), condition.to_string())?;
+        if let (Condition::Application { .. }, Spoken::Unclear) = (condition, flow.spoken) {
+            step(true, format!("{condition}: it is not known yet, which is waited for"))?;
+            continue;
+        }
+        let is_so = holds(condition, event.packet) && is_spoken_as(condition, flow.spoken);
+        step(is_so, condition.to_string())?;
     }
     let mut interpreter = Interpreter::new();
     for (group, source) in ready.groups.iter().zip(&rule.groups) {

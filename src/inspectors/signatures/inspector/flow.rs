@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 use super::super::buffers::{Body, Buffers, Lines, Portion, Share, Spoken};
 use super::super::matching::{BySide, NumberedBits};
 use super::super::{BitAction, FlowCondition, FlowState};
+use super::judge::Place;
 use crate::Side;
 use crate::inspect::{Beginning, Interest, Packet};
 use crate::packet::{IpProtocol, TcpFlags, Transport};
@@ -42,6 +43,8 @@ pub(super) struct SideState {
     pub(super) next: u64,
     /// Rules whose pattern was found, and behind which byte.
     pub(super) waiting: Vec<(u32, u64)>,
+    /// Rules that have held for all but what is spoken, which is not known yet, and for what.
+    open: Vec<(u32, Place)>,
     /// Rules that have held, and up to which byte: what they held for does not count again.
     pub(super) used: Vec<(u32, u64)>,
     /// Whether no more of its stream is looked at.
@@ -184,6 +187,17 @@ impl SignatureFlow {
         sides.get_or_insert_with(fresh).of_mut(side)
     }
 
+    /// The rules that were [left open](SideState::leave_open), and for which side.
+    pub(super) fn take_open(&mut self) -> Vec<(u32, Side, Place)> {
+        let Some(sides) = &mut self.sides else { return Vec::new() };
+        let mut open = Vec::new();
+        for side in Side::ALL {
+            let of_side = mem::take(&mut sides.of_mut(side).open);
+            open.extend(of_side.into_iter().map(|(rule, place)| (rule, side, place)));
+        }
+        open
+    }
+
     /// Nothing yet of what the flows of its endpoint may hold.
     pub(super) fn share(&self) -> Share {
         self.portion.share()
@@ -196,6 +210,7 @@ impl SideState {
             tail: Vec::new(),
             next: 0,
             waiting: Vec::new(),
+            open: Vec::new(),
             used: Vec::new(),
             is_over: false,
             transaction: Transaction::new(portion),
@@ -220,6 +235,18 @@ impl SideState {
                 self.used.push((rule, end));
             }
         }
+    }
+
+    /// Notes that a rule has held for all but what is spoken; `false` where too many have.
+    pub(super) fn leave_open(&mut self, rule: u32, place: Place) -> bool {
+        if self.open.iter().any(|(known, _)| *known == rule) {
+            return true;
+        }
+        let has_room = self.open.len() < MOST;
+        if has_room {
+            self.open.push((rule, place));
+        }
+        has_room
     }
 
     /// Notes where a rule's pattern was found. Where too many wait, the one that counts least does not any more, which is given: of

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::mem;
 
 use super::super::buffers::{Buffers, Instance, Spoken, transform};
-use super::super::matching::{Budget, Ready, ReadyGroup, View, has_to_wait, holds};
+use super::super::matching::{Budget, Ready, ReadyGroup, View, has_to_wait, holds, is_spoken_as};
 use super::super::{Buffer, Condition, RuleAction, RuleId, Signatures};
 use super::SignatureInspector;
 use super::explain::{Tracer, trace};
@@ -65,8 +65,7 @@ impl SignatureInspector {
             let mut share = scratch.budget.share(left);
             left = left.saturating_sub(1);
             let Some(rule) = signatures.set().rules.get(index as usize) else { continue };
-            let was_asked = event.place == Place::Stream || scratch.is_repeated;
-            if was_asked && scratch.told.contains(&index) {
+            if event.place == Place::Stream && scratch.told.contains(&index) {
                 // What it held for in the packet it need not hold for again.
                 scratch.held.push(index);
                 continue;
@@ -97,23 +96,21 @@ impl SignatureInspector {
                     scratch.held.push(index);
                     continue;
                 }
+                Answer::Open => {
+                    scratch.held.push(index);
+                    if !flow.side(event.side).leave_open(index, event.place) {
+                        signatures.note_too_many();
+                        scratch.is_unanswered |= rule.refuses();
+                    }
+                    continue;
+                }
                 Answer::Yes => {}
             }
             signatures.note_held(index);
             scratch.held.push(index);
             scratch.told.push(index);
-            if !fire(signatures, flow, event, rule, index, cx) {
-                continue;
-            }
-            cx.decided(SignatureInspector::REASON.name(), || described(rule));
-            match rule.action {
-                RuleAction::Pass => {
-                    let is_for_flow = event.place != Place::Packet || rule.is_plain();
-                    return if is_for_flow { Verdict::PASS_FLOW } else { Verdict::PASS };
-                }
-                RuleAction::Alert => {}
-                action if verdict.is_pass() => verdict = refusal(action, event, rule),
-                _ => {}
+            if carry_out(signatures, flow, event, (rule, index), &mut verdict, cx) {
+                return verdict;
             }
         }
         if is_short {
@@ -121,6 +118,69 @@ impl SignatureInspector {
         }
         verdict
     }
+
+    /// Goes back to the rules that held for all but what is spoken, now that this is known.
+    pub(super) fn settle_open(
+        &mut self,
+        flow: &mut SignatureFlow,
+        packet: &Packet<'_>,
+        cx: &mut Context<'_>,
+    ) -> Verdict {
+        let signatures = &*self.signatures;
+        let mut verdict = Verdict::PASS;
+        if flow.spoken == Spoken::Unclear {
+            return verdict;
+        }
+        let mut open = flow.take_open();
+        open.sort_unstable_by_key(|(index, ..)| *index);
+        for (index, side, place) in open {
+            let Some(rule) = signatures.set().rules.get(index as usize) else { continue };
+            if !is_spoken(rule, flow.spoken) || self.scratch.told.contains(&index) {
+                continue;
+            }
+            signatures.note_held(index);
+            self.scratch.told.push(index);
+            let tuple = Event::tuple_of(packet, side);
+            let event =
+                Event { packet, side, tuple, payload: None, buffers: None, body: None, place };
+            if carry_out(signatures, flow, &event, (rule, index), &mut verdict, cx) {
+                break;
+            }
+        }
+        verdict
+    }
+}
+
+/// Whether what is spoken is what the rule is about.
+fn is_spoken(rule: &Ready, spoken: Spoken) -> bool {
+    rule.application.is_none_or(|protocol| spoken == Spoken::Is(protocol))
+        && rule.conditions.iter().all(|condition| is_spoken_as(condition, spoken))
+}
+
+/// What a rule that holds does, and what becomes of the packet; `true` where nothing behind the rule counts any more.
+fn carry_out(
+    signatures: &Signatures,
+    flow: &mut SignatureFlow,
+    event: &Event<'_>,
+    (rule, index): (&Ready, u32),
+    verdict: &mut Verdict,
+    cx: &mut Context<'_>,
+) -> bool {
+    if !fire(signatures, flow, event, rule, index, cx) {
+        return false;
+    }
+    cx.decided(SignatureInspector::REASON.name(), || described(rule));
+    match rule.action {
+        RuleAction::Pass => {
+            let is_for_flow = event.place != Place::Packet || rule.is_plain();
+            *verdict = if is_for_flow { Verdict::PASS_FLOW } else { Verdict::PASS };
+            return true;
+        }
+        RuleAction::Alert => {}
+        action if verdict.is_pass() => *verdict = refusal(action, event, rule),
+        _ => {}
+    }
+    false
 }
 
 /// A rule by what people know it by.
@@ -152,6 +212,8 @@ enum Answer {
     Unanswered,
     /// It does for the bytes, but bits are not as it wants them.
     NotNow,
+    /// It does, if that is spoken what the rule is about.
+    Open,
     Yes,
 }
 
@@ -165,12 +227,15 @@ impl Case<'_> {
         if !set.ends(flow.surrounding, rule.ends).is_some_and(|ends| ends.are_of(&event.tuple)) {
             return Answer::Never;
         }
-        if rule.application.is_some_and(|protocol| flow.spoken != Spoken::Is(protocol)) {
-            return not(is_clear);
+        if is_clear && !is_spoken(rule, flow.spoken) {
+            return Answer::Never;
         }
+        let mut is_open = !is_clear && rule.application.is_some();
         for condition in &rule.conditions {
-            if !holds(condition, event.packet, flow.spoken) {
-                return not(is_of_flow(condition, is_clear));
+            if let Condition::Application { .. } = condition {
+                is_open |= !is_clear;
+            } else if !holds(condition, event.packet) {
+                return not(is_of_flow(condition));
             }
         }
         if !flow.is_like(&rule.flow, event.packet) {
@@ -188,7 +253,7 @@ impl Case<'_> {
         if !has_bits || !self.has_cross_bits(cx) {
             return Answer::NotNow;
         }
-        Answer::Yes
+        if is_open { Answer::Open } else { Answer::Yes }
     }
 
     fn has_cross_bits(&self, cx: &Context<'_>) -> bool {
@@ -239,12 +304,8 @@ impl Case<'_> {
 }
 
 /// Whether a condition is the same for all packets of a side of a flow.
-const fn is_of_flow(condition: &Condition, is_clear: bool) -> bool {
-    match condition {
-        Condition::IpProtocol(_) | Condition::SameAddress => true,
-        Condition::Application { .. } => is_clear,
-        _ => false,
-    }
+const fn is_of_flow(condition: &Condition) -> bool {
+    matches!(condition, Condition::IpProtocol(_) | Condition::SameAddress)
 }
 
 /// What a rule that holds does; `false` where it does not count, as it has not held often enough.

@@ -104,69 +104,6 @@ impl SignatureInspector {
         self.scratch.is_unanswered |= refuses;
     }
 
-    /// Asks the rules that look at packets about one, beside those that are candidates already.
-    fn packet_itself(
-        &mut self,
-        flow: &mut SignatureFlow,
-        packet: &Packet<'_>,
-        cx: &mut Context<'_>,
-    ) -> Verdict {
-        let side = if packet.is_from_opener() { Side::Client } else { Side::Server };
-        let set = self.signatures.set();
-        let is_own = packet.relation() == Relation::Own;
-        let (slots, payload) = match packet.transport() {
-            Transport::Tcp(segment) if is_own => (&set.tcp_packets, segment.payload()),
-            Transport::Udp(datagram) if is_own => (&set.udp_packets, datagram.payload()),
-            // What Suricata calls the payload of ICMP is what follows its first eight bytes.
-            transport => (&set.other_packets, transport.payload()),
-        };
-        let slot = slots.of(side);
-        self.scratch.add_slot(slot, payload, 0, &self.signatures);
-        if self.scratch.is_idle() {
-            return Verdict::PASS;
-        }
-        let tuple = match is_own {
-            true => packet.five_tuple(),
-            false => FiveTuple {
-                addresses: packet.ip().addresses(),
-                protocol: packet.ip().protocol(),
-                ports: None,
-            },
-        };
-        let event = Event {
-            packet,
-            side,
-            tuple,
-            payload: Some(View { bytes: payload, base: 0 }),
-            buffers: None,
-            body: None,
-            place: Place::Packet,
-        };
-        self.judge(flow, &event, cx)
-    }
-
-    /// The first datagram of UDP was looked at before it was known what is spoken in it: those rules that ask for that are asked again.
-    fn packet_once_more(
-        &mut self,
-        flow: &mut SignatureFlow,
-        packet: &Packet<'_>,
-        cx: &mut Context<'_>,
-    ) -> Verdict {
-        let is_asked_for = self.signatures.set().has_lines
-            && flow.spoken != Spoken::Unclear
-            && flow.interest.contains(Interest::PACKETS)
-            && packet.relation() == Relation::Own
-            && matches!(packet.transport(), Transport::Udp(_));
-        if !is_asked_for {
-            return Verdict::PASS;
-        }
-        self.scratch.begin();
-        self.scratch.is_repeated = true;
-        let verdict = self.packet_itself(flow, packet, cx);
-        self.scratch.is_repeated = false;
-        verdict
-    }
-
     /// Rules that refuse and were not asked for all of them are not passed over in silence.
     #[inline]
     fn conclude(
@@ -236,12 +173,42 @@ impl Inspector for SignatureInspector {
         if !flow.interest.contains(Interest::PACKETS) {
             return if flow.is_done() { Verdict::PASS_FLOW } else { Verdict::PASS };
         }
-        self.scratch.begin();
         let side = if packet.is_from_opener() { Side::Client } else { Side::Server };
+        let set = self.signatures.set();
+        let is_own = packet.relation() == Relation::Own;
+        let (slots, payload) = match packet.transport() {
+            Transport::Tcp(segment) if is_own => (&set.tcp_packets, segment.payload()),
+            Transport::Udp(datagram) if is_own => (&set.udp_packets, datagram.payload()),
+            // What Suricata calls the payload of ICMP is what follows its first eight bytes.
+            transport => (&set.other_packets, transport.payload()),
+        };
+        self.scratch.begin();
         if flow.begins(side) {
-            self.scratch.add_all(self.signatures.set().first.of(side));
+            self.scratch.add_all(set.first.of(side));
         }
-        let verdict = self.packet_itself(flow, packet, cx);
+        let slot = slots.of(side);
+        self.scratch.add_slot(slot, payload, 0, &self.signatures);
+        if self.scratch.is_idle() {
+            return Verdict::PASS;
+        }
+        let tuple = match is_own {
+            true => packet.five_tuple(),
+            false => FiveTuple {
+                addresses: packet.ip().addresses(),
+                protocol: packet.ip().protocol(),
+                ports: None,
+            },
+        };
+        let event = Event {
+            packet,
+            side,
+            tuple,
+            payload: Some(View { bytes: payload, base: 0 }),
+            buffers: None,
+            body: None,
+            place: Place::Packet,
+        };
+        let verdict = self.judge(flow, &event, cx);
         self.conclude(flow, packet, verdict, cx)
     }
 
@@ -253,7 +220,11 @@ impl Inspector for SignatureInspector {
     ) -> Verdict {
         flow.hear(chunk.side, chunk.packet.flow().protocol());
         self.scratch.stay_with(chunk.packet, cx.now(), self.signatures.limits().steps);
-        let verdict = self.chunk(flow, chunk, cx);
+        let was_unclear = flow.spoken == Spoken::Unclear;
+        let mut verdict = self.chunk(flow, chunk, cx);
+        if was_unclear && verdict == Verdict::PASS {
+            verdict = self.settle_open(flow, chunk.packet, cx);
+        }
         let verdict = self.conclude(flow, chunk.packet, verdict, cx);
         settle(flow, verdict)
     }
@@ -269,7 +240,7 @@ impl Inspector for SignatureInspector {
         let was_unclear = flow.spoken == Spoken::Unclear;
         let mut verdict = self.transact(flow, message, cx);
         if was_unclear && verdict == Verdict::PASS {
-            verdict = self.packet_once_more(flow, message.packet, cx);
+            verdict = self.settle_open(flow, message.packet, cx);
         }
         let verdict = self.conclude(flow, message.packet, verdict, cx);
         settle(flow, verdict)

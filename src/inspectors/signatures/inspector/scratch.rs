@@ -24,8 +24,6 @@ pub(super) struct Scratch {
     pub(super) budget: Budget,
     /// Whether a rule that refuses was not asked for all of it.
     pub(super) is_unanswered: bool,
-    /// Whether the packet at hand was looked at before.
-    pub(super) is_repeated: bool,
     /// Rules that have held for the packet at hand.
     pub(super) told: Vec<u32>,
     /// Those that have held just now, and those that have not.
@@ -70,7 +68,6 @@ impl Scratch {
             packet: None,
             budget: Budget::new(0),
             is_unanswered: false,
-            is_repeated: false,
             told: Vec::new(),
             held: Vec::new(),
             failed: Vec::new(),

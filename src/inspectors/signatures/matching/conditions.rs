@@ -3,8 +3,18 @@ use super::super::{Condition, Fragments, TcpFlagsMode};
 use crate::inspect::Packet;
 use crate::packet::{IcmpMessage, IpPacket, TcpSegment, Transport};
 
-/// Whether a packet is as a condition has it.
-pub(in super::super) fn holds(condition: &Condition, packet: &Packet<'_>, spoken: Spoken) -> bool {
+/// Whether what is spoken is what a condition wants, if it is about that. Nothing that is not known yet is.
+pub(in super::super) fn is_spoken_as(condition: &Condition, spoken: Spoken) -> bool {
+    let Condition::Application { protocol: wanted, is_negated } = *condition else { return true };
+    match spoken {
+        Spoken::Unclear => false,
+        Spoken::Other => wanted.is_none() != is_negated,
+        Spoken::Is(found) => (wanted == Some(found)) != is_negated,
+    }
+}
+
+/// Whether a packet is as a condition has it, but for [what is spoken](is_spoken_as).
+pub(in super::super) fn holds(condition: &Condition, packet: &Packet<'_>) -> bool {
     let (ip, transport) = (packet.ip(), packet.transport());
     match *condition {
         Condition::PayloadSize(size) => {
@@ -48,11 +58,7 @@ pub(in super::super) fn holds(condition: &Condition, packet: &Packet<'_>, spoken
         Condition::FragmentOffset(wanted) => {
             wanted.holds(ip.fragment().map_or(0, |fragment| fragment.offset / 8))
         }
-        Condition::Application { protocol, is_negated } => match (spoken, protocol) {
-            (Spoken::Unclear, _) => false,
-            (Spoken::Other, wanted) => wanted.is_none() != is_negated,
-            (Spoken::Is(found), wanted) => (wanted == Some(found)) != is_negated,
-        },
+        Condition::Application { .. } => true,
     }
 }
 

@@ -9,7 +9,7 @@ mod program;
 mod ready;
 mod set;
 
-pub(super) use conditions::holds;
+pub(super) use conditions::{holds, is_spoken_as};
 pub(super) use prefilter::Places;
 pub(super) use program::{Budget, Program, View};
 pub(super) use ready::{NumberedBits, Ready, ReadyGroup};

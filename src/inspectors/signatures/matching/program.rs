@@ -140,14 +140,21 @@ fn needs_end(item: &Detection) -> bool {
         Detection::Content(content) => content.is_negated || content.ends_with,
         Detection::Pcre(pcre) => pcre.is_negated || has_end(pcre.expression()),
         Detection::DataAt(at) => at.is_negated,
-        Detection::ByteJump(jump) => jump.from == JumpFrom::End,
+        Detection::ByteJump(jump) => jump.from == JumpFrom::End || is_open(&jump.field),
         Detection::Size(_) => true,
         Detection::Base64Decode(base64) => {
             // The last bytes that are there so far may be a part of more.
             base64.items.iter().any(needs_end)
         }
-        Detection::ByteTest(_) | Detection::ByteExtract(_) | Detection::ByteMath(_) => false,
+        Detection::ByteTest(ByteTest { field, .. })
+        | Detection::ByteExtract(ByteExtract { field, .. })
+        | Detection::ByteMath(ByteMath { field, .. }) => is_open(field),
     }
+}
+
+/// Whether a number may go on with the bytes that are not there yet.
+fn is_open(field: &ByteField) -> bool {
+    field.text.is_some() && !matches!(field.bytes, Number::Literal(1..))
 }
 
 /// Whether a regular expression may ask for an end: more often than it does, never less.
@@ -436,20 +443,15 @@ struct Field {
     end: i64,
 }
 
-/// What a number in text may have.
-const MOST_DIGITS: i64 = 23;
-
 impl Field {
     fn read(field: &ByteField, view: View<'_>, at: i64, taken: &Taken) -> Option<Self> {
         let zero = if field.is_relative { at } else { 0 };
         let start = zero.saturating_add(number(field.offset, taken)?);
         let high = view.end();
-        let len = match number(field.bytes, taken)? {
-            // As many digits as there are.
-            0 if field.text.is_some() => high.saturating_sub(start).clamp(0, MOST_DIGITS),
-            len => len,
-        };
-        let end = start.saturating_add(len);
+        let len = number(field.bytes, taken)?;
+        // As many digits as there are.
+        let is_open = len == 0 && field.text.is_some();
+        let end = if is_open { high.max(start) } else { start.saturating_add(len) };
         if end > high || len < 0 {
             return None;
         }
@@ -490,8 +492,9 @@ fn text(bytes: &[u8], radix: Radix) -> Option<(u64, usize)> {
     };
     let mut number: u64 = 0;
     let mut digits = 0_usize;
+    // No number is larger than the largest: who writes more digits does not make it none.
     for digit in rest.get(prefix..)?.iter().map_while(|byte| char::from(*byte).to_digit(radix)) {
-        number = number.checked_mul(radix.into())?.checked_add(digit.into())?;
+        number = number.saturating_mul(radix.into()).saturating_add(digit.into());
         digits = digits.saturating_add(1);
     }
     (digits > 0).then(|| (number, blank.saturating_add(prefix).saturating_add(digits)))

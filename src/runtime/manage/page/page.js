@@ -130,7 +130,7 @@ function words(stats) {
   orders.bypass.on = !stats.bypass.on;
   show("drain").disabled = stats.draining || !token();
   document.title = `${stats.bypass.on ? "BYPASS" : health.textContent} – appliance`;
-  show("footer").textContent = `gwlb-geneve ${stats.version}. Since the start: ${exact(total.received)} received, ${exact(total.forwarded)} forwarded, ${exact(sum(total.dropped))} refused, ${exact(total.sent)} sent; accounts ${stats.balanced ? "balance" : "are under way"}. The same numbers: /stats, /metrics.`;
+  show("footer").textContent = `gwlb-geneve ${stats.version}. Since the start: ${exact(total.received)} received, ${exact(total.forwarded)} forwarded, ${exact(sum(total.dropped))} refused, ${exact(total.sent)} sent; accounts ${stats.balanced ? "balance" : "are under way"}. The same numbers: /stats, /history, /metrics.`;
 }
 
 function charts() {
