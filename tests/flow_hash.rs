@@ -141,12 +141,12 @@ fn the_seed_decides_and_stays_secret() {
     assert_eq!(format!("{fixed:?}"), "FlowSeed(secret)");
 }
 
-/// 65,536 neighbours in 65,536 places, by any 16 bits of the hash: at random 41,400 of the places are taken.
+/// 65,536 neighbours in 65,536 places, by any 16 bits of the hash: at random 41,400 of the places are taken. Of random seeds one in
+/// fifty takes fewer than 40,500 by some 16 bits, and 38,000 at the least that was seen.
 #[test]
 fn neighbours_are_spread() {
-    for seed in
-        [FlowSeed::from_bytes([0; 32]), FlowSeed::from_bytes([0xff; 32]), FlowSeed::random()]
-    {
+    for bytes in [[0; 32], [0xff; 32], core::array::from_fn(|at| (37 * at) as u8)] {
+        let seed = FlowSeed::from_bytes(bytes);
         for shift in [0, 16, 32, 48] {
             let taken: HashSet<_> = neighbours()
                 .map(|tuple| seed.hash(&FlowKey::new(EndpointId(1), &tuple).0) >> shift & 0xffff)
