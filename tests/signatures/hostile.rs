@@ -5,7 +5,7 @@ use gwlb_geneve::inspectors::signatures::SignatureInspector;
 
 use crate::common::Talk;
 use crate::support::traffic::Sent;
-use crate::{NONE, engine_of, set, set_with, told};
+use crate::{NONE, engine, engine_of, set, set_with, told};
 
 /// Each `a` leads to each `a` behind it, and none of them to the end.
 const DEAR: &str = r#"alert http any any -> any any (http.request_body; content:"a"; content:"a"; distance:0; content:"!!"; distance:0; priority:1; sid:3;)"#;
@@ -111,6 +111,21 @@ fn what_rules_refuse_is_not_put_off_from_segment_to_segment() {
     }
     assert!(set.counters().budget_used_up > 5, "else this shows nothing");
     talk.ask(b"e").assert_refused("signatures");
+}
+
+/// What is made of bytes counts too: the digest of a long target, once for each byte of a body.
+#[test]
+fn transforms_are_not_for_nothing() {
+    let rule = r#"drop http any any -> any any (http.uri; to_sha256; content:"no digest is this"; http.request_body; content:"a"; fast_pattern; sid:1;)"#;
+    let head = |target: usize| {
+        let target = "t".repeat(target);
+        format!("POST /{target} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
+    };
+    for (target, pieces, expected) in [(10, 20, 0), (8_000, 20, 0), (8_000, 1_200, 1)] {
+        let packet = [head(target).as_bytes(), &chunks(&b"a".repeat(pieces))].concat();
+        let mut talk = Talk::new(engine(rule));
+        assert_eq!(open(&talk.ask(&packet)), expected, "{target} {pieces}");
+    }
 }
 
 #[test]

@@ -1,3 +1,4 @@
+use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -273,7 +274,7 @@ impl Case<'_> {
             if group.transforms.is_empty() {
                 return program.holds(view, taken, budget);
             }
-            let bytes = transform(view.bytes, &group.transforms);
+            let Some(bytes) = transformed(view.bytes, group, budget) else { return false };
             return program.holds(View { bytes: &bytes, base: view.base }, taken, budget);
         }
         let is_body = matches!(
@@ -284,7 +285,7 @@ impl Case<'_> {
             if instance.bytes.is_empty() || has_to_wait(group, instance.is_whole) {
                 return false;
             }
-            let bytes = transform(instance.bytes, &group.transforms);
+            let Some(bytes) = transformed(instance.bytes, group, budget) else { return false };
             program.holds(View { bytes: &bytes, base: 0 }, taken, budget)
         };
         if is_body {
@@ -301,6 +302,19 @@ impl Case<'_> {
         let side = self.flow.sides.as_ref()?.of(self.event.side);
         view.from(side.used_by(self.index))
     }
+}
+
+/// What a group's transforms make of bytes, which counts by their length: a digest of a long target, asked for with each piece of a
+/// body, would be a way to keep an appliance busy. `None` where nothing more may be done.
+fn transformed<'b>(
+    bytes: &'b [u8],
+    group: &ReadyGroup,
+    budget: &mut Budget,
+) -> Option<Cow<'b, [u8]>> {
+    const BYTES_PER_STEP: usize = 64;
+    let steps = u64::try_from(bytes.len() / BYTES_PER_STEP).unwrap_or(u64::MAX).saturating_add(1);
+    let is_allowed = group.transforms.is_empty() || budget.take(steps);
+    is_allowed.then(|| transform(bytes, &group.transforms))
 }
 
 /// Whether a condition is the same for all packets of a side of a flow.
