@@ -109,6 +109,25 @@ fn options_and_padding_are_no_payload() {
     }
 }
 
+/// The sum of a packet on a source route is for the address where the route ends: it says nothing here.
+#[test]
+fn the_checksum_of_a_source_routed_packet_is_not_looked_at() {
+    let mut packet = vec![0_u8; 74];
+    packet[..2].copy_from_slice(&[0x4f, 0]);
+    packet[3] = 72;
+    packet[9..12].copy_from_slice(&[17, 0xa6, 0x04]);
+    // An option of 31 bytes, and a loose source route with a stop left.
+    packet[20..22].copy_from_slice(&[2, 31]);
+    packet[51..53].copy_from_slice(&[131, 8]);
+    packet[60..].copy_from_slice(&[0, 0, 0, 0, 0, 12, 0xda, 0x54, 0x99, 7, 0xc2, 0x83, 0xee, 0xee]);
+    let (outer, payload) = parse(&packet).unwrap();
+    assert_eq!((outer.udp_checksum, payload), (0xda54, &[0x99, 7, 0xc2, 0x83][..]));
+    // Without the route it is wrong.
+    packet[51..53].copy_from_slice(&[0; 2]);
+    packet[10..12].copy_from_slice(&[0xae, 0x87]);
+    assert_eq!(parse(&packet).unwrap_err().reason(), "outer-checksum");
+}
+
 #[test]
 fn fragments_are_refused_and_df_is_not() {
     let whole = sample::outer(&received(), &[0x5a; 16], true);

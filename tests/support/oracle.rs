@@ -378,7 +378,8 @@ pub fn outer(bytes: &[u8]) -> Result<Outer, &'static str> {
         return Err("outer-malformed");
     }
     let end = udp + length;
-    if number(bytes, udp + 6, 2) != 0 {
+    // A packet on a source route is for somebody else in the end, by whom it is summed.
+    if number(bytes, udp + 6, 2) != 0 && !ip.source_routed {
         // The pseudo header: both addresses, zero, the protocol, the UDP length (RFC 768).
         let mut summed = bytes[12..20].to_vec();
         summed.extend([0, 17, bytes[udp + 4], bytes[udp + 5]]);
