@@ -190,6 +190,20 @@ fn rules_that_can_never_hold_do_not_keep_others_from_waiting() {
     }
 }
 
+/// So it is with those that wait for what is spoken.
+#[test]
+fn rules_that_only_tell_do_not_keep_others_from_being_left_open() {
+    let decoys_of_http: Vec<String> = (0..64)
+        .map(|it| {
+            format!(r#"alert http any any -> any any (content:"decoy{it:03}"; sid:{};)"#, it + 100)
+        })
+        .collect();
+    let rule = r#"drop http any any -> any any (content:"needle"; sid:1;)"#;
+    let mut talk = Talk::new(engine_of(&set(&format!("{}\n{rule}", decoys_of_http.join("\n")))));
+    talk.ask(&[b"GET /", &decoys()[..]].concat());
+    talk.ask(b"needle HTTP/1.1\r\nHost: h\r\n\r\n").assert_refused("signatures");
+}
+
 #[test]
 fn a_rule_that_refuses_and_finds_no_place_to_wait_is_told_of() {
     let rules = with_decoys(|it| {

@@ -237,34 +237,21 @@ impl SideState {
         }
     }
 
-    /// Notes that a rule has held for all but what is spoken; `false` where too many have.
-    pub(super) fn leave_open(&mut self, rule: u32, place: Place) -> bool {
+    /// Notes that a rule has held for all but what is spoken. Where too many have, the one that counts least is given up, and given.
+    pub(super) fn leave_open(&mut self, rule: u32, place: Place) -> Option<u32> {
         if self.open.iter().any(|(known, _)| *known == rule) {
-            return true;
+            return None;
         }
-        let has_room = self.open.len() < MOST;
-        if has_room {
-            self.open.push((rule, place));
-        }
-        has_room
+        queue(&mut self.open, (rule, place), |(rule, _)| *rule)
     }
 
-    /// Notes where a rule's pattern was found. Where too many wait, the one that counts least does not any more, which is given: of
-    /// rules, those that count more have lower numbers.
+    /// Notes where a rule's pattern was found. Where too many wait, the one that counts least does not any more, which is given.
     pub(super) fn wait(&mut self, rule: u32, end: u64) -> Option<u32> {
         if let Some((_, known)) = self.waiting.iter_mut().find(|(known, _)| *known == rule) {
             *known = end.max(*known);
             return None;
         }
-        if self.waiting.len() < MOST {
-            self.waiting.push((rule, end));
-            return None;
-        }
-        let least = self.waiting.iter_mut().max_by_key(|(known, _)| *known)?;
-        if least.0 < rule {
-            return Some(rule);
-        }
-        Some(mem::replace(least, (rule, end)).0)
+        queue(&mut self.waiting, (rule, end), |(rule, _)| *rule)
     }
 }
 
@@ -303,16 +290,22 @@ impl Transaction {
         if self.waiting.contains(&rule) {
             return None;
         }
-        if self.waiting.len() < MOST {
-            self.waiting.push(rule);
-            return None;
-        }
-        let least = self.waiting.iter_mut().max()?;
-        if *least < rule {
-            return Some(rule);
-        }
-        Some(mem::replace(least, rule))
+        queue(&mut self.waiting, rule, |rule| *rule)
     }
+}
+
+/// Adds a rule to those that wait. Where there are [`MOST`], the one that counts least makes room, which is given: of rules, those that
+/// count more have lower numbers.
+fn queue<T>(waiting: &mut Vec<T>, new: T, number: impl Fn(&T) -> u32) -> Option<u32> {
+    if waiting.len() < MOST {
+        waiting.push(new);
+        return None;
+    }
+    let least = waiting.iter_mut().max_by_key(|it| number(it))?;
+    if number(least) < number(&new) {
+        return Some(number(&new));
+    }
+    Some(number(&mem::replace(least, new)))
 }
 
 /// Whether a rule may want anything of a flow.

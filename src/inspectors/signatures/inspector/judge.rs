@@ -99,9 +99,10 @@ impl SignatureInspector {
                 }
                 Answer::Open => {
                     scratch.held.push(index);
-                    if !flow.side(event.side).leave_open(index, event.place) {
+                    if let Some(lost) = flow.side(event.side).leave_open(index, event.place) {
                         signatures.note_too_many();
-                        scratch.is_unanswered |= rule.refuses();
+                        let lost = signatures.set().rules.get(lost as usize);
+                        scratch.is_unanswered |= lost.is_some_and(Ready::refuses);
                     }
                     continue;
                 }
