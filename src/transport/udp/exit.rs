@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use super::burst::Burst;
 use super::next_hop::{Hop, NextHops};
-use super::outbox::{Outbox, Piece, Run};
+use super::outbox::{Outbox, Run};
 use super::sys::{self, Outgoing};
 use super::{OpenError, UdpSettings, Way};
 use crate::gwlb::ReplyPolicy;
@@ -18,7 +18,6 @@ pub(super) struct Exit {
     frames: Option<Frames>,
     policy: ReplyPolicy,
     sender: sys::Sender,
-    pieces: Vec<Piece>,
     sent_by: [u64; 2],
     /// The identification of what was sent in fragments last.
     id: u16,
@@ -70,7 +69,6 @@ impl Exit {
             frames,
             policy: settings.reply,
             sender: sys::Sender::default(),
-            pieces: Vec::new(),
             sent_by: [0; 2],
             id: any_id(),
         })
@@ -99,104 +97,124 @@ impl Exit {
         if let Some(frames) = &mut self.frames {
             frames.refresh();
         }
-        self.pieces.clear();
-        for number in 0..outbox.runs().len() {
-            let Some(run) = outbox.runs().get(number).copied() else { break };
-            let hop = self.frames.as_mut().and_then(|frames| frames.hop(&run));
-            let mut add =
-                |run: Run| match outbox.piece(run, hop.as_ref(), burst, &self.policy, received) {
-                    Some(piece) => self.pieces.push(piece),
-                    None => sent.fail(SendFailure::TooLong, run.datagrams),
-                };
+        let mut number = 0;
+        while let Some(run) = outbox.runs().get(number) {
+            let hop = self.frames.as_mut().and_then(|frames| frames.hop(run));
             let takes_trains = || self.frames.as_ref().is_some_and(|frames| frames.takes_trains);
-            if run.datagrams == 1 || (hop.is_some() && takes_trains()) {
-                add(run);
-            } else {
-                run.singles().for_each(add);
+            if run.datagrams > 1 && !(hop.is_some() && takes_trains()) {
+                outbox.take_apart(number);
             }
+            self.write_head(number, hop, outbox, burst, received, &mut sent);
+            number = number.saturating_add(1);
         }
 
         let mut next = 0;
-        while let Some(first) = self.pieces.get(next).copied() {
-            let rest = self.pieces.get(next..).unwrap_or_default();
-            let same_way = rest.iter().take_while(|piece| piece.way == first.way);
+        while let Some(first) = outbox.runs().get(next) {
+            if !first.has_head() {
+                next = next.saturating_add(1);
+                continue;
+            }
+            let rest = outbox.runs().get(next..).unwrap_or_default();
+            let together = rest.iter().take_while(|run| run.way == first.way && run.has_head());
             let socket = match (first.way, &self.frames) {
                 (Way::Packet, Some(frames)) => frames.socket.as_fd(),
                 _ => self.raw.as_fd(),
             };
-            let messages = same_way.map(|piece| Outgoing {
-                to: (piece.way == Way::Raw).then(|| piece.run.to()),
-                parts: outbox.parts(piece, received),
+            let messages = together.map(|run| Outgoing {
+                to: (run.way == Way::Raw).then(|| run.to()),
+                parts: outbox.parts(run, received),
             });
             match self.sender.send(socket, messages) {
                 Ok(count) => {
                     let count = count.max(1);
-                    for piece in rest.iter().take(count) {
-                        let [packet, raw] = &mut self.sent_by;
-                        let by_way = if piece.way == Way::Packet { packet } else { raw };
-                        let datagrams = u64::try_from(piece.run.datagrams).unwrap_or(0);
-                        *by_way = by_way.saturating_add(datagrams);
-                        sent.sent = sent.sent.saturating_add(datagrams);
-                        let bytes = u64::try_from(piece.run.bytes()).unwrap_or(0);
-                        counters.sent_bytes = counters.sent_bytes.saturating_add(bytes);
+                    let (mut datagrams, mut bytes) = (0_usize, 0_usize);
+                    for run in rest.iter().take(count) {
+                        datagrams = datagrams.saturating_add(run.datagrams);
+                        bytes = bytes.saturating_add(run.bytes());
                     }
+                    self.note_sent(first.way, [datagrams, bytes], counters, &mut sent);
                     next = next.saturating_add(count);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error)
                     if first.way == Way::Raw && SendFailure::of(&error) == SendFailure::TooLong =>
                 {
+                    let first = *first;
                     match self.send_in_fragments(&first, outbox, received) {
                         Ok(()) => {
-                            let [_, raw] = &mut self.sent_by;
-                            *raw = raw.saturating_add(1);
-                            sent.sent = sent.sent.saturating_add(1);
-                            let bytes = u64::try_from(first.run.bytes()).unwrap_or(0);
-                            counters.sent_bytes = counters.sent_bytes.saturating_add(bytes);
+                            self.note_sent(Way::Raw, [1, first.bytes()], counters, &mut sent);
                             counters.fragmented = counters.fragmented.saturating_add(1);
                         }
                         Err(error) => sent.fail(SendFailure::of(&error), 1),
                     }
                     next = next.saturating_add(1);
                 }
-                Err(error) => match self.second_chance(first, &error) {
-                    // Otherwise, in the same place of the order.
-                    Some(hop) => {
-                        let mut again = Vec::new();
-                        for run in first.run.singles() {
-                            match outbox.piece(run, hop.as_ref(), burst, &self.policy, received) {
-                                Some(piece) => again.push(piece),
-                                None => sent.fail(SendFailure::TooLong, run.datagrams),
+                Err(error) => {
+                    let first = *first;
+                    match self.second_chance(&first, &error) {
+                        // Otherwise, in the same place of the order.
+                        Some(hop) => {
+                            outbox.take_apart(next);
+                            for number in (next..).take(first.datagrams) {
+                                self.write_head(number, hop, outbox, burst, received, &mut sent);
                             }
                         }
-                        self.pieces.splice(next..=next, again);
+                        None => {
+                            sent.fail(SendFailure::of(&error), first.datagrams);
+                            next = next.saturating_add(1);
+                        }
                     }
-                    None => {
-                        sent.fail(SendFailure::of(&error), first.run.datagrams);
-                        next = next.saturating_add(1);
-                    }
-                },
+                }
             }
         }
         counters.count(&sent);
         sent
     }
 
-    /// Sends a piece through the raw socket that is too long for it, since the kernel does not cut up a packet that comes
-    /// with its header.
-    fn send_in_fragments(
+    /// Has the headers of a run written, or counts it as one that cannot be sent.
+    #[inline(always)]
+    fn write_head(
+        &self,
+        number: usize,
+        hop: Option<Hop>,
+        outbox: &mut Outbox,
+        burst: &Burst,
+        received: &mut [u8],
+        sent: &mut Sent,
+    ) {
+        if !outbox.write_head(number, hop.as_ref(), burst, &self.policy, received) {
+            let datagrams = outbox.runs().get(number).map_or(0, |run| run.datagrams);
+            sent.fail(SendFailure::TooLong, datagrams);
+        }
+    }
+
+    /// Counts datagrams, and the bytes of their payloads, that were sent.
+    #[inline]
+    fn note_sent(
         &mut self,
-        piece: &Piece,
-        outbox: &Outbox,
-        received: &[u8],
-    ) -> io::Result<()> {
-        let hop = self.frames.as_mut().and_then(|frames| frames.hops.find(piece.run.ends));
+        way: Way,
+        counts: [usize; 2],
+        counters: &mut TransportCounters,
+        sent: &mut Sent,
+    ) {
+        let [datagrams, bytes] = counts.map(|count| u64::try_from(count).unwrap_or(u64::MAX));
+        let [packet, raw] = &mut self.sent_by;
+        let by_way = if way == Way::Packet { packet } else { raw };
+        *by_way = by_way.saturating_add(datagrams);
+        sent.sent = sent.sent.saturating_add(datagrams);
+        counters.sent_bytes = counters.sent_bytes.saturating_add(bytes);
+    }
+
+    /// Sends a run through the raw socket that is too long for it, since the kernel does not cut up a packet that comes
+    /// with its header.
+    fn send_in_fragments(&mut self, run: &Run, outbox: &Outbox, received: &[u8]) -> io::Result<()> {
+        let hop = self.frames.as_mut().and_then(|frames| frames.hops.find(run.ends));
         let mtu = hop.map_or(USUAL_MTU, |hop| hop.mtu);
         self.id = self.id.checked_add(1).unwrap_or(1);
-        let fragments = outbox.fragments(piece, received, mtu, self.id);
+        let fragments = outbox.fragments(run, received, mtu, self.id);
         let mut rest = fragments.as_slice();
         while !rest.is_empty() {
-            let to = Some(piece.run.to());
+            let to = Some(run.to());
             let messages = rest.iter().map(|packet| Outgoing { to, parts: [packet, &[]] });
             let count = self.sender.send(self.raw.as_fd(), messages)?;
             rest = rest.get(count.max(1)..).unwrap_or_default();
@@ -204,27 +222,27 @@ impl Exit {
         Ok(())
     }
 
-    /// How the datagrams of a piece that could not be sent can be sent nevertheless: as single frames, or, with `None`
+    /// How the datagrams of a run that could not be sent can be sent nevertheless: as single frames, or, with `None`
     /// inside, through the raw socket.
-    fn second_chance(&mut self, piece: Piece, error: &io::Error) -> Option<Option<Hop>> {
-        let frames = self.frames.as_mut().filter(|_| piece.way == Way::Packet)?;
+    fn second_chance(&mut self, run: &Run, error: &io::Error) -> Option<Option<Hop>> {
+        let frames = self.frames.as_mut().filter(|_| run.way == Way::Packet)?;
         let reason = SendFailure::of(error);
         if reason == SendFailure::QueueFull {
             return None;
         }
-        if piece.run.datagrams > 1 && error.raw_os_error() == Some(libc::EINVAL) {
+        if run.datagrams > 1 && error.raw_os_error() == Some(libc::EINVAL) {
             if core::mem::take(&mut frames.takes_trains) {
                 tracing::info!(
                     "the kernel takes no trains of datagrams in one piece (Linux 6.2 does): they are sent one by one"
                 );
             }
-            return Some(frames.hop(&piece.run));
+            return Some(frames.hop(run));
         }
         if !core::mem::replace(&mut frames.reported.failure, true) {
-            tracing::warn!(%error, to = %piece.run.to(), "the packet socket failed: the raw socket is used instead");
+            tracing::warn!(%error, to = %run.to(), "the packet socket failed: the raw socket is used instead");
         }
         if reason != SendFailure::TooLong {
-            frames.hops.avoid(piece.run.ends);
+            frames.hops.avoid(run.ends);
         }
         Some(None)
     }

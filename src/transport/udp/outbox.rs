@@ -35,6 +35,9 @@ pub(super) struct Run {
     is_open: bool,
     /// Who sends it to whom.
     pub(super) ends: Ends,
+    /// How it leaves, since its [headers were written](Outbox::write_head).
+    pub(super) way: Way,
+    head: Head,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,16 +48,11 @@ enum Source {
     Injected(usize),
 }
 
-/// A message for a socket.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Piece {
-    pub(super) run: Run,
-    pub(super) way: Way,
-    head: Head,
-}
-
+/// Where the headers of a run are.
 #[derive(Clone, Copy, Debug)]
 enum Head {
+    /// Nowhere, so it cannot be sent.
+    Missing,
     /// So many bytes in front of the payload.
     InPlace(usize),
     /// Elsewhere: which one, and its length.
@@ -109,6 +107,8 @@ impl Outbox {
             datagrams: 1,
             is_open: len == buffer.size && len > 0,
             ends: (buffer.outer.destination, buffer.outer.source),
+            way: Way::Raw,
+            head: Head::Missing,
         });
     }
 
@@ -130,71 +130,88 @@ impl Outbox {
             datagrams: 1,
             is_open: false,
             ends: (outer.source, outer.destination),
+            way: Way::Raw,
+            head: Head::Missing,
         });
         self.copied_heads.push(*reply.outer_headers());
     }
 
-    /// Writes the headers of a run, by a policy that is always the same, for the way over `hop`, or for the raw socket where there is none. `None` where an IPv4
-    /// packet cannot be that long.
+    /// Puts the datagrams of a run, each as one, in its place.
+    #[cold]
+    pub(super) fn take_apart(&mut self, number: usize) {
+        if let Some(run) = self.runs.get(number).copied() {
+            self.runs.splice(number..=number, run.singles());
+        }
+    }
+
+    /// Writes the headers of a run, by a policy that is always the same, for the way over `hop`, or for the raw socket where there is none: whether that can
+    /// be, as an IPv4 packet is only so long.
     #[inline]
-    pub(super) fn piece(
+    pub(super) fn write_head(
         &mut self,
-        run: Run,
+        number: usize,
         hop: Option<&Hop>,
         burst: &Burst,
         policy: &ReplyPolicy,
         received: &mut [u8],
-    ) -> Option<Piece> {
-        let train = if run.datagrams > 1 { u16::try_from(run.size).ok() } else { None };
-        let (way, head, len) = match (hop, run.source) {
-            (Some(hop), Source::Received(buffer)) => {
-                let outer = &burst.buffer(buffer)?.outer;
-                let head = self.frame_heads.answer(hop, outer, run.bytes(), train, policy)?;
-                (Way::Packet, head, HEAD)
-            }
-            (Some(hop), Source::Injected(number)) => {
-                let headers = *self.copied_heads.get(number)?;
-                (Way::Packet, frame_head(hop, headers, run.ends, train), HEAD)
-            }
-            (None, source) => {
-                let headers = match source {
-                    Source::Received(buffer) => {
-                        let outer = &burst.buffer(buffer)?.outer;
-                        let payload = received.get(run.start..run.end)?;
-                        *Reply::new(outer, payload, &[], policy).ok()?.outer_headers()
-                    }
-                    Source::Injected(number) => *self.copied_heads.get(number)?,
-                };
-                let mut head = [0; HEAD];
-                if let Some(place) = head.last_chunk_mut() {
-                    *place = headers;
-                }
-                (Way::Raw, head, OUTER_HEADER_LEN)
-            }
+    ) -> bool {
+        let Self { runs, copies, copied_heads, heads, frame_heads } = self;
+        let Some(run) = runs.get_mut(number) else { return false };
+        let head = match (hop, run.source) {
+            (Some(hop), Source::Received(buffer)) => burst.buffer(buffer).and_then(|buffer| {
+                frame_heads.answer(hop, &buffer.outer, run.bytes(), run.train(), policy)
+            }),
+            (Some(hop), Source::Injected(number)) => copied_heads
+                .get(number)
+                .map(|headers| frame_head(hop, *headers, run.ends, run.train())),
+            (None, source) => match source {
+                Source::Received(buffer) => burst
+                    .buffer(buffer)
+                    .zip(received.get(run.start..run.end))
+                    .and_then(|(buffer, payload)| {
+                        Reply::new(&buffer.outer, payload, &[], policy).ok()
+                    })
+                    .map(|reply| padded(reply.outer_headers())),
+                Source::Injected(number) => copied_heads.get(number).map(padded),
+            },
         };
-        let head_bytes = head.get(HEAD.saturating_sub(len)..)?;
+        let len = if hop.is_some() { HEAD } else { OUTER_HEADER_LEN };
+        run.way = if hop.is_some() { Way::Packet } else { Way::Raw };
+        run.head = Head::Missing;
+        let Some(head) = head else { return false };
         if run.free < len {
-            self.heads.push(head);
-            let head = Head::Apart(self.heads.len().saturating_sub(1), len);
-            return Some(Piece { run, way, head });
+            run.head = Head::Apart(heads.len(), len);
+            heads.push(head);
+            return true;
         }
         let memory = match run.source {
             Source::Received(_) => received,
-            Source::Injected(_) => &mut self.copies,
+            Source::Injected(_) => copies.as_mut_slice(),
         };
-        memory.get_mut(run.start.checked_sub(len)?..run.start)?.copy_from_slice(head_bytes);
-        Some(Piece { run, way, head: Head::InPlace(len) })
+        let Some(before) = memory.get_mut(..run.start) else { return false };
+        let written = match run.way {
+            Way::Packet => before.last_chunk_mut().map(|place| *place = head),
+            Way::Raw => before
+                .last_chunk_mut::<OUTER_HEADER_LEN>()
+                .zip(head.last_chunk())
+                .map(|(place, head)| *place = *head),
+        };
+        if written.is_none() {
+            return false;
+        }
+        run.head = Head::InPlace(len);
+        true
     }
 
-    /// The bytes of a piece, of which the second part may be empty.
+    /// The bytes of a run with its headers, of which the second part may be empty.
     #[inline]
-    pub(super) fn parts<'a>(&'a self, piece: &Piece, received: &'a [u8]) -> [&'a [u8]; 2] {
-        let memory = match piece.run.source {
+    pub(super) fn parts<'a>(&'a self, run: &Run, received: &'a [u8]) -> [&'a [u8]; 2] {
+        let memory = match run.source {
             Source::Received(_) => received,
             Source::Injected(_) => &self.copies,
         };
-        let Run { start, end, .. } = piece.run;
-        match piece.head {
+        let &Run { start, end, .. } = run;
+        match run.head {
             Head::InPlace(len) => {
                 [memory.get(start.saturating_sub(len)..end).unwrap_or_default(), &[]]
             }
@@ -203,20 +220,21 @@ impl Outbox {
                 let head = head.get(HEAD.saturating_sub(len)..).unwrap_or_default();
                 [head, memory.get(start..end).unwrap_or_default()]
             }
+            Head::Missing => [&[], &[]],
         }
     }
 
-    /// A piece for the raw socket cut up for an interface with this MTU: IP packets that are its fragments.
+    /// A run for the raw socket cut up for an interface with this MTU: IP packets that are its fragments.
     ///
     /// Their identification is `id`, which must not be 0, and DF is clear.
     pub(super) fn fragments(
         &self,
-        piece: &Piece,
+        run: &Run,
         received: &[u8],
         mtu: usize,
         id: u16,
     ) -> Vec<Vec<u8>> {
-        let [head, payload] = self.parts(piece, received);
+        let [head, payload] = self.parts(run, received);
         let packet = [head, payload].concat();
         fragments(&packet, mtu, id).unwrap_or_default()
     }
@@ -240,8 +258,18 @@ impl Run {
         self.size.saturating_add(OUTER_HEADER_LEN)
     }
 
+    /// Whether its headers could be written.
+    pub(super) const fn has_head(&self) -> bool {
+        !matches!(self.head, Head::Missing)
+    }
+
+    /// The size of its datagrams, if there are several.
+    fn train(&self) -> Option<u16> {
+        if self.datagrams > 1 { u16::try_from(self.size).ok() } else { None }
+    }
+
     /// Its datagrams, each as a run.
-    pub(super) fn singles(self) -> impl Iterator<Item = Self> {
+    fn singles(self) -> impl Iterator<Item = Self> {
         let starts = (self.start..).step_by(self.size.max(1)).take(self.datagrams);
         starts.map(move |start| {
             let end = start.saturating_add(self.size).min(self.end);
@@ -254,6 +282,15 @@ impl Run {
     pub(super) fn to(&self) -> Ipv4Addr {
         self.ends.1
     }
+}
+
+/// The headers of a packet for the raw socket, where those of a frame would end.
+fn padded(headers: &[u8; OUTER_HEADER_LEN]) -> [u8; HEAD] {
+    let mut head = [0; HEAD];
+    if let Some(place) = head.last_chunk_mut() {
+        *place = *headers;
+    }
+    head
 }
 
 /// RFC 791 §3.2. The kernel sums up the headers.

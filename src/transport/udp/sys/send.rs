@@ -2,7 +2,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use super::{ipv4, len_of};
+use super::ipv4;
 
 /// Something to send: up to two parts, and where to unless the socket knows.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +35,6 @@ impl Sender {
     ) -> io::Result<usize> {
         self.names.clear();
         self.vectors.clear();
-        self.headers.clear();
         for Outgoing { to, parts } in messages.take(Self::MOST) {
             // The kernel reads from these only, whatever the type of the pointer says.
             self.vectors.push(parts.map(|part| libc::iovec {
@@ -46,25 +45,29 @@ impl Sender {
                 self.names.push(ipv4(SocketAddrV4::new(to, 0)));
             }
         }
-        let mut names = self.names.iter_mut();
-        for vectors in &mut self.vectors {
+        if self.headers.len() < self.vectors.len() {
             // SAFETY: integers and pointers, of which zero is a value. (C libraries disagree about padding fields, so they cannot
             // be named.)
-            let mut header: libc::mmsghdr = unsafe { core::mem::zeroed() };
+            let blank: libc::mmsghdr = unsafe { core::mem::zeroed() };
+            self.headers.resize(self.vectors.len(), blank);
+        }
+        let mut names = self.names.iter_mut();
+        for (header, vectors) in self.headers.iter_mut().zip(&mut self.vectors) {
             let [_, second] = &*vectors;
             header.msg_hdr.msg_iovlen = if second.iov_len == 0 { 1 } else { 2 };
             header.msg_hdr.msg_iov = vectors.as_mut_ptr();
-            if let Some(name) = names.next() {
-                header.msg_hdr.msg_namelen = len_of(name);
-                header.msg_hdr.msg_name = core::ptr::from_mut(name).cast();
-            }
-            self.headers.push(header);
+            let (name, len) = match names.next() {
+                Some(name) => (core::ptr::from_mut(name).cast(), size_of::<libc::sockaddr_in>()),
+                None => (core::ptr::null_mut(), 0),
+            };
+            header.msg_hdr.msg_name = name;
+            header.msg_hdr.msg_namelen = libc::socklen_t::try_from(len).unwrap_or(0);
         }
-        let count = libc::c_uint::try_from(self.headers.len()).unwrap_or(0);
+        let count = libc::c_uint::try_from(self.vectors.len()).unwrap_or(0);
         // `as` where C libraries disagree about the sign of the flags.
         let flags = (libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) as _;
-        // SAFETY: `count` headers, each pointing to one or two vectors and to a name or none, all in vectors that are not
-        // changed any more. The vectors point to slices that live for `'a`, hence beyond the call, and that the kernel only
+        // SAFETY: the first `count` headers, each of which the loop above has made to point to one or two vectors and to a name or
+        // none, all in vectors that are not changed any more; nothing else in them is ever set. The vectors point to slices that live for `'a`, hence beyond the call, and that the kernel only
         // reads.
         let sent =
             unsafe { libc::sendmmsg(socket.as_raw_fd(), self.headers.as_mut_ptr(), count, flags) };
