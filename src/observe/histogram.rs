@@ -47,11 +47,20 @@ impl Histogram {
     /// Counts one that took so many nanoseconds.
     #[inline]
     pub fn record_nanos(&mut self, nanos: u64) {
-        if let Some(class) = self.classes.get_mut(class_of(nanos)) {
-            *class = class.wrapping_add(1);
+        self.record_many(nanos, 1);
+    }
+
+    /// Counts some of which each took so many nanoseconds.
+    #[inline]
+    pub fn record_many(&mut self, nanos: u64, count: u64) {
+        if count == 0 {
+            return;
         }
-        self.count = self.count.wrapping_add(1);
-        self.sum = self.sum.wrapping_add(nanos);
+        if let Some(class) = self.classes.get_mut(class_of(nanos)) {
+            *class = class.wrapping_add(count);
+        }
+        self.count = self.count.wrapping_add(count);
+        self.sum = self.sum.wrapping_add(nanos.wrapping_mul(count));
         self.max = self.max.max(nanos);
     }
 

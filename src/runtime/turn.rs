@@ -1,3 +1,4 @@
+use alloc::vec::Vec;
 use core::ops::Range;
 use core::time::Duration;
 use std::io;
@@ -77,8 +78,9 @@ impl<T: Transport, I: Inspector, R: Rewriter> Worker<T, I, R> {
         self.is_full = received >= MOST;
         self.is_idle = received == 0 && taken_over == 0;
         self.now = (self.settings.clock)();
-        for time in self.times.drain(..) {
-            self.latency.record(self.now.saturating_since(time));
+        for (time, count) in self.times.drain(..) {
+            let took = self.now.saturating_since(time).as_nanos();
+            self.latency.record_many(u64::try_from(took).unwrap_or(u64::MAX), count);
         }
         self.upkeep(received, first.filter(|_| received > 0));
         Ok(Turn { received, taken_over, sent })
@@ -155,7 +157,7 @@ impl<T: Transport, I: Inspector, R: Rewriter> Worker<T, I, R> {
         for place in places.iter() {
             if let Fate::Forwarded { len } = place.fate {
                 transport.forward(place.number, len);
-                self.times.push(place.time);
+                note(&mut self.times, place.time);
             }
         }
         self.inject();
@@ -217,7 +219,7 @@ impl<T: Transport, I: Inspector, R: Rewriter> Worker<T, I, R> {
             match datagram.reply(&settings.reply) {
                 Ok(reply) => {
                     transport.inject(&reply);
-                    self.times.push(datagram.time());
+                    note(&mut self.times, datagram.time());
                 }
                 Err(error) => engine.send_failed(Reason::new(error.reason()), 1),
             }
@@ -281,6 +283,15 @@ impl<T: Transport, I: Inspector, R: Rewriter> Worker<T, I, R> {
             }
             self.tell(&[]);
         }
+    }
+}
+
+/// Notes one more that was received at this time: those of a burst all were.
+#[inline]
+fn note(times: &mut Vec<(Timestamp, u64)>, time: Timestamp) {
+    match times.last_mut() {
+        Some((last, count)) if *last == time => *count = count.wrapping_add(1),
+        _ => times.push((time, 1)),
     }
 }
 

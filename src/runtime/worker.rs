@@ -47,8 +47,8 @@ pub struct Worker<T: Transport, I: Inspector, R: Rewriter = ()> {
     pub(super) parcels: Vec<Parcel>,
     /// From whom the parcels are.
     pub(super) sender: usize,
-    /// When that was received which is to be sent.
-    pub(super) times: Vec<Timestamp>,
+    /// When that was received which is to be sent, and how much of it at a time.
+    pub(super) times: Vec<(Timestamp, u64)>,
     pub(super) endpoints: Endpoints,
     pub(super) latency: Histogram,
     pub(super) alerts: Alerts,
