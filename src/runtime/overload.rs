@@ -10,7 +10,7 @@ use crate::Timestamp;
 /// [`Exception::Overload`](crate::inspect::Exception::Overload).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OverloadLimits {
-    /// A burst of so many datagrams is full: as many as the transport takes at a time. By default 64.
+    /// A burst of so many datagrams is full: as many as the transport takes at a time. By default 128.
     pub full_burst: usize,
     /// Each time that so many full bursts have come one after the other, it is looked how much
     /// [waits](crate::transport::Transport::backlog): half of what can is a sign, and so it is where that is not known. By
@@ -27,7 +27,7 @@ pub struct OverloadLimits {
 impl Default for OverloadLimits {
     fn default() -> Self {
         Self {
-            full_burst: 64,
+            full_burst: 128,
             full_bursts: 64,
             latency: Duration::from_millis(250),
             calm: Duration::from_secs(1),
@@ -113,15 +113,15 @@ mod tests {
     #[test]
     fn each_sign_suffices_and_calm_ends_it() {
         let mut watch = overload();
-        assert!(!watch.note(at(0), 64, Some(at(0)), 0, unknown));
-        assert!(!watch.note(at(1), 64, Some(at(1)), 0, unknown));
-        assert!(!watch.note(at(2), 63, Some(at(2)), 0, unknown));
-        assert!(!watch.note(at(3), 64, Some(at(3)), 0, unknown));
-        assert!(!watch.note(at(4), 64, Some(at(4)), 0, unknown));
-        assert!(watch.note(at(5), 64, Some(at(5)), 0, unknown) && watch.is_on());
+        assert!(!watch.note(at(0), 128, Some(at(0)), 0, unknown));
+        assert!(!watch.note(at(1), 128, Some(at(1)), 0, unknown));
+        assert!(!watch.note(at(2), 127, Some(at(2)), 0, unknown));
+        assert!(!watch.note(at(3), 128, Some(at(3)), 0, unknown));
+        assert!(!watch.note(at(4), 128, Some(at(4)), 0, unknown));
+        assert!(watch.note(at(5), 128, Some(at(5)), 0, unknown) && watch.is_on());
         assert!(!watch.note(at(6), 0, None, 0, unknown) && watch.is_on());
         // Again, before it was over.
-        assert!(!watch.note(at(899), 64, Some(at(899)), 0, unknown) && watch.is_on());
+        assert!(!watch.note(at(899), 128, Some(at(899)), 0, unknown) && watch.is_on());
         assert!(!watch.note(at(900), 1, Some(at(900)), 1, unknown) && watch.is_on());
         assert!(!watch.note(at(1_899), 0, None, 1, unknown) && watch.is_on());
         assert!(watch.note(at(1_900), 0, None, 1, unknown) && !watch.is_on());
@@ -135,7 +135,7 @@ mod tests {
         for millis in 0..100 {
             assert!(!watch.note(at(millis), 63, Some(at(millis)), millis + 1, unknown));
         }
-        assert!(watch.note(at(100), 64, Some(at(100)), 101, unknown) && watch.is_on());
+        assert!(watch.note(at(100), 128, Some(at(100)), 101, unknown) && watch.is_on());
     }
 
     /// A worker that always finds work and does it in time has not too much of it.
@@ -143,11 +143,11 @@ mod tests {
     fn full_bursts_are_a_sign_only_where_much_waits() {
         let mut watch = overload();
         for millis in 0..1_000 {
-            assert!(!watch.note(at(millis), 64, Some(at(millis)), 0, || Some(49)));
+            assert!(!watch.note(at(millis), 128, Some(at(millis)), 0, || Some(49)));
         }
         let is_asked = core::cell::Cell::new(0);
         for millis in 1_000..1_005 {
-            watch.note(at(millis), 64, Some(at(millis)), 0, || {
+            watch.note(at(millis), 128, Some(at(millis)), 0, || {
                 is_asked.set(is_asked.get() + 1);
                 Some(50)
             });

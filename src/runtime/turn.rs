@@ -75,7 +75,7 @@ impl<T: Transport, I: Inspector, R: Rewriter> Worker<T, I, R> {
         let taken_over = self.take_over();
         let sent = self.send();
         self.is_busy = taken_over > 0;
-        self.is_full = received >= MOST;
+        self.is_full = received >= self.settings.overload.full_burst;
         self.is_idle = received == 0 && taken_over == 0;
         self.now = (self.settings.clock)();
         for (time, count) in self.times.drain(..) {

@@ -89,7 +89,7 @@ impl Shared {
 
 impl MemoryTransport {
     /// Datagrams in a burst at most.
-    pub const BURST: usize = 64;
+    pub const BURST: usize = 128;
 
     /// Bytes behind a received payload, for it to grow.
     pub const ROOM: usize = 256;

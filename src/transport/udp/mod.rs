@@ -1,7 +1,7 @@
 //! UDP on Linux: a load balancer's datagrams from a socket, and back past as much of the kernel as it allows.
 //!
 //! ```text
-//! in    recvmmsg on a UDP socket, up to 64 buffers at once, each one datagram or several merged (UDP_GRO)
+//! in    recvmmsg on a UDP socket, up to 128 buffers at once, each one datagram or several merged (UDP_GRO)
 //! out   sendmmsg on a packet socket: frames, merged ones in one piece          Way::Packet
 //!       or on a raw IP socket, each datagram by itself                         Way::Raw
 //! ```
@@ -103,7 +103,7 @@ pub struct UdpTransport {
 
 impl UdpTransport {
     /// Datagrams, or buffers of merged ones, in a burst.
-    const BUFFERS: usize = 64;
+    const BUFFERS: usize = 128;
 
     /// The sockets of a single worker.
     ///
