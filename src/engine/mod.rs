@@ -93,6 +93,8 @@ mod upkeep;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
+#[cfg(feature = "live")]
+use core::ops::Range;
 
 pub use counters::Counters;
 pub use datagram::Datagram;
@@ -399,6 +401,12 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             .bytes
             .saturating_add(FragmentMap::bytes(self.settings.fragments))
             .saturating_add(streams)
+    }
+
+    /// Where the memory is that packets of all flows are looked for in.
+    #[cfg(feature = "live")]
+    pub(crate) fn table_memory(&self) -> [Range<*const u8>; 2] {
+        self.table.memory()
     }
 
     /// What is held at the moment to put bytes in order.

@@ -1,5 +1,7 @@
 use alloc::collections::TryReserveError;
 use alloc::vec::Vec;
+#[cfg(feature = "live")]
+use core::ops::Range;
 
 /// Where an entry is, by its hash: open addressing with cells in the order of their hashes, of fixed size.
 ///
@@ -65,6 +67,13 @@ impl Index {
         let hash = (hash ^ hash >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         // Even, and with that never as high as an empty cell.
         (hash >> 32) as u32 & !1
+    }
+
+    /// Where it is.
+    #[cfg(feature = "live")]
+    pub(super) fn memory(&self) -> Range<*const u8> {
+        let Range { start, end } = self.cells.as_ptr_range();
+        start.cast()..end.cast()
     }
 
     #[inline]

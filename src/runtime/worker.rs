@@ -16,7 +16,7 @@ use crate::engine::{Datagram, Engine, Output, Settings};
 use crate::gwlb::ReplyPolicy;
 use crate::inspect::{Inspector, Rewriter};
 use crate::observe::Histogram;
-use crate::transport::Transport;
+use crate::transport::{Transport, prefer_huge_pages};
 
 /// A transport and an engine, and what was counted: everything that a datagram's way needs, and nothing of it shared.
 ///
@@ -122,6 +122,7 @@ pub trait Observer: Send + 'static {
 impl<T: Transport, I: Inspector, R: Rewriter> Worker<T, I, R> {
     /// A worker that has all traffic to itself.
     pub fn new(transport: T, engine: Engine<I, R>, settings: WorkerSettings) -> Self {
+        prefer_huge_pages(engine.table_memory());
         Self {
             transport,
             engine,
@@ -228,6 +229,7 @@ impl<T: Transport, I: Inspector, R: Rewriter> Worker<T, I, R> {
         }
         self.past.settle(&self.statistics());
         let statistics = self.statistics();
+        prefer_huge_pages(engine.table_memory());
         self.engine = engine;
         self.output = Output::new();
         self.times.clear();

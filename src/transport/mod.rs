@@ -18,6 +18,15 @@ pub use memory::{MemoryDatagram, MemoryNetwork, MemoryTransport};
 use crate::Timestamp;
 use crate::gwlb::{Outer, Reply};
 
+/// Asks the system to keep memory in large pages, where it can.
+#[cfg(feature = "live")]
+pub(crate) fn prefer_huge_pages(memory: [Range<*const u8>; 2]) {
+    #[cfg(all(feature = "udp", target_os = "linux", target_pointer_width = "64"))]
+    memory.into_iter().for_each(udp::prefer_huge_pages);
+    #[cfg(not(all(feature = "udp", target_os = "linux", target_pointer_width = "64")))]
+    let _ = memory;
+}
+
 /// A way in and out for the datagrams of a load balancer. It belongs to one worker.
 ///
 /// A round goes like this: [`receive`](Self::receive) takes in what there is; [`frames`](Self::frames) lends it out;

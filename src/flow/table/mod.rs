@@ -13,6 +13,8 @@ mod turnover;
 
 use alloc::collections::BTreeMap;
 use core::fmt;
+#[cfg(feature = "live")]
+use core::ops::Range;
 
 pub use counters::FlowCounters;
 pub use envelopes::LastEnvelope;
@@ -169,6 +171,12 @@ impl<S> FlowTable<S> {
     /// What the table was made with: as many flows as there is room for, and the bytes that this takes.
     pub const fn limits(&self) -> &FlowLimits {
         &self.limits
+    }
+
+    /// Where that is of its memory that packets of all flows are looked for in.
+    #[cfg(feature = "live")]
+    pub(crate) fn memory(&self) -> [Range<*const u8>; 2] {
+        [self.index.memory(), self.store.memory()]
     }
 
     /// Flows in the table, among them such as have expired and are not swept yet.

@@ -1,5 +1,7 @@
 use alloc::collections::TryReserveError;
 use alloc::vec::Vec;
+#[cfg(feature = "live")]
+use core::ops::Range;
 
 use super::accounts::Accounts;
 use super::entry::Entry;
@@ -52,6 +54,13 @@ impl<S> Store<S> {
             .saturating_mul(size_of::<Slot<S>>())
             .saturating_add(Accounts::bytes(endpoints))
             .saturating_add(Rings::bytes(limit, endpoints))
+    }
+
+    /// Where the entries are, and will be.
+    #[cfg(feature = "live")]
+    pub(super) fn memory(&self) -> Range<*const u8> {
+        let start = self.slots.as_ptr();
+        start.cast()..start.wrapping_add(self.slots.capacity()).cast()
     }
 
     pub(super) const fn len(&self) -> usize {

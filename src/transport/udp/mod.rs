@@ -68,6 +68,8 @@ pub use check::{Warning, check};
 pub use error::OpenError;
 pub use origins::{Origins, OriginsError};
 pub use settings::{UdpSettings, Way};
+#[cfg(feature = "live")]
+pub(super) use sys::prefer_huge_pages;
 
 use super::{Frame, Sent, Transport, TransportCounters, Waker};
 use crate::Timestamp;

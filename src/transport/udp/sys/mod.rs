@@ -8,6 +8,8 @@ mod memory;
 mod receive;
 mod send;
 
+#[cfg(feature = "live")]
+use core::ops::Range;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -99,6 +101,23 @@ pub(super) fn receive_queue(socket: BorrowedFd<'_>) -> io::Result<[u32; 2]> {
     check(done).map(|_| [waiting, most])
 }
 
+/// Asks for a few large pages in place of many small ones: the processor remembers only so many, and memory that is read
+/// here and there takes one after the other.
+#[cfg(feature = "live")]
+pub(in super::super) fn prefer_huge_pages(memory: Range<*const u8>) {
+    /// Of most machines that have larger pages than these. A range that is not of whole pages is refused.
+    const PAGE: usize = 4_096;
+    let (start, end) =
+        (memory.start.addr().next_multiple_of(PAGE), memory.end.addr() & !(PAGE - 1));
+    let Some(len) = end.checked_sub(start).filter(|len| *len > 0) else { return };
+    let start = memory.start.with_addr(start).cast_mut().cast();
+    for advice in [libc::MADV_HUGEPAGE, libc::MADV_COLLAPSE] {
+        // SAFETY: both are about how the kernel keeps memory, and change nothing of what is in it, whosever it is and whether
+        // there is any. An error says that it goes on as it was.
+        let _ = unsafe { libc::madvise(start, len, advice) };
+    }
+}
+
 /// Lets a program pick the socket of the group that `socket` belongs to.
 pub(super) fn steer(socket: BorrowedFd<'_>, program: &[Instruction]) -> io::Result<()> {
     let mut filters: Vec<_> = program
@@ -169,4 +188,21 @@ fn len_of<T>(_: &T) -> libc::socklen_t {
 
 fn check(result: i32) -> io::Result<i32> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+#[cfg(all(test, feature = "live"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_about_memory_changes_nothing_in_it() {
+        let bytes: Vec<u8> = (0..5 << 20).map(|place: u32| place.to_le_bytes()[1]).collect();
+        let expected = bytes.clone();
+        let Range { start, end } = bytes.as_ptr_range();
+        let within = start.wrapping_add(4_097)..start.wrapping_add(4_099);
+        for range in [start..end, start..start, within, end..start] {
+            prefer_huge_pages(range);
+        }
+        assert!(bytes == expected);
+    }
 }
