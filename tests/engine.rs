@@ -674,12 +674,16 @@ mod access_list {
         };
         let syn = client.tcp(SYN, 999, 0, b"");
         send(&mut engine, at(0), &out, &inside(&out, syn.clone())).assert_forwarded();
-        for n in 0..2_000_u32 {
-            let [.., a, b] = n.to_be_bytes();
-            let (other, _) = sides(&format!("172.20.{a}.{b}:1"), "10.2.0.99:1");
+        let mut collisions = 0;
+        for n in 0..100_000_u32 {
+            let [_, a, b, c] = n.to_be_bytes();
+            let (other, _) = sides(&format!("172.{}.{b}.{c}:1", 20 + a), "10.2.0.99:1");
             let packet = inside(&other, syn.clone());
-            assert!(!send(&mut engine, at(1), &other, &packet).is_forwarded(), "{n}");
+            let sent = send(&mut engine, at(1), &other, &packet);
+            assert!(!sent.is_forwarded(), "{n}");
+            collisions += u32::from(sent.outcome.reason.name() == "other-tunnel");
         }
+        assert!(collisions > 0);
         let data = client.tcp(ACK, 1_000, 1, b"data");
         send(&mut engine, at(2), &out, &inside(&out, data)).assert_forwarded();
         let answer = server.tcp(SYN | ACK, 4_999, 1_000, b"");

@@ -175,9 +175,10 @@ impl FlowKey {
     /// no part of what goes on outside it.
     #[cfg(feature = "alloc")]
     #[must_use]
-    pub(crate) fn in_tunnel(mut self, digest: u8) -> Self {
+    pub(crate) fn in_tunnel(mut self, digest: u16) -> Self {
         let [_, tail, ..] = &mut self.words;
-        *tail |= u64::from(digest.max(1)) << 24;
+        let digest = u64::from(digest.max(1));
+        *tail |= (digest & 0xff00) << 16 | (digest & 0xf0) << 8 | (digest & 0xf) << 4;
         self
     }
 
@@ -202,7 +203,7 @@ impl FlowKey {
 
     /// Whether the addresses are IPv6.
     pub const fn is_ipv6(&self) -> bool {
-        self.tail() & 0xff == 6
+        self.tail() & 0xf == 6
     }
 
     /// The identifier of an ICMP echo flow.
@@ -236,14 +237,14 @@ impl FlowKey {
         }
     }
 
-    /// Eight bits of all of it. Not keyed: who can choose the ends can make it come out as he likes.
+    /// Sixteen bits of all of it. Not keyed: who can choose the ends can make it come out as he likes.
     #[cfg(feature = "alloc")]
-    pub(crate) fn short_hash(&self) -> u8 {
+    pub(crate) fn short_hash(&self) -> u16 {
         let mixed = self.words.iter().fold(0_u64, |hash, word| {
             (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
         });
-        let [top, ..] = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
-        top
+        let [a, b, ..] = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
+        u16::from_be_bytes([a, b])
     }
 
     /// The 48 bytes as six words; of IPv4 the last three are zero.
@@ -252,8 +253,8 @@ impl FlowKey {
         &self.words
     }
 
-    /// From the most significant bit: the lower end's port (16 bits), the higher end's (16), the tunnels around it (8, zero for none), the
-    /// protocol (8), the shape (8), the IP version (8).
+    /// From the most significant bit: the lower end's port (16 bits), the higher end's (16), the tunnels around it (8), the
+    /// protocol (8), tunnels (4), the shape (4), tunnels (4), the IP version (4). Of no tunnels, these are zero.
     #[inline]
     const fn tail(&self) -> u64 {
         let [_, tail, ..] = self.words;
@@ -261,7 +262,7 @@ impl FlowKey {
     }
 
     const fn shape(&self) -> Shape {
-        match (self.tail() >> 8) & 0xff {
+        match (self.tail() >> 8) & 0xf {
             0 => Shape::Bare,
             1 => Shape::Ports,
             _ => Shape::Echo,
@@ -362,6 +363,41 @@ impl Direction {
         match self {
             Self::Forward => Self::Reverse,
             Self::Reverse => Self::Forward,
+        }
+    }
+}
+
+#[cfg(all(test, feature = "alloc"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tunnels_change_nothing_else_of_a_key() {
+        use alloc::collections::BTreeSet;
+
+        let v4 = Addresses::V4 { source: [10, 0, 0, 9].into(), destination: [10, 0, 0, 1].into() };
+        let v6 = Addresses::V6 { source: 9.into(), destination: 1.into() };
+        let with = |addresses, protocol, ports| {
+            FlowKey::new(EndpointId(1), &FiveTuple { addresses, protocol, ports }).0
+        };
+        let ports = Some(Ports { source: 0xffff, destination: 0xfffe });
+        let keys = [
+            with(v4, IpProtocol::TCP, ports),
+            with(v6, IpProtocol(255), None),
+            FlowKey::echo(EndpointId(1), v6, IpProtocol::ICMPV6, 0xffff).0,
+        ];
+        for key in keys {
+            let said = |key: &FlowKey| {
+                let tuple = key.five_tuple(Direction::Reverse);
+                (key.endpoint(), tuple, key.echo_identifier(), key.is_ipv6())
+            };
+            let mut found = BTreeSet::from([key.words]);
+            for digest in 1..=u16::MAX {
+                let inside = key.in_tunnel(digest);
+                assert_eq!(said(&inside), said(&key), "{digest:#x}");
+                assert!(found.insert(inside.words), "{digest:#x}");
+            }
+            assert_eq!(key.in_tunnel(0), key.in_tunnel(1));
         }
     }
 }

@@ -210,7 +210,7 @@ impl<'a> ParsedPacket<'a> {
                     FlowKey::new(endpoint, &FiveTuple { addresses, protocol, ports: None });
                 key.short_hash()
             });
-            flow.key = flow.key.in_tunnel(ends.fold(0, |hash, end| hash.rotate_left(3) ^ end));
+            flow.key = flow.key.in_tunnel(ends.fold(0, |hash, end| hash.rotate_left(5) ^ end));
         }
         let opaque = tunneled.opaque();
         Ok(Self { envelope, ip, transport, flow, depth, opaque, is_straight: false })
