@@ -3,6 +3,7 @@
 mod builder;
 mod choice;
 mod conditions;
+mod grams;
 mod header;
 mod needle;
 mod prefilter;
