@@ -27,17 +27,20 @@ fn apply(bytes: &[u8], transform: &Transform) -> Option<Vec<u8>> {
         }
         Transform::ToLowercase => bytes.to_ascii_lowercase(),
         Transform::ToUppercase => bytes.to_ascii_uppercase(),
-        Transform::StripWhitespace => {
-            bytes.iter().copied().filter(|byte| !is_space(*byte)).collect()
-        }
+        Transform::StripWhitespace => together(bytes, bytes.split(|byte| is_space(*byte))),
         Transform::CompressWhitespace => {
+            // A part ends with the only space that is left of a row.
+            let parts = bytes.split_inclusive(|byte| is_space(*byte));
             let mut was_space = false;
-            let is_kept = |byte: &u8| {
-                let is_kept = !(was_space && is_space(*byte));
-                was_space = is_space(*byte);
-                is_kept
-            };
-            bytes.iter().copied().filter(is_kept).collect()
+            together(
+                bytes,
+                parts.filter(|part| {
+                    let is_more =
+                        was_space && part.len() == 1 && part.iter().all(|it| is_space(*it));
+                    was_space = part.last().is_some_and(|byte| is_space(*byte));
+                    !is_more
+                }),
+            )
         }
         Transform::UrlDecode => url_decoded(bytes),
         Transform::ToMd5 => Md5::digest(bytes).to_vec(),
@@ -47,9 +50,16 @@ fn apply(bytes: &[u8], transform: &Transform) -> Option<Vec<u8>> {
         Transform::HeaderLowercase => header_lowercase(bytes),
         Transform::StripPseudoHeaders => {
             let lines = bytes.split_inclusive(|byte| *byte == b'\n');
-            lines.filter(|line| !line.starts_with(b":")).flatten().copied().collect()
+            together(bytes, lines.filter(|line| !line.starts_with(b":")))
         }
     })
+}
+
+/// Parts of bytes, one after another.
+fn together<'a>(bytes: &[u8], parts: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut made = Vec::with_capacity(bytes.len());
+    parts.for_each(|part| made.extend_from_slice(part));
+    made
 }
 
 const fn is_space(byte: u8) -> bool {
