@@ -18,7 +18,7 @@ use core::mem;
 
 use super::Signatures;
 use super::buffers::{Full, Pool, Spoken};
-use super::matching::Sight;
+use super::matching::{Sight, holds};
 use crate::Side;
 use crate::flow::Relation;
 use crate::inspect::{Context, Inspector, Interest, Message, Packet, Reason, StreamChunk, Verdict};
@@ -195,7 +195,13 @@ impl Inspector for SignatureInspector {
             },
         };
         let sight = Sight::of(payload, tuple.ports);
-        self.scratch.add_slot(slots.of(side), sight, &self.signatures);
+        let slot = slots.of(side);
+        for (condition, rule) in &slot.alike {
+            if holds(condition, packet) {
+                self.scratch.add(*rule);
+            }
+        }
+        self.scratch.add_slot(slot, sight, &self.signatures);
         if self.scratch.is_idle() {
             return Verdict::PASS;
         }

@@ -70,7 +70,8 @@ impl Builder {
         let index = u32::try_from(self.rules.len()).unwrap_or(u32::MAX);
         let looks = Looks::of(rule);
         let choice = if beside.explains { None } else { choice_of(rule) };
-        let sought = Sought { rule: index, choice, few: self.few_ports(ends) };
+        let condition = if beside.explains { None } else { condition_of(rule) };
+        let sought = Sought { rule: index, choice, few: self.few_ports(ends), condition };
         let interest = self.place(rule, &sides, looks, &sought);
         for (class, ends_of_class) in CLASSES.into_iter().zip(&mut self.classes) {
             if interest.intersects(class) && !ends_of_class.contains(&ends) {
@@ -115,7 +116,7 @@ impl Builder {
                 (looks.other_packets, &mut self.other_packets),
             ] {
                 if looks {
-                    slots.of_mut(side).add(sought);
+                    slots.of_mut(side).add_for_packets(sought);
                     interest = interest | Interest::PACKETS;
                 }
             }
@@ -311,6 +312,12 @@ fn choice_of(rule: &Rule) -> Option<Choice> {
     let is_of_packets = rule.groups.iter().all(|group| group.buffer == Buffer::Payload);
     let reach = choice.reach.into_iter().chain(most.map(usize::from).filter(|_| is_of_packets));
     Some(Choice { reach: reach.min(), ..choice })
+}
+
+/// What each packet of a rule is like, if it says so.
+fn condition_of(rule: &Rule) -> Option<Condition> {
+    let is_of_packet = |condition: &&Condition| !matches!(condition, Condition::Application { .. });
+    rule.conditions.iter().find(is_of_packet).cloned()
 }
 
 /// Whether a rule looks at the payload, whatever else it looks at.

@@ -1,7 +1,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::super::{PortSet, Transform};
+use super::super::{Condition, PortSet, Transform};
 use super::choice::Choice;
 use super::prefilter::{Places, Prefilter};
 use super::program::View;
@@ -18,6 +18,8 @@ pub(in super::super) struct Slot {
     of_ports: Option<(Prefilter, PortSet)>,
     /// Rules without a pattern to look for.
     pub(in super::super) always: Box<[u32]>,
+    /// The same, and what packets have to be like for them.
+    pub(in super::super) alike: Box<[(Condition, u32)]>,
 }
 
 /// Bytes that patterns are looked for in.
@@ -40,7 +42,7 @@ impl<'a> Sight<'a> {
 impl Slot {
     /// Whether rules look at these bytes at all.
     pub(in super::super) fn is_empty(&self) -> bool {
-        self.prefilters().next().is_none() && self.always.is_empty()
+        self.prefilters().next().is_none() && self.always.is_empty() && self.alike.is_empty()
     }
 
     /// Whether rules may look at what comes from byte number `next` on.
@@ -123,6 +125,8 @@ pub(super) struct Sought {
     pub(super) choice: Option<Choice>,
     /// The ports that it is for, in each surrounding; none where that are many.
     pub(super) few: Vec<PortSet>,
+    /// Without a pattern, what packets have to be like.
+    pub(super) condition: Option<Condition>,
 }
 
 /// What becomes a [`Slot`].
@@ -134,6 +138,7 @@ pub(super) struct Gathered {
     of_ports: Patterns,
     few: Vec<(u16, u16)>,
     always: Vec<u32>,
+    alike: Vec<(Condition, u32)>,
 }
 
 type Patterns = Vec<(Vec<u8>, u32)>;
@@ -143,7 +148,7 @@ const NEAR: usize = 256;
 
 impl Gathered {
     pub(super) fn add(&mut self, sought: &Sought) {
-        let Sought { rule, choice, few } = sought;
+        let Sought { rule, choice, few, .. } = sought;
         let Some(Choice { bytes, reach, .. }) = choice else { return self.always.push(*rule) };
         let to = match *reach {
             Some(reach) if reach <= NEAR => {
@@ -157,6 +162,16 @@ impl Gathered {
             _ => &mut self.anywhere,
         };
         to.push((bytes.clone(), *rule));
+    }
+
+    /// The same of a slot for packets.
+    pub(super) fn add_for_packets(&mut self, sought: &Sought) {
+        match &sought.condition {
+            Some(condition) if sought.choice.is_none() => {
+                self.alike.push((*condition, sought.rule));
+            }
+            _ => self.add(sought),
+        }
     }
 
     pub(super) fn finish(self) -> Slot {
@@ -173,6 +188,6 @@ impl Gathered {
         let of_ports = prefilter(self.of_ports).map(|it| (it, PortSet::of(self.few)));
         always.sort_unstable();
         always.dedup();
-        Slot { anywhere, beginning, of_ports, always: always.into() }
+        Slot { anywhere, beginning, of_ports, always: always.into(), alike: self.alike.into() }
     }
 }
