@@ -13,7 +13,7 @@ use super::grams::Grams;
 #[derive(Debug)]
 pub(in super::super) struct Prefilter {
     machine: Machine,
-    /// Where the automaton need not look, unless it knows that by itself.
+    /// Where it need not look; `None` where patterns are too short or too many for that.
     grams: Option<Grams>,
     /// For each pattern, where its rules begin in `rules`; and where the last ones end.
     starts: Box<[u32]>,
@@ -42,6 +42,9 @@ pub(in super::super) struct Places {
 /// As many patterns are made into an automaton of one look-up a byte; of more, that would be too large for the caches.
 const DENSE: usize = 512;
 
+/// The same where [grams](Grams) leave little to it.
+const DENSE_BESIDE_GRAMS: usize = 32;
+
 /// Of a pattern no more is looked for than this: it does not get any rarer.
 pub(in super::super) const LONGEST: usize = 24;
 
@@ -57,9 +60,11 @@ impl Prefilter {
             .ascii_case_insensitive(true)
             .build(of.keys())
             .ok()?;
+        let grams = Grams::new(of.keys().map(Vec::as_slice));
+        let dense = if grams.is_some() { DENSE_BESIDE_GRAMS } else { DENSE };
         let machine = match of.len() {
             0 => return None,
-            1..=DENSE => {
+            len if len <= dense => {
                 Machine::Dense(dfa::Builder::new().build_from_noncontiguous(&patterns).ok()?)
             }
             _ => {
@@ -73,10 +78,6 @@ impl Prefilter {
             rules.extend_from_slice(all);
         }
         starts.push(u32::try_from(rules.len()).ok()?);
-        let grams = match patterns.prefilter() {
-            Some(_) => None,
-            None => Grams::new(of.keys().map(Vec::as_slice)),
-        };
         let shortest = of.keys().map(Vec::len).min().unwrap_or(0);
         let longest = of.keys().map(Vec::len).max().unwrap_or(0);
         let (starts, rules) = (starts.into(), rules.into());
