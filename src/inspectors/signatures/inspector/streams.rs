@@ -45,7 +45,9 @@ impl SignatureInspector {
         let slot = set.stream.of(chunk.side);
         let is_remembered =
             set.has_mixed || slot.asks(state.next, ports) || !state.waiting.is_empty();
-        if is_remembered && !state.is_over {
+        if !is_remembered {
+            state.forget();
+        } else if !state.is_over {
             if let Err(full) = self.remember(flow, chunk) {
                 let refuses = *self.signatures.set().refuses_in_streams.of(chunk.side);
                 self.lose(full, refuses);
@@ -54,8 +56,7 @@ impl SignatureInspector {
         let state = flow.side(chunk.side);
         if state.next >= limits.stream_depth && !state.is_over {
             state.is_over = true;
-            state.tail = Vec::new();
-            state.share.give_all_but(0);
+            state.forget();
         }
         self.end_streams(flow);
         verdict
@@ -126,8 +127,7 @@ impl SignatureInspector {
         let state = flow.side(chunk.side);
         let wanted = state.tail.len().saturating_add(chunk.data.len()).min(most);
         if let Err(full) = state.share.set(wanted.max(state.tail.capacity())) {
-            state.tail = Vec::new();
-            state.share.give_all_but(0);
+            state.forget();
             return Err(full);
         }
         match chunk.data.len().checked_sub(most) {
