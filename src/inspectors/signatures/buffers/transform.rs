@@ -146,8 +146,23 @@ mod tests {
             let found = transform(bytes.as_bytes(), &made);
             assert_eq!(String::from_utf8_lossy(&found), expected, "{made:?}");
         }
+        assert_eq!(transform(b"  a  b  ", &[T::CompressWhitespace])[..], *b" a b ");
         assert_eq!(transform(b"abc", &[T::ToMd5])[..4], [0x90, 0x01, 0x50, 0x98]);
         assert_eq!(transform(b"abc", &[T::ToSha1])[..4], [0xa9, 0x99, 0x3e, 0x36]);
         assert_eq!(transform(b"abc", &[T::ToSha256])[..4], [0xba, 0x78, 0x16, 0xbf]);
+    }
+    proptest::proptest! {
+        #[test]
+        fn places_are_kept_by_those_that_say_so(bytes: Vec<u8>, len in 0..50_usize) {
+            use Transform as T;
+            let all = [T::DotPrefix, T::ToLowercase, T::ToUppercase, T::Xor(vec![1, 2, 3]), T::HeaderLowercase];
+            for one in all {
+                proptest::prop_assert!(one.keeps_places());
+                let first = bytes.get(..len).unwrap_or(&bytes);
+                let (made, all) = (apply(first, &one), apply(&bytes, &one));
+                let (made, all) = (made.unwrap(), all.unwrap());
+                proptest::prop_assert!(made.len() >= first.len() && all.starts_with(&made));
+            }
+        }
     }
 }

@@ -88,6 +88,7 @@ fn rareness(bytes: &[u8]) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::VariableIndex;
     use super::*;
 
     fn group(buffer: Buffer, contents: impl IntoIterator<Item = Content>) -> MatchGroup {
@@ -118,6 +119,25 @@ mod tests {
         let mut part = content("abcdef");
         part.fast_pattern = Some(FastPattern::Part { offset: 2, length: 3 });
         assert_eq!(choose(&[group(Buffer::HttpUri, [part])]).unwrap().bytes, b"cde");
+    }
+
+    #[test]
+    fn how_far_from_the_first_byte_it_may_be() {
+        let number = |number| Some(Number::Literal(number));
+        let mut content = content("abc");
+        assert_eq!(reach(&content), None);
+        content.offset = number(4);
+        assert_eq!(reach(&content), None);
+        content.depth = number(10);
+        assert_eq!(reach(&content), Some(14));
+        content.offset = None;
+        assert_eq!(reach(&content), Some(10));
+        content.offset = Some(Number::Variable(VariableIndex(0)));
+        assert_eq!(reach(&content), None);
+        let mut first = Content { starts_with: true, ..super::tests::content("abc") };
+        assert_eq!(reach(&first), Some(3));
+        first.distance = number(0);
+        assert_eq!(reach(&first), None);
     }
 
     #[test]

@@ -191,3 +191,88 @@ impl Gathered {
         Slot { anywhere, beginning, of_ports, always: always.into(), alike: self.alike.into() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NONE: [u32; 0] = [];
+
+    fn sought(rule: u32, pattern: &str, reach: Option<usize>, few: &[(u16, u16)]) -> Sought {
+        let choice = Choice { group: 0, bytes: pattern.into(), reach };
+        let few = if few.is_empty() { Vec::new() } else { vec![PortSet::of(few.to_vec())] };
+        Sought { rule, choice: Some(choice), few, condition: None }
+    }
+
+    fn slot() -> Slot {
+        let mut gathered = Gathered::default();
+        for sought in [
+            sought(1, "anywhere", None, &[]),
+            sought(2, "begin", Some(8), &[]),
+            sought(3, "far", Some(NEAR + 1), &[]),
+            sought(4, "few", None, &[(80, 81), (443, 443)]),
+            Sought { choice: None, ..sought(5, "", None, &[]) },
+        ] {
+            gathered.add(&sought);
+        }
+        gathered.finish()
+    }
+
+    fn found(slot: &Slot, sight: Sight<'_>) -> Vec<u32> {
+        let mut found = Vec::new();
+        slot.scan(sight, &mut Places::default(), |rule, _| found.push(rule));
+        found.sort_unstable();
+        found
+    }
+
+    #[test]
+    fn patterns_are_found_where_they_can_be() {
+        let slot = slot();
+        let ports = |source, destination| Some(Ports { source, destination });
+        let at = |bytes, base, seen| Sight {
+            view: View { bytes, base },
+            seen,
+            ports: ports(40_000, 80),
+        };
+        assert_eq!(found(&slot, at(b"begin far anywhere few", 0, 0)), [1, 2, 3, 4]);
+        assert_eq!(found(&slot, at(b"...begin", 0, 0)), [2]);
+        assert_eq!(found(&slot, at(b"....begin", 0, 0)), NONE);
+        assert_eq!(found(&slot, at(b"begin", 3, 0)), [2]);
+        assert_eq!(found(&slot, at(b"begin", 4, 0)), NONE);
+        assert_eq!(found(&slot, at(b"begin few", 0, 5)), [4]);
+        assert_eq!(found(&slot, at(b"begin", u64::MAX, 0)), NONE);
+        for (ports, expected) in
+            [(None, &[4][..]), (ports(81, 9), &[4]), (ports(9, 443), &[4]), (ports(82, 9), &[])]
+        {
+            assert_eq!(found(&slot, Sight::of(b"few", ports)), expected, "{ports:?}");
+        }
+        assert_eq!(*slot.always, [5]);
+    }
+
+    #[test]
+    fn what_nothing_can_be_in_is_not_asked_about() {
+        let mut gathered = Gathered::default();
+        gathered.add(&sought(1, "begin", Some(8), &[]));
+        gathered.add(&sought(2, "few", None, &[(80, 80)]));
+        let slot = gathered.finish();
+        let ports = |destination| Some(Ports { source: 40_000, destination });
+        let asks = [(7, 9), (8, 9), (8, 80)].map(|(next, port)| slot.asks(next, ports(port)));
+        assert_eq!(asks, [true, false, true]);
+        assert!(slot.asks(8, None));
+    }
+
+    #[test]
+    fn only_what_is_reached_is_transformed() {
+        let mut gathered = Gathered::default();
+        gathered.add(&sought(1, "begin", Some(8), &[]));
+        let near = gathered.finish();
+        let bytes = &[b'a'; 20][..];
+        for (slot, transforms, reached) in [
+            (&near, &[Transform::ToLowercase][..], 8),
+            (&near, &[Transform::ToLowercase, Transform::StripWhitespace], 20),
+            (&slot(), &[Transform::ToLowercase], 20),
+        ] {
+            assert_eq!(slot.reached(bytes, transforms).len(), reached, "{transforms:?}");
+        }
+    }
+}
