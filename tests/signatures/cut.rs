@@ -98,6 +98,22 @@ fn looking_back_is_bounded() {
 }
 
 #[test]
+fn bytes_that_no_pattern_can_follow_are_not_kept() {
+    for (place, is_kept) in [("", true), ("depth:8;", false), ("offset:90; depth:30;", true)] {
+        let rule = format!(
+            "alert tcp any any -> any any (flow:only_stream; content:\"needle\"; {place} sid:1;)"
+        );
+        let rules = RuleSet::parse(rule.as_bytes(), &Variables::default());
+        let mut settings = SignatureSettings::default();
+        settings.limits.bytes = 50;
+        let set = Arc::new(Signatures::new(rules.rules(), &settings));
+        let mut talk = Talk::new(engine_of(&set));
+        talk.ask(&[b'.'; 100]);
+        assert_eq!(set.counters().no_room > 0, is_kept, "{place}");
+    }
+}
+
+#[test]
 fn steps_are_bounded_and_counted() {
     // Each `a` leads to each `b` behind it.
     let signatures = RuleSet::parse(

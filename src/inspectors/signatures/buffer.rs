@@ -217,3 +217,23 @@ pub enum Transform {
     /// `strip_pseudo_headers`: lines that begin with `:` are left out.
     StripPseudoHeaders,
 }
+
+impl Transform {
+    /// Whether the first bytes of what it makes depend on as many first bytes of what it is made of, and on no more.
+    pub(super) const fn keeps_places(&self) -> bool {
+        match self {
+            Self::DotPrefix
+            | Self::ToLowercase
+            | Self::ToUppercase
+            | Self::Xor(_)
+            | Self::HeaderLowercase => true,
+            Self::StripWhitespace
+            | Self::CompressWhitespace
+            | Self::UrlDecode
+            | Self::ToMd5
+            | Self::ToSha1
+            | Self::ToSha256
+            | Self::StripPseudoHeaders => false,
+        }
+    }
+}

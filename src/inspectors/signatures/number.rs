@@ -30,4 +30,15 @@ impl<T: PartialOrd + Copy> Comparison<T> {
             Self::Between(above, below) => above < found && found < below,
         }
     }
+
+    /// No number that is like this is greater; `None` where there is no such bound.
+    pub(super) const fn most(&self) -> Option<T> {
+        match *self {
+            Self::Equal(most)
+            | Self::Less(most)
+            | Self::LessOrEqual(most)
+            | Self::Between(_, most) => Some(most),
+            Self::NotEqual(_) | Self::Greater(_) | Self::GreaterOrEqual(_) => None,
+        }
+    }
 }

@@ -141,6 +141,11 @@ impl PortSet {
         Self(Ranges::all())
     }
 
+    /// From the first to the last of each row, in whatever order, overlapping or not.
+    pub(super) fn of(ranges: Vec<(u16, u16)>) -> Self {
+        Self(Ranges::new(ranges))
+    }
+
     /// Whether a port is one of these.
     pub fn contains(&self, port: u16) -> bool {
         self.0.contains(port)

@@ -75,9 +75,7 @@ fn data(data: &RecordData<'_>, json: &mut Json<'_>) {
             name("rdata", found, json);
         }
         RecordData::Mx { exchange, .. } => name("rdata", exchange, json),
-        RecordData::Txt(strings) => {
-            json.display("rdata", Joined(*strings));
-        }
+        RecordData::Txt(strings) => texts("rdata", *strings, json),
         RecordData::Soa { primary, mailbox, serial, refresh, retry, expire, minimum } => {
             json.object("soa");
             name("mname", primary, json);
@@ -130,6 +128,22 @@ fn is_plain(name: &Name<'_>, out: &mut Vec<u8>) -> bool {
     let text = out.get_mut(start..).unwrap_or_default();
     text.make_ascii_lowercase();
     !is_odd && !is_root && json::is_plain(text)
+}
+
+/// Strings of a TXT record, one after another.
+fn texts(key: &str, strings: Strings<'_>, json: &mut Json<'_>) {
+    if !json.write_if(key, |out| are_plain(strings, out)) {
+        json.display(key, Joined(strings));
+    }
+}
+
+/// Writes strings in which nothing needs an escape; says whether all are such.
+fn are_plain(strings: Strings<'_>, out: &mut Vec<u8>) -> bool {
+    strings.into_iter().all(|text| {
+        out.extend_from_slice(text);
+        // What is escaped beside what is in JSON.
+        json::is_plain(text) && !text.contains(&b'\'')
+    })
 }
 
 fn kind(kind: RecordType, json: &mut Json<'_>) {

@@ -1,8 +1,8 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use miniz_oxide::inflate::stream::{InflateState, inflate};
-use miniz_oxide::{DataFormat, MZFlush, MZStatus};
+use miniz_oxide::inflate::TINFLStatus;
+use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
 
 /// How a body is compressed (RFC 9110 §8.4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,18 +27,22 @@ impl Coding {
     }
 }
 
-/// A body on its way from compressed to plain: no more of it than asked for, whatever it would become.
+/// A body on its way from compressed to plain: no more of it than asked for, whatever it would become. What came out before is what later
+/// parts point back to.
 pub(in super::super) struct Inflate {
     stage: Stage,
+    /// Where in what comes out it began, or the member of gzip that it is in.
+    begin: usize,
+    has_zlib_header: bool,
     /// How many members of gzip are behind it (RFC 1952 §2.2).
     members: u32,
     is_gzip: bool,
-    state: Box<InflateState>,
+    state: Box<DecompressorOxide>,
 }
 
 impl Inflate {
     /// Bytes that one takes, beside what comes out.
-    pub(in super::super) const BYTES: usize = size_of::<InflateState>();
+    pub(in super::super) const BYTES: usize = size_of::<DecompressorOxide>();
 
     pub(in super::super) fn new(coding: Coding) -> Self {
         let stage = match coding {
@@ -46,10 +50,11 @@ impl Inflate {
             Coding::Deflate => Stage::Guess,
         };
         let is_gzip = coding == Coding::Gzip;
-        Self { stage, members: 0, is_gzip, state: InflateState::new_boxed(DataFormat::Raw) }
+        let state = Box::default();
+        Self { stage, begin: 0, has_zlib_header: false, members: 0, is_gzip, state }
     }
 
-    /// Appends what comes out of `input`, up to `most` bytes in `to`. `false` where nothing more will: it is over, or broken. What says that
+    /// Appends what comes out of `input` to what came out before, up to `most` bytes in `to`. `false` where nothing more will: it is over, or broken. What says that
     /// it is gzip and does not begin like it comes out as it is: receivers take it so.
     pub(in super::super) fn feed(
         &mut self,
@@ -63,10 +68,7 @@ impl Inflate {
                 Stage::Guess => {
                     let Some(first) = input.first() else { return true };
                     // The method and window of zlib; no block of deflate begins like it that anybody sends.
-                    let is_zlib = first & 0x0f == 8 && first >> 4 <= 7;
-                    let format =
-                        if is_zlib { DataFormat::ZLibIgnoreChecksum } else { DataFormat::Raw };
-                    self.state = InflateState::new_boxed(format);
+                    self.has_zlib_header = first & 0x0f == 8 && first >> 4 <= 7;
                     self.stage = Stage::Data;
                 }
                 Stage::Gzip(gzip) => {
@@ -76,6 +78,7 @@ impl Inflate {
                         Step::More => input = rest,
                         Step::Data => {
                             input = rest;
+                            self.begin = to.len();
                             self.stage = Stage::Data;
                         }
                         Step::Broken if self.members == 0 => {
@@ -104,7 +107,7 @@ impl Inflate {
                         true => Stage::Gzip(Gzip::default()),
                         false => Stage::Over,
                     };
-                    self.state.reset(DataFormat::Raw);
+                    self.state.init();
                 }
             }
         }
@@ -112,6 +115,17 @@ impl Inflate {
 
     /// Whether more is wanted; `None` where a member of gzip ends, and others may follow.
     fn data(&mut self, input: &mut &[u8], to: &mut Vec<u8>, most: usize) -> Option<bool> {
+        use inflate_flags::{
+            TINFL_FLAG_HAS_MORE_INPUT, TINFL_FLAG_IGNORE_ADLER32, TINFL_FLAG_PARSE_ZLIB_HEADER,
+            TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF,
+        };
+
+        let mut flags = TINFL_FLAG_HAS_MORE_INPUT
+            | TINFL_FLAG_IGNORE_ADLER32
+            | TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
+        if self.has_zlib_header {
+            flags |= TINFL_FLAG_PARSE_ZLIB_HEADER;
+        }
         loop {
             let start = to.len();
             let room = most.saturating_sub(start).min(STEP);
@@ -120,20 +134,16 @@ impl Inflate {
                 return Some(false);
             }
             to.resize(start.saturating_add(room), 0);
-            let output = to.get_mut(start..).unwrap_or(&mut []);
-            let result = inflate(&mut self.state, input, output, MZFlush::None);
-            to.truncate(start.saturating_add(result.bytes_written));
-            *input = input.get(result.bytes_consumed..).unwrap_or(&[]);
-            match result.status {
-                Ok(MZStatus::Ok) if result.bytes_written > 0 || result.bytes_consumed > 0 => {
-                    if input.is_empty() && result.bytes_written < room {
-                        return Some(true);
-                    }
-                }
-                // It waits for more.
-                Ok(MZStatus::Ok) | Err(miniz_oxide::MZError::Buf) => return Some(true),
-                Ok(MZStatus::StreamEnd) if self.is_gzip => return None,
-                Ok(_) | Err(_) => {
+            let output = to.get_mut(self.begin..).unwrap_or(&mut []);
+            let at = start.saturating_sub(self.begin);
+            let (status, consumed, written) = decompress(&mut self.state, input, output, at, flags);
+            to.truncate(start.saturating_add(written));
+            *input = input.get(consumed..).unwrap_or(&[]);
+            match status {
+                TINFLStatus::HasMoreOutput => {}
+                TINFLStatus::NeedsMoreInput => return Some(true),
+                TINFLStatus::Done if self.is_gzip => return None,
+                _ => {
                     self.stage = Stage::Over;
                     return Some(false);
                 }
@@ -342,6 +352,16 @@ mod tests {
         assert!(!inflate.feed(&broken, &mut plain, 100));
         assert!(!inflate.feed(&gzipped(b"plain", 0), &mut plain, 100));
         assert!(plain.is_empty());
+    }
+
+    #[test]
+    fn what_points_before_its_member_ends_it_behind_what_came_out() {
+        // A fixed block: two literals, and a match of three bytes at a distance of four.
+        let block = [0x4b, 0x4c, 0x02, 0x62, 0x00];
+        let broken = [&gzipped(b"before", 0)[..], &gzipped(b"", 0)[..10], &block].concat();
+        for cut in [1, 3, 100] {
+            assert_eq!(inflated(Coding::Gzip, &broken, cut, 100), b"beforeab", "{cut}");
+        }
     }
 
     #[test]

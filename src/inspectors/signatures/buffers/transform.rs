@@ -27,17 +27,20 @@ fn apply(bytes: &[u8], transform: &Transform) -> Option<Vec<u8>> {
         }
         Transform::ToLowercase => bytes.to_ascii_lowercase(),
         Transform::ToUppercase => bytes.to_ascii_uppercase(),
-        Transform::StripWhitespace => {
-            bytes.iter().copied().filter(|byte| !is_space(*byte)).collect()
-        }
+        Transform::StripWhitespace => together(bytes, bytes.split(|byte| is_space(*byte))),
         Transform::CompressWhitespace => {
+            // A part ends with the only space that is left of a row.
+            let parts = bytes.split_inclusive(|byte| is_space(*byte));
             let mut was_space = false;
-            let is_kept = |byte: &u8| {
-                let is_kept = !(was_space && is_space(*byte));
-                was_space = is_space(*byte);
-                is_kept
-            };
-            bytes.iter().copied().filter(is_kept).collect()
+            together(
+                bytes,
+                parts.filter(|part| {
+                    let is_more =
+                        was_space && part.len() == 1 && part.iter().all(|it| is_space(*it));
+                    was_space = part.last().is_some_and(|byte| is_space(*byte));
+                    !is_more
+                }),
+            )
         }
         Transform::UrlDecode => url_decoded(bytes),
         Transform::ToMd5 => Md5::digest(bytes).to_vec(),
@@ -47,9 +50,16 @@ fn apply(bytes: &[u8], transform: &Transform) -> Option<Vec<u8>> {
         Transform::HeaderLowercase => header_lowercase(bytes),
         Transform::StripPseudoHeaders => {
             let lines = bytes.split_inclusive(|byte| *byte == b'\n');
-            lines.filter(|line| !line.starts_with(b":")).flatten().copied().collect()
+            together(bytes, lines.filter(|line| !line.starts_with(b":")))
         }
     })
+}
+
+/// Parts of bytes, one after another.
+fn together<'a>(bytes: &[u8], parts: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut made = Vec::with_capacity(bytes.len());
+    parts.for_each(|part| made.extend_from_slice(part));
+    made
 }
 
 const fn is_space(byte: u8) -> bool {
@@ -136,8 +146,23 @@ mod tests {
             let found = transform(bytes.as_bytes(), &made);
             assert_eq!(String::from_utf8_lossy(&found), expected, "{made:?}");
         }
+        assert_eq!(transform(b"  a  b  ", &[T::CompressWhitespace])[..], *b" a b ");
         assert_eq!(transform(b"abc", &[T::ToMd5])[..4], [0x90, 0x01, 0x50, 0x98]);
         assert_eq!(transform(b"abc", &[T::ToSha1])[..4], [0xa9, 0x99, 0x3e, 0x36]);
         assert_eq!(transform(b"abc", &[T::ToSha256])[..4], [0xba, 0x78, 0x16, 0xbf]);
+    }
+    proptest::proptest! {
+        #[test]
+        fn places_are_kept_by_those_that_say_so(bytes: Vec<u8>, len in 0..50_usize) {
+            use Transform as T;
+            let all = [T::DotPrefix, T::ToLowercase, T::ToUppercase, T::Xor(vec![1, 2, 3]), T::HeaderLowercase];
+            for one in all {
+                proptest::prop_assert!(one.keeps_places());
+                let first = bytes.get(..len).unwrap_or(&bytes);
+                let (made, all) = (apply(first, &one), apply(&bytes, &one));
+                let (made, all) = (made.unwrap(), all.unwrap());
+                proptest::prop_assert!(made.len() >= first.len() && all.starts_with(&made));
+            }
+        }
     }
 }

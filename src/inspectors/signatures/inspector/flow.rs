@@ -218,6 +218,12 @@ impl SideState {
         }
     }
 
+    /// No byte before those that come is needed any more.
+    pub(super) fn forget(&mut self) {
+        self.tail = Vec::new();
+        self.share.give_all_but(0);
+    }
+
     /// Up to which byte a rule has held.
     pub(super) fn used_by(&self, rule: u32) -> u64 {
         self.used.iter().find(|(known, _)| *known == rule).map_or(0, |(_, end)| *end)

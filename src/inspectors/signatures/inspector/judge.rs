@@ -62,8 +62,7 @@ impl SignatureInspector {
         let mut is_short = false;
         let mut verdict = Verdict::PASS;
         for index in scratch.candidates.iter().copied() {
-            // No rule can use up what others need.
-            let mut share = scratch.budget.share(left);
+            let among = left;
             left = left.saturating_sub(1);
             let Some(rule) = signatures.set().rules.get(index as usize) else { continue };
             if event.place == Place::Stream && scratch.told.contains(&index) {
@@ -78,8 +77,7 @@ impl SignatureInspector {
                 }
             }
             let case = Case { signatures, flow: &*flow, event, rule, index };
-            let answer = case.ask(&mut scratch.taken, &mut share, cx);
-            scratch.budget.settle(share);
+            let answer = case.ask(&mut scratch.taken, (&mut scratch.budget, among), cx);
             match answer {
                 Answer::Never => continue,
                 Answer::No => {
@@ -206,7 +204,7 @@ struct Case<'a> {
 /// Whether a rule holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answer {
-    /// Whatever comes of this side of the flow.
+    /// Whatever comes of this side of the flow, or it was asked about one packet.
     Never,
     /// Not yet, or not for this.
     No,
@@ -221,24 +219,28 @@ enum Answer {
 
 impl Case<'_> {
     /// Whether all of the rule holds. What is cheap is asked first.
-    fn ask(&self, taken: &mut Vec<Option<u64>>, budget: &mut Budget, cx: &Context<'_>) -> Answer {
+    fn ask(
+        &self,
+        taken: &mut Vec<Option<u64>>,
+        (budget, among): (&mut Budget, usize),
+        cx: &Context<'_>,
+    ) -> Answer {
         let (rule, flow, event) = (self.rule, self.flow, self.event);
         let set = self.signatures.set();
         let is_clear = flow.spoken != Spoken::Unclear;
-        let not = |is_final| if is_final { Answer::Never } else { Answer::No };
+        let unmet = rule.conditions.iter().find(|condition| !holds(condition, event.packet));
+        let is_final = |condition| event.place == Place::Packet || is_of_flow(condition);
+        if unmet.is_some_and(is_final) {
+            return Answer::Never;
+        }
         if !set.ends(flow.surrounding, rule.ends).is_some_and(|ends| ends.are_of(&event.tuple)) {
             return Answer::Never;
         }
         if is_clear && !is_spoken(rule, flow.spoken) {
             return Answer::Never;
         }
-        let mut is_open = !is_clear && rule.application.is_some();
-        for condition in &rule.conditions {
-            if let Condition::Application { .. } = condition {
-                is_open |= !is_clear;
-            } else if !holds(condition, event.packet) {
-                return not(is_of_flow(condition));
-            }
+        if unmet.is_some() {
+            return Answer::No;
         }
         if !flow.is_like(&rule.flow, event.packet) {
             return Answer::No;
@@ -249,12 +251,21 @@ impl Case<'_> {
         }
         taken.clear();
         taken.resize(rule.numbers, None);
-        if !rule.groups.iter().all(|group| self.group(group, taken, budget)) {
-            return if budget.is_short() { Answer::Unanswered } else { Answer::No };
+        if !rule.groups.is_empty() {
+            // No rule can use up what others need.
+            let mut share = budget.share(among);
+            let holds = rule.groups.iter().all(|group| self.group(group, taken, &mut share));
+            budget.settle(share);
+            if !holds {
+                return if share.is_short() { Answer::Unanswered } else { Answer::No };
+            }
         }
         if !has_bits || !self.has_cross_bits(cx) {
             return Answer::NotNow;
         }
+        let is_about_protocol = |it: &Condition| matches!(it, Condition::Application { .. });
+        let is_open = !is_clear
+            && (rule.application.is_some() || rule.conditions.iter().any(is_about_protocol));
         if is_open { Answer::Open } else { Answer::Yes }
     }
 

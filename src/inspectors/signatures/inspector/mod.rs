@@ -18,7 +18,7 @@ use core::mem;
 
 use super::Signatures;
 use super::buffers::{Full, Pool, Spoken};
-use super::matching::View;
+use super::matching::{Sight, holds};
 use crate::Side;
 use crate::flow::Relation;
 use crate::inspect::{Context, Inspector, Interest, Message, Packet, Reason, StreamChunk, Verdict};
@@ -186,11 +186,6 @@ impl Inspector for SignatureInspector {
         if flow.begins(side) {
             self.scratch.add_all(set.first.of(side));
         }
-        let slot = slots.of(side);
-        self.scratch.add_slot(slot, payload, 0, &self.signatures);
-        if self.scratch.is_idle() {
-            return Verdict::PASS;
-        }
         let tuple = match is_own {
             true => packet.five_tuple(),
             false => FiveTuple {
@@ -199,11 +194,22 @@ impl Inspector for SignatureInspector {
                 ports: None,
             },
         };
+        let sight = Sight::of(payload, tuple.ports);
+        let slot = slots.of(side);
+        for (condition, rule) in &slot.alike {
+            if holds(condition, packet) {
+                self.scratch.add(*rule);
+            }
+        }
+        self.scratch.add_slot(slot, sight, &self.signatures);
+        if self.scratch.is_idle() {
+            return Verdict::PASS;
+        }
         let event = Event {
             packet,
             side,
             tuple,
-            payload: Some(View { bytes: payload, base: 0 }),
+            payload: Some(sight.view),
             buffers: None,
             body: None,
             place: Place::Packet,

@@ -2,7 +2,7 @@ use alloc::vec::Vec;
 
 use super::super::Signatures;
 use super::super::buffers::{Buffers, Head};
-use super::super::matching::{Budget, Places, Slot};
+use super::super::matching::{Budget, Places, Sight, Slot};
 use crate::Timestamp;
 use crate::inspect::Packet;
 use crate::packet::Transport;
@@ -134,19 +134,12 @@ impl Scratch {
         }
     }
 
-    /// Adds the rules of a slot for which bytes are worth a closer look. Those before `seen` were looked at before.
+    /// Adds the rules of a slot for which bytes are worth a closer look.
     #[inline]
-    pub(super) fn add_slot(
-        &mut self,
-        slot: &Slot,
-        bytes: &[u8],
-        seen: usize,
-        signatures: &Signatures,
-    ) {
+    pub(super) fn add_slot(&mut self, slot: &Slot, sight: Sight<'_>, signatures: &Signatures) {
         self.add_all(&slot.always);
-        let Some(prefilter) = &slot.prefilter else { return };
         let Self { candidates, rounds, round, ends, places, .. } = self;
-        prefilter.scan(bytes, seen, places, |rule, end| {
+        slot.scan(sight, places, |rule, end| {
             signatures.note_hit(rule);
             add(candidates, rounds, ends, *round, rule, end);
         });

@@ -3,7 +3,7 @@ use alloc::vec::Vec;
 use core::mem;
 
 use super::super::buffers::{Buffers, Full, Spoken};
-use super::super::matching::View;
+use super::super::matching::{Sight, View};
 use super::SignatureInspector;
 use super::flow::SignatureFlow;
 use super::judge::{Event, Place};
@@ -32,16 +32,22 @@ impl SignatureInspector {
         if verdict != Verdict::PASS {
             return verdict;
         }
-        let set = self.signatures.set();
-        let is_looked_at = !set.stream.of(chunk.side).is_empty();
+        let ports = chunk.packet.opener_tuple().ports;
         let state = flow.side(chunk.side);
+        let slot = self.signatures.set().stream.of(chunk.side);
+        let is_looked_at = slot.asks(chunk.offset, ports) || !state.waiting.is_empty();
         let verdict = match is_looked_at && !state.is_over {
             true => self.piece(flow, chunk, cx),
             false => Verdict::PASS,
         };
         let state = flow.side(chunk.side);
-        let is_remembered = self.remembers(chunk.side);
-        if is_remembered && !state.is_over {
+        let set = self.signatures.set();
+        let slot = set.stream.of(chunk.side);
+        let is_remembered =
+            set.has_mixed || slot.asks(state.next, ports) || !state.waiting.is_empty();
+        if !is_remembered {
+            state.forget();
+        } else if !state.is_over {
             if let Err(full) = self.remember(flow, chunk) {
                 let refuses = *self.signatures.set().refuses_in_streams.of(chunk.side);
                 self.lose(full, refuses);
@@ -50,8 +56,7 @@ impl SignatureInspector {
         let state = flow.side(chunk.side);
         if state.next >= limits.stream_depth && !state.is_over {
             state.is_over = true;
-            state.tail = Vec::new();
-            state.share.give_all_but(0);
+            state.forget();
         }
         self.end_streams(flow);
         verdict
@@ -70,21 +75,18 @@ impl SignatureInspector {
         cx: &mut Context<'_>,
     ) -> Verdict {
         self.scratch.begin();
-        let state = flow.side(chunk.side);
-        let seen = state.tail.len();
-        let base = chunk.offset.saturating_sub(u64::try_from(seen).unwrap_or(0));
-        let mut window = mem::take(&mut self.scratch.window);
-        let bytes = if seen == 0 {
-            chunk.data
-        } else {
-            window.clear();
-            window.extend_from_slice(&state.tail);
-            window.extend_from_slice(chunk.data);
-            &window
-        };
         let slot = self.signatures.set().stream.of(chunk.side);
-        self.scratch.add_slot(slot, bytes, seen, &self.signatures);
+        let tuple = Event::tuple_of(chunk.packet, chunk.side);
+        let state = flow.side(chunk.side);
+        let mut window = mem::take(&mut self.scratch.window);
+        let overlap = slot.overlap().min(state.tail.len());
+        let view = together(&state.tail, overlap, chunk, &mut window);
+        let sight = Sight { view, seen: overlap, ports: tuple.ports };
+        self.scratch.add_slot(slot, sight, &self.signatures);
+        let scanned = view.base;
         // A pattern that is still within reach may be the beginning of more.
+        let all = state.tail.len();
+        let base = chunk.offset.saturating_sub(u64::try_from(all).unwrap_or(0));
         state.waiting.retain(|(_, end)| *end > base);
         for (rule, _) in &state.waiting {
             self.scratch.add(*rule);
@@ -94,8 +96,8 @@ impl SignatureInspector {
             let event = Event {
                 packet: chunk.packet,
                 side: chunk.side,
-                tuple: Event::tuple_of(chunk.packet, chunk.side),
-                payload: Some(View { bytes, base }),
+                tuple,
+                payload: Some(together(&state.tail, all, chunk, &mut window)),
                 buffers: None,
                 body: None,
                 place: Place::Stream,
@@ -105,7 +107,7 @@ impl SignatureInspector {
             let failed = mem::take(&mut self.scratch.failed);
             for rule in &failed {
                 let Some(end) = self.scratch.end_of(*rule) else { continue };
-                let end = base.saturating_add(u64::try_from(end).unwrap_or(0));
+                let end = scanned.saturating_add(u64::try_from(end).unwrap_or(0));
                 if let Some(lost) = state.wait(*rule, end) {
                     self.scratch.lose(lost, &self.signatures);
                 }
@@ -125,8 +127,7 @@ impl SignatureInspector {
         let state = flow.side(chunk.side);
         let wanted = state.tail.len().saturating_add(chunk.data.len()).min(most);
         if let Err(full) = state.share.set(wanted.max(state.tail.capacity())) {
-            state.tail = Vec::new();
-            state.share.give_all_but(0);
+            state.forget();
             return Err(full);
         }
         match chunk.data.len().checked_sub(most) {
@@ -226,7 +227,8 @@ impl SignatureInspector {
         cx: &mut Context<'_>,
     ) -> Verdict {
         self.scratch.begin();
-        self.add_messages(flow, side, buffers, buffers.kinds());
+        let tuple = Event::tuple_of(packet, side);
+        self.add_messages(flow, (side, tuple.ports), buffers, buffers.kinds());
         if self.scratch.is_idle() {
             return Verdict::PASS;
         }
@@ -235,7 +237,7 @@ impl SignatureInspector {
         let event = Event {
             packet,
             side,
-            tuple: Event::tuple_of(packet, side),
+            tuple,
             payload: Some(match &tail {
                 Some(tail) => View {
                     bytes: tail,
@@ -253,4 +255,23 @@ impl SignatureInspector {
         }
         verdict
     }
+}
+
+/// A piece of a stream and the last `before` bytes of those before it.
+fn together<'a>(
+    tail: &[u8],
+    before: usize,
+    chunk: &StreamChunk<'a>,
+    window: &'a mut Vec<u8>,
+) -> View<'a> {
+    let skipped = tail.len().saturating_sub(before);
+    let last = tail.get(skipped..).unwrap_or(tail);
+    let base = chunk.offset.saturating_sub(u64::try_from(last.len()).unwrap_or(0));
+    if last.is_empty() {
+        return View { bytes: chunk.data, base };
+    }
+    window.clear();
+    window.extend_from_slice(last);
+    window.extend_from_slice(chunk.data);
+    View { bytes: window, base }
 }

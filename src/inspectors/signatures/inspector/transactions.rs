@@ -4,13 +4,14 @@ use super::super::buffers::{
     Body, Buffers, Coding, Full, Instance, Kinds, Spoken, certificates, client_hello,
     head_of_request, head_of_response, query, server_hello, transform,
 };
-use super::super::matching::{Ready, View};
+use super::super::matching::{Ready, Sight, View};
 use super::super::{ApplicationProtocol, Buffer};
 use super::SignatureInspector;
 use super::flow::SignatureFlow;
 use super::judge::{Event, Place};
 use crate::Side;
 use crate::inspect::{Beginning, Context, Interest, Message, Packet, Verdict};
+use crate::packet::Ports;
 use crate::protocol::http::Framing;
 use crate::protocol::{self, Protocol};
 
@@ -174,7 +175,8 @@ impl SignatureInspector {
         self.scratch.begin();
         let waiting = mem::take(&mut transaction.waiting);
         self.scratch.add_all(&waiting);
-        self.add_messages(flow, side, buffers, fresh);
+        let tuple = Event::tuple_of(packet, side);
+        self.add_messages(flow, (side, tuple.ports), buffers, fresh);
         self.drop_held(flow, side);
         if self.scratch.is_idle() {
             return Verdict::PASS;
@@ -182,7 +184,7 @@ impl SignatureInspector {
         let event = Event {
             packet,
             side,
-            tuple: Event::tuple_of(packet, side),
+            tuple,
             payload: None,
             buffers: Some(buffers),
             body: None,
@@ -218,16 +220,18 @@ impl SignatureInspector {
         self.scratch.begin();
         self.scratch.add_all(&transaction.waiting);
         let signatures = &*self.signatures;
+        let tuple = Event::tuple_of(packet, side);
         let messages = signatures.set().messages.of(side);
         for (buffer, transforms, slot) in &messages.slots {
             if !BODIES.contains(buffer) {
                 continue;
             }
             if transforms.is_empty() {
-                self.scratch.add_slot(slot, instance.bytes, seen, signatures);
+                let sight = Sight { seen, ..Sight::of(instance.bytes, tuple.ports) };
+                self.scratch.add_slot(slot, sight, signatures);
             } else if instance.is_whole {
-                let bytes = transform(instance.bytes, transforms);
-                self.scratch.add_slot(slot, &bytes, 0, signatures);
+                let bytes = transform(slot.reached(instance.bytes, transforms), transforms);
+                self.scratch.add_slot(slot, Sight::of(&bytes, tuple.ports), signatures);
             }
         }
         if is_put_off {
@@ -244,7 +248,7 @@ impl SignatureInspector {
             let event = Event {
                 packet,
                 side,
-                tuple: Event::tuple_of(packet, side),
+                tuple,
                 payload: Some(View { bytes: &tail, base }),
                 buffers: Some(&kept),
                 body: Some(instance),
@@ -269,7 +273,7 @@ impl SignatureInspector {
     pub(super) fn add_messages(
         &mut self,
         flow: &SignatureFlow,
-        side: Side,
+        (side, ports): (Side, Option<Ports>),
         buffers: &Buffers,
         fresh: Kinds,
     ) {
@@ -285,8 +289,8 @@ impl SignatureInspector {
                 continue;
             }
             for instance in buffers.of(*buffer) {
-                let bytes = transform(instance.bytes, transforms);
-                self.scratch.add_slot(slot, &bytes, 0, signatures);
+                let bytes = transform(slot.reached(instance.bytes, transforms), transforms);
+                self.scratch.add_slot(slot, Sight::of(&bytes, ports), signatures);
             }
         }
     }

@@ -1,6 +1,6 @@
 use alloc::vec::Vec;
 
-use super::super::{Buffer, Content, Detection, FastPattern, MatchGroup};
+use super::super::{Buffer, Content, Detection, FastPattern, MatchGroup, Number};
 use super::needle::commonness;
 use super::prefilter::LONGEST;
 
@@ -10,6 +10,8 @@ pub(in super::super) struct Choice {
     /// Which of its groups.
     pub(in super::super) group: usize,
     pub(in super::super) bytes: Vec<u8>,
+    /// Within how many bytes from the first it ends, wherever the rule holds; `None` where it may be anywhere.
+    pub(in super::super) reach: Option<usize>,
 }
 
 /// The pattern that the rule names for it, or the one that is likely the rarest; `None` where there is none. Of a rule that looks at
@@ -29,12 +31,29 @@ pub(in super::super) fn choose(groups: &[MatchGroup]) -> Option<Choice> {
             let bytes = rarest(asked(content));
             let rank = (content.fast_pattern.is_some(), rareness(bytes));
             if best.as_ref().is_none_or(|(named, rareness, _)| rank > (*named, *rareness)) {
-                let choice = Choice { group: index, bytes: bytes.to_vec() };
+                let reach = reach(content);
+                let choice = Choice { group: index, bytes: bytes.to_vec(), reach };
                 best = Some((rank.0, rank.1, choice));
             }
         }
     }
     best.map(|(_, _, choice)| choice)
+}
+
+/// Within how many bytes from the first a pattern ends.
+fn reach(content: &Content) -> Option<usize> {
+    let literal = |number: Number| match number {
+        Number::Literal(number) => usize::try_from(number).ok(),
+        Number::Variable(_) => None,
+    };
+    if content.is_relative() {
+        None
+    } else if content.starts_with {
+        Some(content.pattern.len())
+    } else {
+        let offset = content.offset.map_or(Some(0), literal)?;
+        offset.checked_add(literal(content.depth?)?)
+    }
 }
 
 /// The part of a pattern that the rule wants to be looked for.
@@ -69,6 +88,7 @@ fn rareness(bytes: &[u8]) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::VariableIndex;
     use super::*;
 
     fn group(buffer: Buffer, contents: impl IntoIterator<Item = Content>) -> MatchGroup {
@@ -92,10 +112,32 @@ mod tests {
         named.fast_pattern = Some(FastPattern::Whole);
         let groups =
             [group(Buffer::HttpUri, [content("/xmlrpc")]), group(Buffer::HttpHost, [named])];
-        assert_eq!(choose(&groups).unwrap(), Choice { group: 1, bytes: b"a".to_vec() });
+        assert_eq!(
+            choose(&groups).unwrap(),
+            Choice { group: 1, bytes: b"a".to_vec(), reach: None }
+        );
         let mut part = content("abcdef");
         part.fast_pattern = Some(FastPattern::Part { offset: 2, length: 3 });
         assert_eq!(choose(&[group(Buffer::HttpUri, [part])]).unwrap().bytes, b"cde");
+    }
+
+    #[test]
+    fn how_far_from_the_first_byte_it_may_be() {
+        let number = |number| Some(Number::Literal(number));
+        let mut content = content("abc");
+        assert_eq!(reach(&content), None);
+        content.offset = number(4);
+        assert_eq!(reach(&content), None);
+        content.depth = number(10);
+        assert_eq!(reach(&content), Some(14));
+        content.offset = None;
+        assert_eq!(reach(&content), Some(10));
+        content.offset = Some(Number::Variable(VariableIndex(0)));
+        assert_eq!(reach(&content), None);
+        let mut first = Content { starts_with: true, ..super::tests::content("abc") };
+        assert_eq!(reach(&first), Some(3));
+        first.distance = number(0);
+        assert_eq!(reach(&first), None);
     }
 
     #[test]

@@ -37,6 +37,23 @@ impl Ends {
         })
     }
 
+    /// One of the two ports of each packet that they are for is one of these; `None` where that are many.
+    pub(super) fn few_ports(&self) -> Option<&PortSet> {
+        let sides = [&self.destination, &self.source].into_iter();
+        sides.filter_map(|end| end.ports.as_ref()).find(|ports| is_few(ports))
+    }
+
+    /// How much they leave out, roughly: of several, those that leave out least are asked first.
+    pub(super) fn narrowness(&self) -> usize {
+        let of_end = |end: &End| {
+            usize::from(end.addresses.is_some()).saturating_add(end.ports.is_some().into())
+        };
+        let is_any = self.protocol == Protocol::Ip;
+        of_end(&self.source)
+            .saturating_add(of_end(&self.destination))
+            .saturating_add((!is_any).into())
+    }
+
     /// Whether a packet with these ends is one that they are for.
     pub(in super::super) fn are_of(&self, tuple: &FiveTuple) -> bool {
         self.is_protocol(tuple)
@@ -78,6 +95,13 @@ impl End {
         self.ports.as_ref().is_none_or(|ports| port.is_none_or(|port| ports.contains(port)))
             && self.addresses.as_ref().is_none_or(|addresses| addresses.contains(address))
     }
+}
+
+/// Whether most flows have other ports.
+fn is_few(ports: &PortSet) -> bool {
+    const FEW: usize = 1 << 10;
+    let len = |(first, last): &(u16, u16)| usize::from(last.abs_diff(*first)).saturating_add(1);
+    ports.ranges().iter().map(len).sum::<usize>() <= FEW
 }
 
 fn turned(tuple: &FiveTuple) -> FiveTuple {

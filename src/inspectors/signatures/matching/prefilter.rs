@@ -7,13 +7,18 @@ use aho_corasick::automaton::Automaton;
 use aho_corasick::nfa::{contiguous, noncontiguous};
 use aho_corasick::{Anchored, MatchKind, Span, dfa};
 
+use super::grams::Grams;
+
 /// Patterns of many rules, looked for all at once: which rules are worth a closer look.
 #[derive(Debug)]
 pub(in super::super) struct Prefilter {
     machine: Machine,
+    /// Where it need not look; `None` where patterns are too short or too many for that.
+    grams: Option<Grams>,
     /// For each pattern, where its rules begin in `rules`; and where the last ones end.
     starts: Box<[u32]>,
     rules: Box<[u32]>,
+    shortest: usize,
     longest: usize,
 }
 
@@ -37,6 +42,9 @@ pub(in super::super) struct Places {
 /// As many patterns are made into an automaton of one look-up a byte; of more, that would be too large for the caches.
 const DENSE: usize = 512;
 
+/// The same where [grams](Grams) leave little to it.
+const DENSE_BESIDE_GRAMS: usize = 32;
+
 /// Of a pattern no more is looked for than this: it does not get any rarer.
 pub(in super::super) const LONGEST: usize = 24;
 
@@ -52,9 +60,11 @@ impl Prefilter {
             .ascii_case_insensitive(true)
             .build(of.keys())
             .ok()?;
+        let grams = Grams::new(of.keys().map(Vec::as_slice));
+        let dense = if grams.is_some() { DENSE_BESIDE_GRAMS } else { DENSE };
         let machine = match of.len() {
             0 => return None,
-            1..=DENSE => {
+            len if len <= dense => {
                 Machine::Dense(dfa::Builder::new().build_from_noncontiguous(&patterns).ok()?)
             }
             _ => {
@@ -68,8 +78,10 @@ impl Prefilter {
             rules.extend_from_slice(all);
         }
         starts.push(u32::try_from(rules.len()).ok()?);
+        let shortest = of.keys().map(Vec::len).min().unwrap_or(0);
         let longest = of.keys().map(Vec::len).max().unwrap_or(0);
-        Some(Self { machine, starts: starts.into(), rules: rules.into(), longest })
+        let (starts, rules) = (starts.into(), rules.into());
+        Some(Self { machine, grams, starts, rules, shortest, longest })
     }
 
     /// So many bytes before new ones are looked at again, as a pattern may begin there.
@@ -84,7 +96,8 @@ impl Prefilter {
             Machine::Dense(machine) => machine.memory_usage(),
             Machine::Compact(machine) => machine.memory_usage(),
         };
-        machine.saturating_add(words.saturating_mul(size_of::<u32>()))
+        let grams = self.grams.as_ref().map_or(0, Grams::memory);
+        machine.saturating_add(grams).saturating_add(words.saturating_mul(size_of::<u32>()))
     }
 
     /// Gives each rule of a pattern that is in `bytes` and ends behind byte `seen`, once for each of its patterns, and where that ends last.
@@ -97,7 +110,9 @@ impl Prefilter {
         mut give: impl FnMut(u32, usize),
     ) {
         let from = seen.saturating_sub(self.overlap());
-        let Some(rest) = bytes.get(from..) else { return };
+        let Some(rest) = bytes.get(from..).filter(|rest| rest.len() >= self.shortest) else {
+            return;
+        };
         let Places { ends, found: all } = places;
         if ends.len() < self.starts.len() {
             ends.resize(self.starts.len(), 0);
@@ -112,9 +127,15 @@ impl Prefilter {
                 *last = end;
             }
         };
-        match &self.machine {
-            Machine::Dense(machine) => walk(machine, rest, note),
-            Machine::Compact(machine) => walk(machine, rest, note),
+        match (&self.machine, &self.grams) {
+            (Machine::Dense(machine), None) => walk(machine, rest, note),
+            (Machine::Compact(machine), None) => walk(machine, rest, note),
+            (Machine::Dense(machine), Some(grams)) => {
+                walk_at(machine, grams, self.longest, rest, note);
+            }
+            (Machine::Compact(machine), Some(grams)) => {
+                walk_at(machine, grams, self.longest, rest, note);
+            }
         }
         for pattern in all.drain(..).map(|pattern| pattern as usize) {
             let end = ends.get_mut(pattern).map_or(0, mem::take);
@@ -157,6 +178,40 @@ fn walk<A: Automaton>(machine: &A, bytes: &[u8], mut give: impl FnMut(u32, usize
         if machine.is_match(state) {
             for index in 0..machine.match_len(state) {
                 give(machine.match_pattern(state, index).as_u32(), at);
+            }
+        }
+    }
+}
+
+/// The same, but only where patterns may be by their grams.
+#[inline]
+fn walk_at<A: Automaton>(
+    machine: &A,
+    grams: &Grams,
+    longest: usize,
+    bytes: &[u8],
+    mut give: impl FnMut(u32, usize),
+) {
+    let Ok(start) = machine.start_state(Anchored::No) else { return };
+    let mut state = start;
+    let (mut at, mut next) = (0_usize, 0_usize);
+    while let Some(found) = grams.find(bytes, next) {
+        next = found.saturating_add(grams.step());
+        let first = found.saturating_add(1).saturating_sub(grams.step());
+        if at < first {
+            (state, at) = (start, first);
+        }
+        // Whatever begins here or before ends before that.
+        let end = found.saturating_add(longest).min(bytes.len());
+        for byte in bytes.get(at..end).unwrap_or_default() {
+            state = machine.next_state(Anchored::No, state, *byte);
+            at = at.saturating_add(1);
+            if machine.is_match(state) {
+                for index in 0..machine.match_len(state) {
+                    give(machine.match_pattern(state, index).as_u32(), at);
+                }
+            } else if state == start && at > found {
+                break;
             }
         }
     }
