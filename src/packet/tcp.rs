@@ -102,11 +102,11 @@ impl<'a> TcpSegment<'a> {
         TcpFlags(u16::from_be_bytes([self.fixed[12], self.fixed[13]]) & 0x01ff)
     }
 
-    /// The word of the header with the data offset and the control bits.
+    /// The word of the header with the data offset and the control bits, in network byte order.
     #[cfg(feature = "alloc")]
     #[inline(always)]
     pub(crate) const fn offset_and_flags(&self) -> u16 {
-        u16::from_be_bytes([self.fixed[12], self.fixed[13]])
+        u16::from_ne_bytes([self.fixed[12], self.fixed[13]])
     }
 
     /// The receive window as it stands in the header, not scaled.
@@ -142,7 +142,17 @@ impl<'a> TcpSegment<'a> {
 
     /// The data.
     pub fn payload(&self) -> &'a [u8] {
-        self.bytes.get(self.header_len()..).unwrap_or_default()
+        #[cold]
+        #[inline(never)]
+        fn none<'a>() -> &'a [u8] {
+            &[]
+        }
+
+        // The offset was checked: a branch that is never taken costs less than a choice.
+        match self.bytes.split_at_checked(self.header_len()) {
+            Some((_, payload)) => payload,
+            None => none(),
+        }
     }
 
     /// Header and data.

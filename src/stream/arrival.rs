@@ -1,6 +1,6 @@
 use core::ops::Range;
 
-use crate::Side;
+use crate::{Side, Timestamp};
 
 /// What a segment is to the connection that it belongs to. See [`Connection::consider`](super::Connection::consider).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,10 +21,44 @@ pub enum Arrival {
 ///
 /// It holds for the connection and the pool as they were when it was considered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Accepted {
+pub struct Accepted(pub(super) Way);
+
+/// How it is taken in. What most segments need is little, and apart: it is written to memory for each of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    Straight(Straight),
+    Any(Findings),
+}
+
+/// What there is to say of a segment that is next in order while nothing waits for it:
+/// [`Connection::glance`](super::Connection::glance) finds that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Straight {
     pub(super) side: Side,
-    /// Whether it is next in order and nothing waits for it: [`Connection::glance`](super::Connection::glance) says so.
-    pub(super) is_straight: bool,
+    /// The connection's, when it was considered.
+    pub(super) moment: u32,
+    /// The time stamp, and when it came.
+    pub(super) stamp: u32,
+    pub(super) time: Ticks,
+    /// Where its payload stands, and how long it is.
+    pub(super) start: i64,
+    pub(super) len: usize,
+    /// What of the other side's bytes it acknowledges, and where the window ends that it offers.
+    pub(super) ack: i64,
+    pub(super) edge: i64,
+}
+
+impl Straight {
+    #[inline]
+    pub(super) const fn end(&self) -> i64 {
+        self.start.wrapping_add(self.len as i64)
+    }
+}
+
+/// All that there may be to say of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Findings {
+    pub(super) side: Side,
     /// The shift of the windows that a SYN asks for.
     pub(super) scale: u8,
     pub(super) marks: Marks,
@@ -34,9 +68,9 @@ pub struct Accepted {
     pub(super) moment: u32,
     pub(super) sequence_number: u32,
     pub(super) acknowledgment_number: u32,
-    /// The time stamp, and when it came, in seconds.
+    /// The time stamp, and when it came.
     pub(super) stamp: u32,
-    pub(super) seconds: u32,
+    pub(super) time: Ticks,
     /// Where the first byte of the payload stands, and the one after the last; below zero for what came before the
     /// stream.
     pub(super) start: i64,
@@ -48,7 +82,7 @@ pub struct Accepted {
     pub(super) edge: i64,
 }
 
-/// What is true of an [`Accepted`].
+/// What is true of a segment beyond numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Marks(pub(super) u16);
 
@@ -97,43 +131,54 @@ impl Marks {
 
 impl Accepted {
     /// Who sent it.
+    #[inline]
     pub const fn side(&self) -> Side {
-        self.side
+        match &self.0 {
+            Way::Straight(straight) => straight.side,
+            Way::Any(found) => found.side,
+        }
     }
 
     /// The offsets in the sender's stream that become contiguous by it: its own new bytes, and those behind them that
     /// had come before. Empty where it brings nothing new in order.
+    #[inline]
     pub const fn fresh(&self) -> Range<u64> {
-        self.fresh.0 as u64..self.fresh.1 as u64
+        match &self.0 {
+            Way::Straight(straight) => straight.start as u64..straight.end() as u64,
+            Way::Any(found) => found.fresh.0 as u64..found.fresh.1 as u64,
+        }
     }
 
     /// Whether it has other bytes than those that were forwarded before for the same place. It must not be forwarded
     /// before they [are written over](super::Connection::edits).
+    #[inline]
     pub const fn is_edited(&self) -> bool {
-        self.marks.contains(Marks::EDITED)
+        self.is(Marks::EDITED)
     }
 
     /// Whether its bytes wait for others before them.
     pub const fn is_out_of_order(&self) -> bool {
-        self.marks.contains(Marks::OUT_OF_ORDER)
+        self.is(Marks::OUT_OF_ORDER)
     }
 
     /// Whether some of its bytes were compared with nothing: they are below what was acknowledged, or, of a connection
     /// that was not seen from its start, before what was seen.
     pub const fn has_unknown(&self) -> bool {
-        self.marks.contains(Marks::UNKNOWN)
+        self.is(Marks::UNKNOWN)
     }
 
     /// Whether the sender's stream ends with it: its FIN, or one that had come before, is next in order. The stream's
     /// length is the end of [`fresh`](Self::fresh).
+    #[inline]
     pub const fn ends(&self) -> bool {
-        self.marks.contains(Marks::ENDS)
+        self.is(Marks::ENDS)
     }
 
     /// Whether it is a valid RST: one at exactly the next byte in order (RFC 5961 §3.2). Others pass within the window,
     /// for the receiver to challenge them, and end nothing here.
+    #[inline]
     pub const fn resets(&self) -> bool {
-        self.marks.contains(Marks::RESETS)
+        self.is(Marks::RESETS)
     }
 
     /// The offset in the sender's stream of the byte that the urgent pointer tells (RFC 6093 §3: the one before the
@@ -142,16 +187,45 @@ impl Accepted {
     /// The byte is handed on in line. A receiver may take it out of the stream: the default of BSD sockets, and which
     /// byte it takes depends on the system. Who cannot have that drops the segment.
     pub fn urgent(&self) -> Option<u64> {
-        let pointed = self.start.saturating_add(i64::from(self.urgent_pointer));
+        let Way::Any(found) = &self.0 else { return None };
+        let pointed = found.start.saturating_add(i64::from(found.urgent_pointer));
         let offset = u64::try_from(pointed.saturating_sub(1)).ok()?;
-        self.marks.contains(Marks::URGENT).then_some(offset)
+        found.marks.contains(Marks::URGENT).then_some(offset)
     }
 
     /// Whether it accepts a new connection between the same ends, in place of the one that was followed: the SYN-ACK
     /// to a SYN that came in its middle. With the commit both streams start again at offset 0; until then
     /// [`fresh`](Self::fresh) already tells offsets in the new one.
+    #[inline]
     pub const fn reopens(&self) -> bool {
-        self.marks.contains(Marks::REOPENS)
+        self.is(Marks::REOPENS)
+    }
+
+    #[inline]
+    const fn is(&self, marks: Marks) -> bool {
+        matches!(&self.0, Way::Any(found) if found.marks.contains(marks))
+    }
+}
+
+/// A time, as it is noted beside time stamps: in units of about a second (which saves a division), of which only
+/// differences are looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ticks(u32);
+
+impl Ticks {
+    pub(super) const ZERO: Self = Self(0);
+    /// The binary logarithm of nanoseconds in one.
+    const SHIFT: u32 = 30;
+
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "they wrap")]
+    pub(super) const fn at(time: Timestamp) -> Self {
+        Self((time.as_nanos() >> Self::SHIFT) as u32)
+    }
+
+    #[inline]
+    pub(super) const fn since(self, earlier: Self) -> u32 {
+        self.0.wrapping_sub(earlier.0)
     }
 }
 

@@ -1,47 +1,62 @@
 //! Taking in what is forwarded.
 
-use super::arrival::{Accepted, Marks};
+use super::arrival::{Accepted, Findings, Marks, Straight, Way};
 use super::connection::Connection;
 use super::half::{Bits, ENDLESS, Half};
 use super::pool::{Claim, Pool};
 use super::store::{Store, length};
 
 impl Connection {
-    /// The straight way for a segment that was next in order, in a connection that has not changed since. `false` where there
-    /// is none; then nothing has changed that matters.
+    /// The straight way. `false` where the connection has changed since, or where it takes another way to remember the bytes;
+    /// then nothing has changed that matters.
     #[inline(always)]
     pub(super) fn take_straight(
         &mut self,
         pool: &mut Pool,
-        accepted: &Accepted,
+        straight: &Straight,
         payload: &[u8],
     ) -> bool {
-        let is_stamped = self.is_stamped;
-        let (mine, other) = self.halves_mut(accepted.side);
-        if length(payload) != accepted.end.wrapping_sub(accepted.start) {
+        if straight.moment != self.moment || straight.len != payload.len() {
             return false;
         }
+        let (mine, other) = self.halves_mut(straight.side);
         if !payload.is_empty() {
             // It starts where the store ends.
             if !mine.store.append_quickly(pool, mine.acked, payload) {
                 return false;
             }
-            mine.next = accepted.end;
+            mine.next = mine.next.wrapping_add(length(payload));
         }
-        if is_stamped && accepted.start == mine.acked {
-            (mine.recent, mine.recent_at) = (accepted.stamp, accepted.seconds);
+        // Nobody looks at them where they are not agreed upon.
+        if straight.start == mine.acked {
+            (mine.recent, mine.recent_at) = (straight.stamp, straight.time);
         }
-        if accepted.ack > other.acked {
-            other.acked = accepted.ack;
-            other.store.forget(pool, accepted.ack);
+        if straight.ack > other.acked {
+            other.acked = straight.ack;
+            other.store.forget(pool, straight.ack);
         }
-        other.widen(accepted.edge);
+        if straight.edge > other.edge {
+            other.edge = straight.edge;
+        }
         self.moment = self.moment.wrapping_add(1);
         true
     }
 
+    /// Any way.
     #[inline(never)]
-    pub(super) fn take_in(&mut self, pool: &mut Pool, accepted: Accepted, payload: &[u8]) -> bool {
+    pub(super) fn take_any(
+        &mut self,
+        pool: &mut Pool,
+        accepted: &Accepted,
+        payload: &[u8],
+    ) -> bool {
+        match &accepted.0 {
+            Way::Straight(straight) => self.take_in(pool, &self.in_full(straight), payload),
+            Way::Any(found) => self.take_in(pool, found, payload),
+        }
+    }
+
+    fn take_in(&mut self, pool: &mut Pool, found: &Findings, payload: &[u8]) -> bool {
         const RARE: u16 = Marks::STARTS.0
             | Marks::SYN.0
             | Marks::MOVES.0
@@ -50,35 +65,34 @@ impl Connection {
             | Marks::REOPENS.0
             | Marks::FIN.0;
 
-        let accepted = &accepted;
-        if accepted.moment != self.moment {
+        if found.moment != self.moment {
             return false;
         }
-        let marks = accepted.marks;
+        let marks = found.marks;
         if marks.contains(Marks::REOPENS) {
-            let blocks = Store::most_blocks(payload.len(), accepted.end as u64);
+            let blocks = Store::most_blocks(payload.len(), found.end as u64);
             if !pool.has_room(blocks, Claim::Unanswered) {
                 return false;
             }
-            self.reopen(pool, accepted);
+            self.reopen(pool, found);
         }
-        let (mine, other) = self.halves_mut(accepted.side);
-        if marks.contains(Marks::STORES) && !mine.take_bytes(pool, accepted, payload) {
+        let (mine, other) = self.halves_mut(found.side);
+        if marks.contains(Marks::STORES) && !mine.take_bytes(pool, found, payload) {
             return false;
         }
-        if marks.contains(Marks::STAMPS) && accepted.start <= mine.acked {
-            mine.take_stamp(accepted);
+        if marks.contains(Marks::STAMPS) && found.start <= mine.acked {
+            mine.take_stamp(found);
         }
         if marks.contains(Marks::ACKS) {
-            other.acknowledge(pool, accepted.ack);
-            other.widen(accepted.edge);
+            other.acknowledge(pool, found.ack);
+            other.widen(found.edge);
         }
         let is_rare = marks.0 & RARE != 0;
         if is_rare {
-            mine.take_control(accepted);
-            other.hear_control(accepted);
+            mine.take_control(found);
+            other.hear_control(found);
         }
-        if is_rare || !self.is_steady {
+        if is_rare || !self.is_steady() {
             self.settle();
         }
         self.moment = self.moment.wrapping_add(1);
@@ -87,8 +101,8 @@ impl Connection {
 
     /// Starts again from a SYN that was no part of the connection.
     #[cold]
-    fn reopen(&mut self, pool: &mut Pool, accepted: &Accepted) {
-        let (mine, other) = self.halves_mut(accepted.side);
+    fn reopen(&mut self, pool: &mut Pool, found: &Findings) {
+        let (mine, other) = self.halves_mut(found.side);
         mine.store.clear(pool);
         other.store.clear(pool);
         *mine = Half::new();
@@ -96,36 +110,36 @@ impl Connection {
             (other.offered.wrapping_add(1), other.offered_scale, other.offered_bits);
         let bits = Bits::KNOWN.with(Bits::SYN).with(Bits::CONFIRMED).with(bits);
         *other = Half { first, scale, bits, ..Half::new() };
-        other.edge = other.edge.max(accepted.edge);
+        other.edge = other.edge.max(found.edge);
         self.is_midstream = false;
     }
 }
 
 impl Half {
     #[inline]
-    fn take_bytes(&mut self, pool: &mut Pool, accepted: &Accepted, payload: &[u8]) -> bool {
-        let is_straight = accepted.start == self.next
+    fn take_bytes(&mut self, pool: &mut Pool, found: &Findings, payload: &[u8]) -> bool {
+        let is_straight = found.start == self.next
             && self.store.high() == self.next
-            && length(payload) == accepted.end.wrapping_sub(accepted.start)
+            && length(payload) == found.end.wrapping_sub(found.start)
             && !self.is(Bits::IGNORED);
         if is_straight && self.store.append_quickly(pool, self.acked, payload) {
-            self.next = accepted.end;
+            self.next = found.end;
             return true;
         }
-        self.take_any_bytes(pool, accepted, payload)
+        self.take_any_bytes(pool, found, payload)
     }
 
     #[cold]
-    fn take_any_bytes(&mut self, pool: &mut Pool, accepted: &Accepted, payload: &[u8]) -> bool {
+    fn take_any_bytes(&mut self, pool: &mut Pool, found: &Findings, payload: &[u8]) -> bool {
         if self.is(Bits::IGNORED) {
-            self.next = self.next.max(accepted.end);
+            self.next = self.next.max(found.end);
             return true;
         }
-        let start = accepted.start.max(self.next.min(accepted.end));
-        let skipped = usize::try_from(start.saturating_sub(accepted.start)).unwrap_or(usize::MAX);
-        let len = usize::try_from(accepted.end.saturating_sub(accepted.start)).unwrap_or(0);
+        let start = found.start.max(self.next.min(found.end));
+        let skipped = usize::try_from(start.saturating_sub(found.start)).unwrap_or(usize::MAX);
+        let len = usize::try_from(found.end.saturating_sub(found.start)).unwrap_or(0);
         let out_of_order = start > self.next;
-        let ahead = accepted.end.saturating_sub(self.acked) as u64;
+        let ahead = found.end.saturating_sub(self.acked) as u64;
         let Some(bytes) = payload.get(skipped..).filter(|_| payload.len() == len) else {
             return false;
         };
@@ -140,15 +154,15 @@ impl Half {
         } else {
             self.store.fill(pool, floor, next, start, bytes)
         };
-        self.next = self.next.max(accepted.fresh.1);
+        self.next = self.next.max(found.fresh.1);
         done
     }
 
     #[inline(always)]
-    fn take_stamp(&mut self, accepted: &Accepted) {
-        let is_newer = accepted.stamp.wrapping_sub(self.recent) < 1 << 31;
+    fn take_stamp(&mut self, found: &Findings) {
+        let is_newer = found.stamp.wrapping_sub(self.recent) < 1 << 31;
         if is_newer || !self.is(Bits::RECENT) {
-            (self.recent, self.recent_at) = (accepted.stamp, accepted.seconds);
+            (self.recent, self.recent_at) = (found.stamp, found.time);
             self.bits = self.bits.with(Bits::RECENT);
         }
     }
@@ -162,11 +176,11 @@ impl Half {
     }
 
     #[cold]
-    fn take_control(&mut self, accepted: &Accepted) {
-        let marks = accepted.marks;
+    fn take_control(&mut self, found: &Findings) {
+        let marks = found.marks;
         if marks.contains(Marks::STARTS) {
             self.bits = self.bits.with(Bits::KNOWN);
-            self.first = accepted.sequence_number;
+            self.first = found.sequence_number;
             if marks.contains(Marks::SYN) {
                 self.first = self.first.wrapping_add(1);
                 self.bits = self.bits.with(Bits::SYN).with(Bits::STAMPS);
@@ -175,18 +189,18 @@ impl Half {
             }
         }
         if marks.contains(Marks::SYN) {
-            self.take_syn(accepted);
+            self.take_syn(found);
         }
         if marks.contains(Marks::OFFERS) {
-            self.offered = accepted.sequence_number;
-            self.offered_scale = if accepted.scale == u8::MAX { 0 } else { accepted.scale };
+            self.offered = found.sequence_number;
+            self.offered_scale = if found.scale == u8::MAX { 0 } else { found.scale };
             self.offered_bits = Bits::SCALES
-                .if_so(accepted.scale != u8::MAX)
+                .if_so(found.scale != u8::MAX)
                 .with(Bits::STAMPS.if_so(marks.contains(Marks::HAS_STAMP)));
             self.bits = self.bits.with(Bits::OFFERS);
         }
         if marks.contains(Marks::FIN) {
-            self.fin = accepted.end;
+            self.fin = found.end;
         }
         if marks.contains(Marks::RESETS) {
             self.bits = self.bits.with(Bits::RESET);
@@ -195,13 +209,13 @@ impl Half {
 
     /// What a SYN asks for. One that comes again may ask for less, and nobody here knows which of them the other end
     /// got: windows are taken for the wider, and time stamps are relied upon only if they are in all.
-    fn take_syn(&mut self, accepted: &Accepted) {
-        if accepted.scale != u8::MAX {
+    fn take_syn(&mut self, found: &Findings) {
+        if found.scale != u8::MAX {
             self.bits = self.bits.with(Bits::SCALES);
-            self.scale = self.scale.max(accepted.scale);
+            self.scale = self.scale.max(found.scale);
         }
-        if accepted.marks.contains(Marks::HAS_STAMP) {
-            self.take_stamp(accepted);
+        if found.marks.contains(Marks::HAS_STAMP) {
+            self.take_stamp(found);
         } else {
             self.bits = self.bits.without(Bits::STAMPS);
         }
@@ -209,10 +223,10 @@ impl Half {
 
     /// What a SYN or the choice between two tells about the other side.
     #[cold]
-    fn hear_control(&mut self, accepted: &Accepted) {
-        let marks = accepted.marks;
+    fn hear_control(&mut self, found: &Findings) {
+        let marks = found.marks;
         if marks.contains(Marks::MOVES) {
-            self.first = accepted.acknowledgment_number;
+            self.first = found.acknowledgment_number;
             self.bits = self.bits.with(Bits::KNOWN).with(Bits::CONFIRMED);
             if self.is(Bits::SYN) {
                 let offered = Bits::SCALES.with(Bits::STAMPS);
@@ -222,7 +236,7 @@ impl Half {
             }
         }
         if marks.contains(Marks::SYN) || marks.contains(Marks::MOVES) {
-            self.widen(accepted.edge);
+            self.widen(found.edge);
         }
     }
 }

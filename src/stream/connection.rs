@@ -1,3 +1,5 @@
+use super::arrival::Way;
+use super::glance::Usual;
 use super::half::{Bits, Half};
 use super::{Accepted, Arrival, Chunks, Edits, Gap, Pool};
 use crate::packet::TcpSegment;
@@ -14,10 +16,9 @@ pub struct Connection {
     /// Counts commits, so that what was considered before another one is not taken for news.
     pub(super) moment: u32,
     pub(super) is_midstream: bool,
-    /// Whether both sides are in the middle of what they say: neither SYN nor FIN nor RST of theirs is of consequence.
-    pub(super) is_steady: bool,
-    /// Whether they have agreed upon time stamps; means something while it is steady.
-    pub(super) is_stamped: bool,
+    /// What most segments look like while both sides are in the middle of what they say: neither SYN nor FIN nor RST of
+    /// theirs is of consequence.
+    pub(super) usual: Usual,
 }
 
 impl Connection {
@@ -28,8 +29,7 @@ impl Connection {
             server: Half::new(),
             moment: 0,
             is_midstream: false,
-            is_steady: false,
-            is_stamped: false,
+            usual: Usual::UNKNOWN,
         }
     }
 
@@ -63,12 +63,12 @@ impl Connection {
         now: Timestamp,
     ) -> Arrival {
         match self.glance(pool, side, segment, now) {
-            Some(accepted) => {
+            Some(straight) => {
                 debug_assert_eq!(
-                    Arrival::Accept(Accepted { is_straight: false, ..accepted }),
+                    Arrival::Accept(Accepted(Way::Any(self.in_full(&straight)))),
                     self.look_at(pool, side, segment, now)
                 );
-                Arrival::Accept(accepted)
+                Arrival::Accept(Accepted(Way::Straight(straight)))
             }
             None => self.look_at(pool, side, segment, now),
         }
@@ -86,7 +86,7 @@ impl Connection {
         accepted: &Accepted,
         payload: &'a [u8],
     ) -> Chunks<'a> {
-        Chunks::new(self.half(accepted.side), pool, accepted, payload)
+        Chunks::new(self, pool, accepted, payload)
     }
 
     /// What has to be written over the payload before it is forwarded; nothing unless
@@ -97,7 +97,7 @@ impl Connection {
         accepted: &Accepted,
         payload: &'a [u8],
     ) -> Edits<'a> {
-        Edits::new(self.half(accepted.side), pool, accepted, payload)
+        Edits::new(self, pool, accepted, payload)
     }
 
     /// Takes a segment in that is being forwarded: new bytes are remembered, acknowledged ones of the other side are
@@ -109,14 +109,12 @@ impl Connection {
     #[must_use]
     #[inline(always)]
     pub fn commit(&mut self, pool: &mut Pool, accepted: &Accepted, payload: &[u8]) -> bool {
-        if accepted.is_straight
-            && accepted.moment == self.moment
-            && self.take_straight(pool, accepted, payload)
-        {
-            return true;
+        if let Way::Straight(straight) = &accepted.0 {
+            if self.take_straight(pool, straight, payload) {
+                return true;
+            }
         }
-        // By value: what is only looked at here need never have been in memory.
-        self.take_in(pool, *accepted, payload)
+        self.take_any(pool, accepted, payload)
     }
 
     /// Goes on behind a gap: the stream continues at its end, with [`Accepted::fresh`] and [`Chunk::offset`] counting
@@ -151,7 +149,7 @@ impl Connection {
         half.next = half.high();
         half.store.clear(pool);
         half.bits = half.bits.with(Bits::IGNORED);
-        self.is_steady = false;
+        self.usual = Usual::UNKNOWN;
     }
 
     /// Gives all memory back. To be called before a connection is dropped; afterwards it is as [new](Self::new).
@@ -186,7 +184,7 @@ impl Connection {
     /// it is not [over](Self::is_over): not half-open. Nobody can bring that about from an address that is not his.
     #[inline]
     pub fn is_under_way(&self) -> bool {
-        self.is_steady || self.is_confirmed()
+        self.is_steady() || self.is_confirmed()
     }
 
     fn is_confirmed(&self) -> bool {

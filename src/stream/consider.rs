@@ -1,6 +1,6 @@
 //! What a segment is to a connection.
 
-use super::arrival::{Accepted, Arrival, Discard, Gap, Marks, NoRoom};
+use super::arrival::{Accepted, Arrival, Discard, Findings, Gap, Marks, NoRoom, Ticks, Way};
 use super::connection::Connection;
 use super::half::{Bits, ENDLESS, Half};
 use super::options::{self, Options};
@@ -12,8 +12,9 @@ use crate::{Side, Timestamp};
 /// Sequence numbers further from the next one than this are from another time; no window is as wide (RFC 7323 §2.3).
 const FAR: i64 = 1 << 30;
 
-/// A receiver believes in any time stamp once it has not heard of one for so long (RFC 7323 §5.5), in seconds.
-const STAMP_LIFETIME: u32 = 24 * 24 * 60 * 60;
+/// A receiver believes in any time stamp once it has not heard of one for so long (RFC 7323 §5.5).
+const STAMP_LIFETIME: u32 =
+    Ticks::at(Timestamp::from_nanos(24 * 24 * 60 * 60 * 1_000_000_000)).since(Ticks::ZERO);
 
 /// A segment on its way to being accepted.
 pub(super) struct Consideration<'a> {
@@ -23,7 +24,7 @@ pub(super) struct Consideration<'a> {
     pub(super) other: &'a Half,
     pub(super) segment: &'a TcpSegment<'a>,
     pub(super) options: Options,
-    pub(super) accepted: Accepted,
+    pub(super) found: Findings,
 }
 
 /// What is not accepted.
@@ -39,7 +40,7 @@ impl Connection {
         now: Timestamp,
     ) -> Arrival {
         match self.consider_all(pool, side, segment, now) {
-            Ok(accepted) => Arrival::Accept(accepted),
+            Ok(found) => Arrival::Accept(Accepted(Way::Any(found))),
             Err(refused) => refused,
         }
     }
@@ -50,12 +51,11 @@ impl Connection {
         side: Side,
         segment: &TcpSegment<'_>,
         now: Timestamp,
-    ) -> Result<Accepted, Refused> {
+    ) -> Result<Findings, Refused> {
         let (mine, other) = (self.half(side), self.half(side.other()));
         let options = options::read(segment).ok_or(Arrival::Discard(Discard::Options))?;
-        let accepted = Accepted {
+        let found = Findings {
             side,
-            is_straight: false,
             scale: 0,
             marks: Marks(0),
             urgent_pointer: 0,
@@ -63,7 +63,7 @@ impl Connection {
             sequence_number: segment.sequence_number(),
             acknowledgment_number: segment.acknowledgment_number(),
             stamp: options.stamp.unwrap_or(0),
-            seconds: seconds(now),
+            time: Ticks::at(now),
             start: 0,
             end: 0,
             fresh: (mine.next, mine.next),
@@ -71,14 +71,14 @@ impl Connection {
             edge: 0,
         };
         let considered =
-            Consideration { connection: self, pool, mine, other, segment, options, accepted };
+            Consideration { connection: self, pool, mine, other, segment, options, found };
         considered.run()
     }
 }
 
 impl Consideration<'_> {
     #[inline]
-    fn run(mut self) -> Result<Accepted, Refused> {
+    fn run(mut self) -> Result<Findings, Refused> {
         const CONTROL: TcpFlags = TcpFlags(TcpFlags::SYN.0 | TcpFlags::RST.0);
 
         let flags = self.segment.flags();
@@ -91,14 +91,14 @@ impl Consideration<'_> {
         if !(self.mine.is(Bits::KNOWN) && self.other.is(Bits::KNOWN)) {
             return self.early(flags);
         }
-        self.accepted.start = self.mine.offset_of(self.accepted.sequence_number);
+        self.found.start = self.mine.offset_of(self.found.sequence_number);
         self.follow(flags)?;
-        Ok(self.accepted)
+        Ok(self.found)
     }
 
     /// A segment with SYN or RST, or without ACK.
     #[cold]
-    fn control(mut self, flags: TcpFlags) -> Result<Accepted, Refused> {
+    fn control(mut self, flags: TcpFlags) -> Result<Findings, Refused> {
         const SYN_OR_FIN: TcpFlags = TcpFlags(TcpFlags::SYN.0 | TcpFlags::FIN.0);
 
         if flags.contains(TcpFlags::RST) {
@@ -111,36 +111,36 @@ impl Consideration<'_> {
         } else {
             return Err(Arrival::Discard(Discard::Flags));
         }
-        Ok(self.accepted)
+        Ok(self.found)
     }
 
     /// A segment of a connection of which one side is unknown.
     #[cold]
-    fn early(mut self, flags: TcpFlags) -> Result<Accepted, Refused> {
+    fn early(mut self, flags: TcpFlags) -> Result<Findings, Refused> {
         if !self.connection.is_midstream {
             // An answer to a SYN out of an earlier connection, which the other end will reset: nothing here believes
             // it.
             if self.segment.payload().is_empty() && !flags.contains(TcpFlags::FIN) {
-                return Ok(self.accepted);
+                return Ok(self.found);
             }
             return Err(Arrival::Discard(Discard::NotOpen));
         }
         if self.mine.is(Bits::KNOWN) {
-            self.accepted.start = self.mine.offset_of(self.accepted.sequence_number);
+            self.found.start = self.mine.offset_of(self.found.sequence_number);
         } else {
             self.mark(Marks::STARTS);
         }
         self.follow(flags)?;
-        Ok(self.accepted)
+        Ok(self.found)
     }
 
     /// An ordinary segment, and the data of a SYN.
     #[inline]
     pub(super) fn follow(&mut self, flags: TcpFlags) -> Result<(), Refused> {
         let payload = self.segment.payload();
-        let start = self.accepted.start;
+        let start = self.found.start;
         let end = start.saturating_add(length(payload));
-        self.accepted.end = end;
+        self.found.end = end;
         let has_fin = flags.contains(TcpFlags::FIN);
         let takes_room = !payload.is_empty() || has_fin;
         // The byte of a window probe starts where the window ends, and a FIN may come before what it follows is
@@ -167,15 +167,15 @@ impl Consideration<'_> {
         }
         if flags.contains(TcpFlags::URG) {
             self.mark(Marks::URGENT);
-            self.accepted.urgent_pointer = self.segment.urgent_pointer();
+            self.found.urgent_pointer = self.segment.urgent_pointer();
         }
         let end_with_fin = if has_fin { end.saturating_add(1) } else { end };
         if end_with_fin < self.mine.acked {
             // The receiver answers this and looks no further.
-            self.accepted.marks = Marks(self.accepted.marks.0 & !Marks::ACKS.0 & !Marks::MOVES.0);
+            self.found.marks = Marks(self.found.marks.0 & !Marks::ACKS.0 & !Marks::MOVES.0);
         } else {
             // While they are not agreed upon, nobody looks at them, and they may be only while the connection opens.
-            let is_of_use = self.connection.is_stamped || !self.connection.is_steady;
+            let is_of_use = self.connection.is_stamped() || !self.connection.is_steady();
             self.mark(Marks::STAMPS.if_so(self.options.stamp.is_some() && is_of_use));
         }
         if !payload.is_empty() {
@@ -199,7 +199,7 @@ impl Consideration<'_> {
         let behind = self.mine.recent.wrapping_sub(stamp);
         if (2..1 << 31).contains(&behind)
             && self.mine.is(Bits::RECENT)
-            && self.accepted.seconds.wrapping_sub(self.mine.recent_at) < STAMP_LIFETIME
+            && self.found.time.since(self.mine.recent_at) < STAMP_LIFETIME
         {
             return Err(Arrival::Discard(Discard::OldTimestamp));
         }
@@ -221,7 +221,7 @@ impl Consideration<'_> {
 
     #[inline]
     fn check_ack(&mut self) -> Result<(), Refused> {
-        let number = self.accepted.acknowledgment_number;
+        let number = self.found.acknowledgment_number;
         if !self.other.is(Bits::KNOWN) {
             // Midstream: the other side's own first segment tells where its stream starts.
             return Ok(());
@@ -235,8 +235,8 @@ impl Consideration<'_> {
             // Else it waits for one in order: memory is kept longer, and that is all.
             self.mark(Marks::ACKS.if_so(self.is_near()));
         }
-        self.accepted.ack = ack;
-        self.accepted.edge = ack.saturating_add(self.window());
+        self.found.ack = ack;
+        self.found.edge = ack.saturating_add(self.window());
         Ok(())
     }
 
@@ -244,7 +244,7 @@ impl Consideration<'_> {
     /// The window that was offered may be wide, and that of a connection not seen from its start is not known.
     #[inline]
     fn is_near(&self) -> bool {
-        let ahead = self.accepted.start.saturating_sub(self.mine.next);
+        let ahead = self.found.start.saturating_sub(self.mine.next);
         ahead <= i64::from(self.pool.limits().window)
     }
 
@@ -261,8 +261,8 @@ impl Consideration<'_> {
         }
         if other.is(Bits::IGNORED) {
             self.mark(Marks::ACKS);
-            self.accepted.ack = ack;
-            self.accepted.edge = ack.saturating_add(self.window());
+            self.found.ack = ack;
+            self.found.edge = ack.saturating_add(self.window());
             return Ok(());
         }
         if !other.is(Bits::SYN) && other.high() == 0 {
@@ -277,7 +277,7 @@ impl Consideration<'_> {
             end = end.saturating_add(length(bytes));
         }
         Err(Arrival::Gap(Gap {
-            side: self.accepted.side.other(),
+            side: self.found.side.other(),
             offset: other.next as u64,
             len: end.saturating_sub(other.next) as u64,
             acked: ack,
@@ -287,7 +287,7 @@ impl Consideration<'_> {
     /// Whether it acknowledges a SYN that is no part of the connection.
     pub(super) const fn answers_offer(&self) -> bool {
         self.other.is(Bits::OFFERS)
-            && self.accepted.acknowledgment_number == self.other.offered.wrapping_add(1)
+            && self.found.acknowledgment_number == self.other.offered.wrapping_add(1)
     }
 
     /// It acknowledges nothing of this connection. The last ACK of a handshake may choose between two SYN-ACKs.
@@ -307,14 +307,14 @@ impl Consideration<'_> {
     /// The other side's stream starts at what is acknowledged.
     fn start_other(&mut self) {
         self.mark(Marks::MOVES);
-        self.accepted.edge = self.window();
+        self.found.edge = self.window();
     }
 
     /// The window that is offered to the other side. That of a SYN is not scaled (RFC 7323 §2.2).
     #[inline]
     fn window(&self) -> i64 {
         let window = i64::from(self.segment.window());
-        if self.accepted.marks.contains(Marks::SYN) {
+        if self.found.marks.contains(Marks::SYN) {
             window
         } else {
             window.wrapping_shl(self.mine.shift(self.other))
@@ -324,7 +324,7 @@ impl Consideration<'_> {
     /// Finds out which bytes are new, and compares the others.
     #[inline]
     fn place(&mut self, payload: &[u8], end: i64) -> Result<(), Refused> {
-        let (mine, start) = (self.mine, self.accepted.start);
+        let (mine, start) = (self.mine, self.found.start);
         if start < mine.acked {
             self.mark(Marks::UNKNOWN);
         }
@@ -353,7 +353,7 @@ impl Consideration<'_> {
         if out_of_order {
             self.mark(Marks::OUT_OF_ORDER);
         } else {
-            self.accepted.fresh = (mine.next, self.contiguous_end(end));
+            self.found.fresh = (mine.next, self.contiguous_end(end));
         }
         Ok(())
     }
@@ -374,7 +374,7 @@ impl Consideration<'_> {
 
     #[cold]
     fn compare(&mut self, payload: &[u8], end: i64) {
-        let (mine, start) = (self.mine, self.accepted.start);
+        let (mine, start) = (self.mine, self.found.start);
         let mut at = start.max(mine.acked);
         let to = end.min(mine.store.high());
         while at < to {
@@ -399,21 +399,12 @@ impl Consideration<'_> {
 
     /// Where the stream stands in order with this segment.
     fn next_after(&self) -> i64 {
-        let (mine, accepted) = (self.mine, &self.accepted);
-        if mine.is(Bits::IGNORED) { mine.next.max(accepted.end) } else { accepted.fresh.1 }
+        let (mine, found) = (self.mine, &self.found);
+        if mine.is(Bits::IGNORED) { mine.next.max(found.end) } else { found.fresh.1 }
     }
 
     #[inline]
     pub(super) fn mark(&mut self, marks: Marks) {
-        self.accepted.marks = self.accepted.marks.with(marks);
+        self.found.marks = self.found.marks.with(marks);
     }
-}
-
-pub(super) fn seconds(now: Timestamp) -> u32 {
-    const IN_ONE: u64 = 1_000_000_000;
-
-    // They wrap, as far as that matters.
-    #[expect(clippy::cast_possible_truncation, reason = "only differences are looked at")]
-    let seconds = (now.as_nanos() / IN_ONE) as u32;
-    seconds
 }

@@ -1,3 +1,4 @@
+use super::arrival::Ticks;
 use super::pool::{Claim, Pool};
 use super::store::Store;
 
@@ -19,9 +20,9 @@ pub(super) struct Half {
     pub(super) store: Store,
     /// The sequence number of offset 0.
     pub(super) first: u32,
-    /// The newest time stamp that the other side has for sure, had it received all, and when it came, in seconds.
+    /// The newest time stamp that the other side has for sure, had it received all, and when it came.
     pub(super) recent: u32,
-    pub(super) recent_at: u32,
+    pub(super) recent_at: Ticks,
     /// What a SYN asked for that is no part of this connection, until the other side answers it.
     pub(super) offered: u32,
     pub(super) offered_scale: u8,
@@ -100,7 +101,7 @@ impl Half {
             store: Store::new(),
             first: 0,
             recent: 0,
-            recent_at: 0,
+            recent_at: Ticks::ZERO,
             offered: 0,
             offered_scale: 0,
             offered_bits: Bits(0),
@@ -135,7 +136,7 @@ impl Half {
         const USUAL: Bits = Bits::KNOWN.with(Bits::CONFIRMED);
         const UNUSUAL: u16 = Bits::RESET.0 | Bits::OFFERS.0 | Bits::IGNORED.0;
 
-        self.is(USUAL) && self.bits.0 & UNUSUAL == 0 && self.fin == ENDLESS
+        self.is(USUAL) && self.bits.0 & UNUSUAL == 0 && self.fin == ENDLESS && self.edge != ENDLESS
     }
 
     /// Whether the answer to another SYN of it could as well be one to what it has said behind its first SYN: then

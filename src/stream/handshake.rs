@@ -12,10 +12,10 @@ impl Consideration<'_> {
     pub(super) fn syn(&mut self, flags: TcpFlags) -> Result<(), Arrival> {
         let (mine, other) = (self.mine, self.other);
         let has_ack = flags.contains(TcpFlags::ACK);
-        self.accepted.scale = self.options.scale.unwrap_or(u8::MAX);
+        self.found.scale = self.options.scale.unwrap_or(u8::MAX);
         self.mark(Marks::HAS_STAMP.if_so(self.options.stamp.is_some()));
         let is_again = mine.is(Bits::SYN)
-            && mine.first == self.accepted.sequence_number.wrapping_add(1)
+            && mine.first == self.found.sequence_number.wrapping_add(1)
             && !mine.is(Bits::RESET);
         let is_first = !mine.is(Bits::KNOWN) && (!other.is(Bits::KNOWN) || other.is(Bits::SYN));
         if has_ack && !is_again && self.answers_offer() && (!is_first || other.high() > 0) {
@@ -32,7 +32,7 @@ impl Consideration<'_> {
             self.mark(Marks::MOVES);
         }
         self.mark(Marks::SYN.with(Marks::STARTS.if_so(is_first)));
-        self.accepted.edge = i64::from(self.segment.window());
+        self.found.edge = i64::from(self.segment.window());
         self.follow(flags)
     }
 
@@ -47,7 +47,7 @@ impl Consideration<'_> {
         }
         if has_ack {
             // A second answer to the same SYN has another number where SYN cookies have it from the time.
-            let ack = other.offset_of(self.accepted.acknowledgment_number);
+            let ack = other.offset_of(self.found.acknowledgment_number);
             let is_answer = other.is(Bits::SYN) && ack >= 0 && ack <= other.top();
             if !is_answer || !mine.is(Bits::SYN) || mine.is(Bits::CONFIRMED) {
                 return Err(Arrival::Discard(Discard::Syn));
@@ -66,9 +66,9 @@ impl Consideration<'_> {
         }
         self.mark(Marks::STORES.if_so(!payload.is_empty()));
         self.mark(Marks::REOPENS.with(Marks::SYN).with(Marks::STARTS));
-        self.accepted.end = length(payload);
-        self.accepted.fresh = (0, length(payload));
-        self.accepted.edge = i64::from(self.segment.window());
+        self.found.end = length(payload);
+        self.found.fresh = (0, length(payload));
+        self.found.edge = i64::from(self.segment.window());
         Ok(())
     }
 
@@ -83,15 +83,15 @@ impl Consideration<'_> {
         let is_empty = self.segment.payload().is_empty();
         let refuses_offer = has_ack && self.answers_offer();
         if !mine.is(Bits::KNOWN) {
-            let ack = other.offset_of(self.accepted.acknowledgment_number);
+            let ack = other.offset_of(self.found.acknowledgment_number);
             let answers_syn = has_ack && other.is(Bits::SYN) && ack >= 0 && ack <= other.top();
             self.mark(Marks::RESETS.if_so(answers_syn));
             let passes = is_empty && (refuses_offer || self.connection.is_midstream);
             return accept_if(answers_syn || passes);
         }
-        let start = mine.offset_of(self.accepted.sequence_number);
-        self.accepted.start = start;
-        self.accepted.end = start;
+        let start = mine.offset_of(self.found.sequence_number);
+        self.found.start = start;
+        self.found.end = start;
         if start == mine.next || start == mine.top() {
             self.mark(Marks::RESETS);
             return Ok(());

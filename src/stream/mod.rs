@@ -73,6 +73,8 @@ mod limits;
 mod options;
 mod pool;
 mod store;
+#[cfg(test)]
+mod twins;
 mod walk;
 
 pub use arrival::{Accepted, Arrival, Discard, Gap, NoRoom};

@@ -6,7 +6,7 @@ use super::{StreamError, StreamLimits};
 /// The memory for the bytes of connections: those that wait for others before them, and those that were forwarded
 /// and are not acknowledged.
 ///
-/// It is cut into blocks of 2 KiB, some of them into eight cells, so that a connection with few such bytes takes
+/// It is cut into blocks of 4 KiB, some of them into sixteen cells, so that a connection with few such bytes takes
 /// little. Bytes out of order have no more than three quarters of it: no number of gaps takes the memory away that
 /// connections without gaps need. Bytes of ends that nobody has answered yet have no more than half of it, so neither does
 /// a flood of SYNs with data, from addresses that nobody has.
@@ -18,6 +18,11 @@ pub struct Pool {
     most: u32,
     most_of_share: u32,
     taken: u32,
+    /// Those of others than whose share is at hand, and how many may be taken before he or all have no more.
+    others: u32,
+    limit: u32,
+    /// As long as no more are taken, there is [plenty](Self::has_plenty).
+    plenty: u32,
     /// The first of the blocks that have been given back, which are chained.
     vacant: u32,
     /// That of the connections at hand.
@@ -27,6 +32,7 @@ pub struct Pool {
 /// What the connections of one of those who share a [`Pool`] have of it: of one endpoint, where an engine keeps them.
 #[derive(Debug)]
 pub struct Share {
+    /// Told while it is not at hand.
     taken: u32,
     /// The first of the blocks in cells that have a vacant one, which are chained both ways. They are of one share each, so
     /// that nobody pays for cells of others.
@@ -58,7 +64,7 @@ pub(super) enum Claim {
 }
 
 /// The bytes of a block.
-pub(super) const BLOCK: usize = 2048;
+pub(super) const BLOCK: usize = 4096;
 /// The bytes of a cell.
 pub(super) const CELL: usize = 256;
 /// The references that a block can hold in place of bytes.
@@ -66,7 +72,9 @@ pub(super) const REFERENCES: u64 = (BLOCK / size_of::<u32>()) as u64;
 /// No block.
 pub(super) const NONE: u32 = u32::MAX;
 
-const CELLS: u32 = 8;
+const CELLS: u32 = 16;
+/// More blocks than any segment needs, those of references for the widest window among them.
+const PLENTY: u32 = 512;
 const WORDS: usize = BLOCK / 64;
 const WORDS_OF_CELL: usize = CELL / 64;
 
@@ -79,14 +87,14 @@ struct Block {
     next: u32,
     before: u32,
     /// A bit for each vacant cell.
-    cells: u8,
+    cells: u16,
     has_map: bool,
 }
 
 impl Pool {
     const LEAST: usize = 64 << 10;
-    // References to cells have three bits more than those to blocks.
-    const MOST_BLOCKS: usize = 1 << 28;
+    // References to cells have four bits more than those to blocks.
+    const MOST_BLOCKS: usize = 1 << 27;
     const LARGEST_WINDOW: u32 = 1 << 30;
 
     /// A pool of `limits.bytes`, all of them reserved.
@@ -112,8 +120,18 @@ impl Pool {
         let most = u32::try_from(count).unwrap_or(u32::MAX);
         let share = limits.bytes_per_endpoint.max(least).checked_div(size).unwrap_or(0);
         let most_of_share = u32::try_from(share).unwrap_or(u32::MAX).min(most);
-        let share = Share::new();
-        Ok(Self { limits, blocks, most, most_of_share, taken: 0, vacant: NONE, share })
+        Ok(Self {
+            limits,
+            blocks,
+            most,
+            most_of_share,
+            taken: 0,
+            others: 0,
+            limit: most_of_share,
+            plenty: most_of_share.saturating_sub(PLENTY),
+            vacant: NONE,
+            share: Share::new(),
+        })
     }
 
     /// What it was made for.
@@ -131,14 +149,20 @@ impl Pool {
     /// calls this has one for all.
     #[inline]
     pub const fn exchange(&mut self, share: &mut Share) {
+        self.share.taken = self.taken.saturating_sub(self.others);
         core::mem::swap(&mut self.share, share);
+        self.others = self.taken.saturating_sub(self.share.taken);
+        let limit = self.others.saturating_add(self.most_of_share);
+        self.limit = if limit < self.most { limit } else { self.most };
+        self.plenty = self.limit.saturating_sub(PLENTY);
     }
 
     /// Whether so many blocks can be taken.
     #[inline]
     pub(super) const fn has_room(&self, blocks: u64, claim: Claim) -> bool {
         let left = self.most.saturating_sub(self.taken);
-        let left_of_share = self.most_of_share.saturating_sub(self.share.taken);
+        let taken_of_share = self.taken.saturating_sub(self.others);
+        let left_of_share = self.most_of_share.saturating_sub(taken_of_share);
         let (kept, kept_of_share) = match claim {
             Claim::InOrder => (0, 0),
             Claim::OutOfOrder => (self.most / 4, self.most_of_share / 4),
@@ -151,47 +175,48 @@ impl Pool {
     /// Whether more blocks can be taken, for bytes in order, than any segment needs.
     #[inline]
     pub(super) const fn has_plenty(&self) -> bool {
-        // Blocks of references for the widest window among them.
-        const PLENTY: u32 = 2_048;
-
-        self.taken.wrapping_add(PLENTY) <= self.most
-            && self.share.taken.wrapping_add(PLENTY) <= self.most_of_share
+        self.taken < self.plenty
     }
 
-    #[inline(always)]
+    /// A block.
     pub(super) fn take(&mut self) -> Option<u32> {
-        if self.share.taken >= self.most_of_share {
+        self.take_with(&[])
+    }
+
+    /// A block that starts with these bytes.
+    #[inline(always)]
+    pub(super) fn take_with(&mut self, bytes: &[u8]) -> Option<u32> {
+        let id = self.vacant;
+        if self.taken >= self.limit {
             return None;
         }
-        let id = self.vacant;
-        if let Some(block) = self.blocks.get_mut(id as usize) {
-            self.vacant = block.next;
-            block.has_map = false;
-            self.count();
-            return Some(id);
-        }
-        self.take_first_time()
+        let Some(block) = self.blocks.get_mut(id as usize) else {
+            return self.take_first_time(bytes);
+        };
+        let place = block.data.get_mut(..bytes.len())?;
+        self.vacant = block.next;
+        block.has_map = false;
+        self.taken = self.taken.wrapping_add(1);
+        place.copy_from_slice(bytes);
+        Some(id)
     }
 
     #[cold]
-    fn take_first_time(&mut self) -> Option<u32> {
+    #[inline(never)]
+    fn take_first_time(&mut self, bytes: &[u8]) -> Option<u32> {
         let id = u32::try_from(self.blocks.len()).ok().filter(|id| *id < self.most)?;
+        let mut data = [0; BLOCK];
+        data.get_mut(..bytes.len())?.copy_from_slice(bytes);
         self.blocks.push(Block {
-            data: [0; BLOCK],
+            data,
             map: [0; WORDS],
             next: NONE,
             before: NONE,
             cells: 0,
             has_map: false,
         });
-        self.count();
-        Some(id)
-    }
-
-    #[inline]
-    const fn count(&mut self) {
         self.taken = self.taken.wrapping_add(1);
-        self.share.taken = self.share.taken.wrapping_add(1);
+        Some(id)
     }
 
     #[inline]
@@ -199,9 +224,8 @@ impl Pool {
         if let Some(block) = self.blocks.get_mut(id as usize) {
             block.next = self.vacant;
             self.vacant = id;
+            debug_assert!(self.taken > self.others, "it is given back by whose it is");
             self.taken = self.taken.wrapping_sub(1);
-            debug_assert!(self.share.taken > 0, "it is given back by whose it is");
-            self.share.taken = self.share.taken.wrapping_sub(1);
         }
     }
 
@@ -209,7 +233,7 @@ impl Pool {
         if self.share.split == NONE {
             let id = self.take()?;
             let block = self.blocks.get_mut(id as usize)?;
-            (block.cells, block.has_map) = (u8::MAX, true);
+            (block.cells, block.has_map) = (u16::MAX, true);
             self.link(id);
         }
         let id = self.share.split;
@@ -229,8 +253,8 @@ impl Pool {
         let id = area.block();
         let Some(block) = self.blocks.get_mut(id as usize) else { return };
         let was_full = block.cells == 0;
-        block.cells |= 1_u8.wrapping_shl(area.cell_number());
-        let is_vacant = block.cells == u8::MAX;
+        block.cells |= 1_u16.wrapping_shl(area.cell_number());
+        let is_vacant = block.cells == u16::MAX;
         match (was_full, is_vacant) {
             (true, _) => self.link(id),
             (false, true) => {
@@ -339,8 +363,12 @@ impl Pool {
         if !block.has_map {
             (block.map, block.has_map) = ([0; WORDS], true);
         }
-        let mut start = 0_usize;
-        for word in &mut block.map {
+        let first = place.at / 64;
+        let mut start = first.saturating_mul(64);
+        for word in block.map.iter_mut().skip(first) {
+            if start >= place.end {
+                break;
+            }
             let from = place.at.saturating_sub(start);
             let to = place.end.saturating_sub(start);
             *word |= ones_below(to) & !ones_below(from);

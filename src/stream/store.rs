@@ -4,7 +4,7 @@ use super::pool::{Area, BLOCK, CELL, NONE, Place, Pool, REFERENCES};
 ///
 /// Blocks stand side by side from where the first remembered byte was, each for the bytes of its place alone, so
 /// that any offset is found without a walk. Up to four blocks are known here, and more by blocks of references, which
-/// are chained: one for each MiB. While the bytes fit in a cell, they are in one.
+/// are chained: one for each 4 MiB. While the bytes fit in a cell, they are in one.
 ///
 /// Up to where the stream stands in order, each byte is there. Beyond, a bit in the block tells which are.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub(super) struct Store {
     first: u64,
     /// What they are is told by the shape.
     slots: [u32; 4],
-    /// Where the byte at `high` goes: a block, and the place in it. [`FULL`] where that block is not there, or not known.
+    /// The block of the last byte, and the place in it for the one at `high`: [`UNKNOWN`] where that is not known.
     tail: u32,
     tail_at: u16,
     shape: Shape,
@@ -44,8 +44,8 @@ pub(super) struct Piece<'a> {
 const SLOTS: u64 = 4;
 /// The bytes of a block.
 const SPAN: u64 = BLOCK as u64;
-/// The place behind the last one of a block.
-const FULL: u16 = place_of(BLOCK);
+/// No place in a block.
+const UNKNOWN: u16 = u16::MAX;
 
 impl Store {
     pub(super) const fn new() -> Self {
@@ -55,7 +55,7 @@ impl Store {
             first: 0,
             slots: [NONE; 4],
             tail: NONE,
-            tail_at: FULL,
+            tail_at: UNKNOWN,
             shape: Shape::Empty,
         }
     }
@@ -106,78 +106,60 @@ impl Store {
     pub(super) fn append_quickly(&mut self, pool: &mut Pool, floor: i64, bytes: &[u8]) -> bool {
         let at = usize::from(self.tail_at);
         let end = at.wrapping_add(bytes.len());
-        if end <= BLOCK {
-            if !pool.put(self.tail, at, bytes) {
-                return false;
-            }
+        let done = if end <= BLOCK {
             self.tail_at = place_of(end);
-        } else if !self.append_behind(pool, floor, bytes) {
+            pool.put(self.tail, at, bytes)
+        } else if self.shape == Shape::Empty {
+            self.append_first(pool, floor, bytes)
+        } else {
+            self.append_behind(pool, at, bytes)
+        };
+        if done {
+            self.high = self.high.wrapping_add(length(bytes));
+        }
+        done
+    }
+
+    /// The same, of the first bytes of all.
+    #[inline(always)]
+    fn append_first(&mut self, pool: &mut Pool, floor: i64, bytes: &[u8]) -> bool {
+        if floor != self.high || bytes.len() <= CELL {
             return false;
         }
-        self.high = self.high.wrapping_add(length(bytes));
+        let Some(block) = pool.take_with(bytes) else { return false };
+        (self.base, self.first, self.shape) = (floor, 0, Shape::Few);
+        self.slots[0] = block;
+        (self.tail, self.tail_at) = (block, place_of(bytes.len()));
         true
     }
 
-    /// The same, of bytes that end in another block than the last one.
+    /// The same, of bytes that end in another block than the last one, which has room from a place on.
     #[inline(never)]
-    fn append_behind(&mut self, pool: &mut Pool, floor: i64, bytes: &[u8]) -> bool {
-        let at = usize::from(self.tail_at);
-        let Some((now, later)) = bytes.split_at_checked(BLOCK.wrapping_sub(at)) else {
-            return false;
+    fn append_behind(&mut self, pool: &mut Pool, at: usize, bytes: &[u8]) -> bool {
+        let parts = BLOCK.checked_sub(at).and_then(|left| bytes.split_at_checked(left));
+        let Some((now, later)) = parts else { return false };
+        let number = self.number(self.high.wrapping_add(length(now)));
+        let has_place = match self.shape {
+            Shape::Few => number.wrapping_sub(self.first) < SLOTS,
+            Shape::Many => {
+                let [_, _, count, _] = self.slots;
+                let steps = (number / REFERENCES).wrapping_sub(self.first / REFERENCES);
+                steps.wrapping_add(1) == u64::from(count)
+            }
+            _ => false,
         };
-        if later.len() > BLOCK {
+        if !has_place || !pool.put(self.tail, at, now) {
             return false;
         }
-        let Some(block) = self.block_behind(pool, floor, now.len(), later.len()) else {
-            return false;
+        let Some(block) = pool.take_with(later) else { return false };
+        let before = if self.shape == Shape::Few {
+            self.slot_mut(number).map_or(NONE, |slot| core::mem::replace(slot, block))
+        } else {
+            pool.set_reference(self.slots[1], number, block)
         };
-        if !now.is_empty() && !pool.put(self.tail, at, now) || !pool.put(block, 0, later) {
-            return false;
-        }
+        debug_assert_eq!(before, NONE, "nothing is remembered behind the last byte");
         (self.tail, self.tail_at) = (block, place_of(later.len()));
         true
-    }
-
-    /// A new block behind the last one, if that ends `ahead` of [`high`](Self::high).
-    #[inline(always)]
-    fn block_behind(
-        &mut self,
-        pool: &mut Pool,
-        floor: i64,
-        ahead: usize,
-        len: usize,
-    ) -> Option<u32> {
-        if self.shape == Shape::Empty {
-            if floor != self.high || len <= CELL {
-                return None;
-            }
-            (self.base, self.first, self.shape) = (floor, 0, Shape::Few);
-        }
-        let offset = self.high.wrapping_add(ahead as i64);
-        if Self::at(self.base, offset) != 0 {
-            return None;
-        }
-        let number = self.number(offset);
-        match self.shape {
-            Shape::Few if number.wrapping_sub(self.first) < SLOTS => {
-                let block = pool.take()?;
-                let before = core::mem::replace(self.slot_mut(number)?, block);
-                debug_assert_eq!(before, NONE, "nothing is remembered behind the last byte");
-                Some(block)
-            }
-            Shape::Many => {
-                let [_, last, count, _] = self.slots;
-                let steps = (number / REFERENCES).wrapping_sub(self.first / REFERENCES);
-                if steps.wrapping_add(1) != u64::from(count) {
-                    return None;
-                }
-                let block = pool.take()?;
-                let before = pool.set_reference(last, number, block);
-                debug_assert_eq!(before, NONE, "nothing is remembered behind the last byte");
-                Some(block)
-            }
-            _ => None,
-        }
     }
 
     /// Remembers bytes that are next in order, where nothing is remembered behind them. `floor` is the first offset
@@ -193,7 +175,7 @@ impl Store {
         let mut rest = bytes;
         let mut at = offset;
         let end = offset.saturating_add(length(bytes));
-        self.tail_at = FULL;
+        self.tail_at = UNKNOWN;
         while !rest.is_empty() {
             let Some(place) = self.ensure(pool, floor, at, end) else { return false };
             let (now, later) = rest.split_at_checked(place.len()).unwrap_or((rest, &[]));
@@ -219,7 +201,7 @@ impl Store {
         bytes: &[u8],
     ) -> bool {
         let out_of_order = offset > next;
-        self.tail_at = FULL;
+        self.tail_at = UNKNOWN;
         let mut rest = bytes;
         let mut at = offset;
         let end = offset.saturating_add(length(bytes));
@@ -253,33 +235,49 @@ impl Store {
         }
         // Those of a cell have the number 0.
         let number = self.number(offset);
+        if self.first < number {
+            self.give_first(pool);
+            if self.first < number {
+                self.give_below(pool, number);
+            }
+        }
+    }
+
+    #[cold]
+    fn give_below(&mut self, pool: &mut Pool, number: u64) {
         while self.first < number {
             self.give_first(pool);
         }
     }
 
     /// Forgets all, but for how far bytes went.
-    #[inline]
+    #[inline(always)]
     pub(super) fn clear(&mut self, pool: &mut Pool) {
+        let is_one = self.number(self.high.wrapping_sub(1)) == self.first;
+        if self.shape == Shape::Few && is_one {
+            let first = self.first;
+            if let Some(slot) = self.slot_mut(first) {
+                pool.give(core::mem::replace(slot, NONE));
+            }
+            (self.shape, self.tail_at) = (Shape::Empty, UNKNOWN);
+        } else if self.shape != Shape::Empty {
+            self.clear_more(pool);
+        }
+    }
+
+    #[inline(never)]
+    fn clear_more(&mut self, pool: &mut Pool) {
         match self.shape {
-            Shape::Empty => return,
+            Shape::Empty => {}
             Shape::Cell => pool.give_cell(Area(self.slots[0])),
             Shape::Few => {
-                // One by one: as a loop over an array it would be copied first.
-                let [a, b, c, d] = self.slots;
-                let mut give = |slot| {
-                    if slot != NONE {
-                        pool.give(slot);
-                    }
-                };
-                give(a);
-                give(b);
-                give(c);
-                give(d);
+                for slot in self.slots.into_iter().filter(|slot| *slot != NONE) {
+                    pool.give(slot);
+                }
             }
             Shape::Many => self.clear_many(pool),
         }
-        (self.shape, self.slots, self.tail_at) = (Shape::Empty, [NONE; 4], FULL);
+        (self.shape, self.slots, self.tail_at) = (Shape::Empty, [NONE; 4], UNKNOWN);
     }
 
     fn clear_many(&mut self, pool: &mut Pool) {
@@ -295,6 +293,7 @@ impl Store {
         }
     }
 
+    #[inline(always)]
     fn give_first(&mut self, pool: &mut Pool) {
         let number = self.first;
         self.first = number.wrapping_add(1);

@@ -1,4 +1,5 @@
-use super::arrival::{Accepted, Marks};
+use super::Connection;
+use super::arrival::{Accepted, Findings, Marks, Way};
 use super::half::Half;
 use super::pool::Pool;
 use super::store::{Piece, length};
@@ -12,27 +13,32 @@ pub struct Chunk<'a> {
     pub data: &'a [u8],
 }
 
-/// The bytes that become contiguous, in order: see [`Connection::chunks`](super::Connection::chunks).
+/// The bytes that become contiguous, in order: see [`Connection::chunks`].
 #[derive(Clone, Debug)]
 pub struct Chunks<'a> {
-    /// The first one, if it is known at once.
-    first: &'a [u8],
-    payload: Payload<'a>,
     at: i64,
-    end: i64,
+    /// The next ones, where they are known at once.
+    first: &'a [u8],
+    /// Where else they are, and where they end.
+    others: Option<(Payload<'a>, i64)>,
 }
 
 impl<'a> Chunks<'a> {
     #[inline]
     pub(super) fn new(
-        half: &'a Half,
+        connection: &'a Connection,
         pool: &'a Pool,
         accepted: &Accepted,
         payload: &'a [u8],
     ) -> Self {
-        let (at, end) = accepted.fresh;
-        let first = if accepted.is_straight { payload } else { &[] };
-        Self { first, payload: Payload::new(half, pool, accepted, payload), at, end }
+        match &accepted.0 {
+            Way::Straight(straight) => Self { at: straight.start, first: payload, others: None },
+            Way::Any(found) => {
+                let (at, end) = found.fresh;
+                let payload = Payload::new(connection, pool, found, payload);
+                Self { at, first: &[], others: Some((payload, end)) }
+            }
+        }
     }
 }
 
@@ -41,15 +47,13 @@ impl<'a> Iterator for Chunks<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Chunk<'a>> {
-        if self.at >= self.end {
-            return None;
-        }
         let offset = self.at;
         let mut data = core::mem::take(&mut self.first);
         if data.is_empty() {
-            data = self.payload.fresh(offset, self.end);
+            let (payload, end) = self.others.filter(|(_, end)| offset < *end)?;
+            data = payload.fresh(offset, end);
             if data.is_empty() {
-                self.end = self.at;
+                self.others = None;
                 return None;
             }
         }
@@ -69,25 +73,27 @@ pub struct Edit<'a> {
     pub bytes: &'a [u8],
 }
 
-/// The edits of a payload, from its start to its end: see [`Connection::edits`](super::Connection::edits).
+/// The edits of a payload, from its start to its end: see [`Connection::edits`].
 #[derive(Clone, Debug)]
 pub struct Edits<'a> {
-    payload: Payload<'a>,
+    /// `None` where there are none.
+    payload: Option<Payload<'a>>,
     at: i64,
     end: i64,
 }
 
 impl<'a> Edits<'a> {
     pub(super) fn new(
-        half: &'a Half,
+        connection: &'a Connection,
         pool: &'a Pool,
         accepted: &Accepted,
         payload: &'a [u8],
     ) -> Self {
-        let payload = Payload::new(half, pool, accepted, payload);
-        let at = accepted.start.max(half.acked);
-        let end = if payload.is_edited { accepted.end.min(half.store.high()) } else { at };
-        Self { payload, at, end }
+        let Way::Any(found) = &accepted.0 else { return Self { payload: None, at: 0, end: 0 } };
+        let payload = Payload::new(connection, pool, found, payload);
+        let at = found.start.max(payload.half.acked);
+        let end = found.end.min(payload.half.store.high());
+        Self { payload: payload.is_edited.then_some(payload), at, end }
     }
 }
 
@@ -95,16 +101,17 @@ impl<'a> Iterator for Edits<'a> {
     type Item = Edit<'a>;
 
     fn next(&mut self) -> Option<Edit<'a>> {
+        let payload = self.payload?;
         while self.at < self.end {
             let offset = self.at;
-            let rest = self.payload.rest(offset)?;
-            let (remembered, bytes) = self.payload.piece(offset, self.end, Some(rest));
+            let rest = payload.rest(offset)?;
+            let (remembered, bytes) = payload.piece(offset, self.end, Some(rest));
             if bytes.is_empty() {
                 break;
             }
             self.at = offset.saturating_add(length(bytes));
             if remembered && rest.get(..bytes.len()) != Some(bytes) {
-                let at = offset.saturating_sub(self.payload.start);
+                let at = offset.saturating_sub(payload.start);
                 return Some(Edit { at: usize::try_from(at).ok()?, bytes });
             }
         }
@@ -127,9 +134,10 @@ struct Payload<'a> {
 
 impl<'a> Payload<'a> {
     #[inline]
-    fn new(half: &'a Half, pool: &'a Pool, accepted: &Accepted, bytes: &'a [u8]) -> Self {
-        let is_edited = accepted.marks.contains(Marks::EDITED);
-        Self { half, pool, bytes, start: accepted.start, is_edited }
+    fn new(connection: &'a Connection, pool: &'a Pool, found: &Findings, bytes: &'a [u8]) -> Self {
+        let half = connection.half(found.side);
+        let is_edited = found.marks.contains(Marks::EDITED);
+        Self { half, pool, bytes, start: found.start, is_edited }
     }
 
     /// The payload's bytes from an offset on, if it has any.
