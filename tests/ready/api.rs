@@ -69,6 +69,73 @@ fn everyone_may_get_and_only_the_gateway_may_put_with_a_token() {
     }
 }
 
+/// Of an identity provider: `{"iss":"https://login.example","aud":"orders","exp":1800000000}`.
+const SIGNED_CLAIMS: &str =
+    "eyJpc3MiOiJodHRwczovL2xvZ2luLmV4YW1wbGUiLCJhdWQiOiJvcmRlcnMiLCJleHAiOjE4MDAwMDAwMDB9";
+/// By RS256 and `rsa-1` of `tests/keys`.
+const RS256: (&str, &str) = (
+    "eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYS0xIn0",
+    "kUa-hcHUHkehQUH8SBQhkpoKSPvFnAVR3MCOh95ak0ahPzeRhHYCZExiHnaUh3Nn8rU3odlsuel8qJOMmSOOCKru1-fkdXtswp9cyLEUWR0CInkhK1GFLWiNTWaicsALbPL5S3wjodagXlyu2MKahFrmzsDlt0_9H-07hCdB42Ti4oUQGj4OeUDS4oeDv3jV_mIKkNwM8fhIoSEc0lt7Xd7YCv0gpIVrIZOwSB3s4arnTe-x2FgtzdXP3_4DkwsrLSm6y8YIU_yE3jl5hWBc8AsDnSZxfGJg2q4ZO5eQdEhFLc0l8miUV5tRytWjjbgqCz8uUMx3XWrYmK14SgT14w",
+);
+/// By ES256 and `ec-1`.
+const ES256: (&str, &str) = (
+    "eyJhbGciOiJFUzI1NiIsImtpZCI6ImVjLTEifQ",
+    "Paeujv4WZsUsr1g8oQ3ljb4IVpaHbIqF-5M6L3uaodYPGLotHxj8WeNR9pKYukxj_pXgXqpIqpBPZpNTAD1LxQ",
+);
+/// By the same key, that calls itself `ec-2`.
+const OTHER_KEY: (&str, &str) = (
+    "eyJhbGciOiJFUzI1NiIsImtpZCI6ImVjLTIifQ",
+    "g35VOI9GIDrtoTDZePtDfYm2Sg1jyKXTCio6RL9oZnwqK1REyx9Xlojl4_D3J9QpI8Ya8vuGwrXEERoI20_UjQ",
+);
+/// By `ec-1`, and expired in 2020.
+const SIGNED_EXPIRED: &str = "eyJhbGciOiJFUzI1NiIsImtpZCI6ImVjLTEifQ.eyJpc3MiOiJodHRwczovL2xvZ2luLmV4YW1wbGUiLCJhdWQiOiJvcmRlcnMiLCJleHAiOjE2MDAwMDAwMDB9.RfVDknSeKHujnYPVW5_xBVRYSZGBx1PK-zv9wLcB4dSq91I1DGjT4acCtIcOlh1gmDT136OpMhrpSlMr44GGKg";
+
+fn token((header, signature): (&str, &str)) -> String {
+    format!("{header}.{SIGNED_CLAIMS}.{signature}")
+}
+
+#[test]
+fn tokens_of_identity_providers_are_verified_by_public_keys() {
+    let config = |keys: &str| {
+        format!(
+            "[[api.rule]]\nmethods = \"PUT\"\n\
+             token = {{ issuer = \"https://login.example\", audience = \"orders\", keys = {keys} }}"
+        )
+    };
+    let set = config("\"tests/keys/jwks.json\"");
+    let pem = config("[\"tests/keys/rsa.pem\", \"tests/keys/ec.pem\"]");
+    let rsa = config("\"tests/keys/rsa.pem\"");
+    for (said, by_set, by_pem, by_rsa) in [
+        (put(&token(RS256)), true, true, true),
+        (put(&token(ES256)), true, true, false),
+        // Keys in PEM have no IDs.
+        (put(&token(OTHER_KEY)), false, true, false),
+        (put(SIGNED_EXPIRED), false, false, false),
+        (put(&token(ES256)).replace(".Paeuj", ".Qaeuj"), false, false, false),
+        (put(&token((RS256.0, ES256.1))), false, false, false),
+        (put(&token((ES256.0, RS256.1))), false, false, false),
+        (put(TOKEN), false, false, false),
+        (put(NONE), false, false, false),
+        // Each request of a connection.
+        ([put(&token(RS256)), put(&token(RS256)), put(&token(RS256))].concat(), true, true, true),
+        ([put(&token(RS256)), put(&token(ES256)), put(&token(RS256))].concat(), true, true, false),
+        (
+            [put(&token(RS256)), put(&token(RS256)).replace(".kUa", ".lUa")].concat(),
+            false,
+            false,
+            false,
+        ),
+    ] {
+        check(&set, GATEWAY, &said, by_set);
+        check(&pem, GATEWAY, &said, by_pem);
+        check(&rsa, GATEWAY, &said, by_rsa);
+    }
+    let mut talk =
+        Talk::between(engine(&set, ExceptionPolicy::STRICT), sides(GATEWAY, "10.2.0.20:80"));
+    let sent = talk.ask(put(&token(OTHER_KEY)).as_bytes());
+    assert!(alerts(&sent)[0].contains("a token signed with a key that is not known"));
+}
+
 /// The second of two in a row, and in another segment.
 #[test]
 fn each_request_is_judged() {

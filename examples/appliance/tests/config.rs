@@ -231,7 +231,9 @@ fn the_comments_of_the_first_configuration_are_right() {
     let folder = folder("example").to_str().unwrap().to_string();
     let text = text.replace("/etc/gwlb-appliance", &folder);
     for name in text.split(['"', '\'']).filter(|text| text.starts_with(&folder)) {
-        fs::write(name, "# Nothing yet.\n").unwrap();
+        let keys = include_str!("../../../tests/keys/jwks.json");
+        let is_keys = name.ends_with("/jwks.json");
+        fs::write(name, if is_keys { keys } else { "# Nothing yet.\n" }).unwrap();
     }
     let output = check("comments", &text, &[]);
     assert_eq!(output.status.code(), Some(0), "{}\n{text}", stderr(&output));

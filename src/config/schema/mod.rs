@@ -67,6 +67,9 @@ enum Takes {
     /// A file that there must be.
     #[cfg(feature = "signatures")]
     File,
+    /// A file of public keys that there must be.
+    #[cfg(feature = "api-keys")]
+    Keys,
     Words(Vec<&'static str>),
     Number(u64, u64),
     /// Seconds up to so many, with fractions.
@@ -129,6 +132,8 @@ impl Takes {
             Self::AnyText => Vec::from([("type", Json::text("string"))]),
             #[cfg(feature = "signatures")]
             Self::File => Vec::from([("type", Json::text("string"))]),
+            #[cfg(feature = "api-keys")]
+            Self::Keys => Vec::from([("type", Json::text("string"))]),
             Self::Text { example } => {
                 let examples = Json::List([Json::text(*example)].into());
                 Vec::from([("type", Json::text("string")), ("examples", examples)])

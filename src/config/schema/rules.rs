@@ -133,6 +133,12 @@ pub(super) fn domains() -> Vec<Key> {
 #[cfg(feature = "api")]
 pub(super) fn api() -> Vec<Key> {
     let token = Vec::from([
+        #[cfg(feature = "api-keys")]
+        Key::new(
+            "keys",
+            Takes::Keys.many(),
+            "Files of public keys for RS256 and ES256: PEM, or a JWK Set.",
+        ),
         Key::new("issuer", Takes::AnyText.many(), "Who has issued it."),
         Key::new("audience", Takes::AnyText.many(), "Whom it is for."),
         Key::new("leeway", Takes::Number(0, 86_400), "Seconds that clocks may differ."),

@@ -108,6 +108,10 @@ fn right(takes: &Takes) -> Vec<String> {
         Takes::AnyText => Vec::from([String::from("\"any text\"")]),
         #[cfg(feature = "signatures")]
         Takes::File => Vec::from([String::from("\"/dev/null\"")]),
+        #[cfg(feature = "api-keys")]
+        Takes::Keys => {
+            Vec::from(["jwks.json", "rsa.pem", "ec.pem"].map(|it| format!("\"tests/keys/{it}\"")))
+        }
         Takes::Words(words) => words.iter().map(|word| format!("\"{word}\"")).collect(),
         Takes::Number(least, most) => Vec::from([least, most].map(ToString::to_string)),
         Takes::Seconds(most) => Vec::from(["0".into(), "0.5".into(), most.to_string()]),

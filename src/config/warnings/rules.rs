@@ -160,6 +160,15 @@ fn api(config: &Config, findings: &mut Findings<'_, '_>) {
         findings.warn_at(&["api", "rule"], "the list of rules is empty: every request is refused");
     }
     let places = findings.tables(&["api", "rule"]);
+    #[cfg(feature = "api-keys")]
+    for ((_, table), rule) in places.iter().zip(rules.rules()) {
+        let keys = table.get("token").and_then(|token| token.get_ref().get("keys"));
+        if let (Some(keys), Some(first)) = (keys, rule.skipped_keys().first()) {
+            let count = rule.skipped_keys().len();
+            let text = format!("keys that are not taken: {count}, the first: {first}");
+            findings.warn(keys.span().start, text);
+        }
+    }
     for (_, table) in &places {
         for value in table.get("methods").map(values).unwrap_or_default() {
             let Some(method) = value.get_ref().as_str() else { continue };

@@ -6,6 +6,8 @@ use core::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
+#[cfg(feature = "api-keys")]
+use super::PublicKeys;
 use super::{ApiRule, ApiRules, HeaderRule, PathPattern, TokenRule, base64url};
 use crate::inspectors::access::config::{many, networks, ports, table};
 use crate::inspectors::access::{Action, IpNetwork};
@@ -15,6 +17,9 @@ use crate::toml_text::{ConfigErrors, ConfigProblem, Reader, Value};
 const KEYS: [&str; 5] = ["default", "misleading", "ports", "rule", "to"];
 const RULE_KEYS: [&str; 8] =
     ["action", "from", "headers", "hosts", "methods", "name", "paths", "token"];
+#[cfg(feature = "api-keys")]
+const TOKEN_KEYS: [&str; 5] = ["audience", "issuer", "key", "keys", "leeway"];
+#[cfg(not(feature = "api-keys"))]
 const TOKEN_KEYS: [&str; 4] = ["audience", "issuer", "key", "leeway"];
 
 /// Seconds: a day. Clocks that differ by more are wrong.
@@ -47,6 +52,7 @@ impl ApiRules {
     /// | `issuer`, `audience` | one or a list |
     /// | `leeway` | seconds: `60` |
     /// | `key` | the key for HS256 in base64url, as in a JSON Web Key |
+    /// | `keys` | files of public keys for RS256 and ES256, one or a list: PEM, or a JWK Set, see `PublicKeys`; with the feature `api-keys` |
     ///
     /// What is left out may be anything.
     ///
@@ -186,7 +192,15 @@ fn headers(reader: &mut Reader<'_>, value: &Value<'_>, mut rule: ApiRule) -> Api
 }
 
 fn token(reader: &mut Reader<'_>, table: &DeTable<'_>) -> TokenRule {
-    reader.keys(table, &TOKEN_KEYS);
+    match table.get("keys") {
+        #[cfg(not(feature = "api-keys"))]
+        Some(value) => reader.unexpected(
+            value.span().start,
+            "a build with the feature `api-keys` for this key",
+            "keys",
+        ),
+        _ => reader.keys(table, &TOKEN_KEYS),
+    }
     let text = |text: &str| Ok(Vec::from([String::from(text)]));
     let mut rule = TokenRule::new();
     rule = many(reader, table, "issuer", text).into_iter().fold(rule, TokenRule::issuer);
@@ -206,6 +220,16 @@ fn token(reader: &mut Reader<'_>, table: &DeTable<'_>) -> TokenRule {
             _ => reader.wrong_type(value, "a number of seconds"),
         }
     }
+    #[cfg(feature = "api-keys")]
+    for keys in many(reader, table, "keys", public_keys) {
+        match rule.clone().keys(keys) {
+            Ok(with_keys) => rule = with_keys,
+            Err(error) => {
+                let at = table.get("keys").map_or(0, |value| value.span().start);
+                reader.unexpected(at, "files of public keys", &error.to_string());
+            }
+        }
+    }
     let Some(value) = table.get("key") else { return rule };
     let Some(text) = value.get_ref().as_str() else {
         reader.wrong_type(value, "a string");
@@ -218,6 +242,29 @@ fn token(reader: &mut Reader<'_>, table: &DeTable<'_>) -> TokenRule {
         reader.unexpected(value.span().start, expected, "…");
         rule
     })
+}
+
+#[cfg(feature = "api-keys")]
+fn public_keys(file: &str) -> Result<Vec<PublicKeys>, ConfigProblem> {
+    use std::io::Read;
+
+    /// Bytes. Issuers publish a few thousand.
+    const MOST: usize = 1 << 20;
+
+    let limit = u64::try_from(MOST).unwrap_or(u64::MAX).saturating_add(1);
+    let mut text = Vec::new();
+    let read = std::fs::File::open(file).and_then(|it| it.take(limit).read_to_end(&mut text));
+    if let Err(error) = read {
+        return Err(word("a file that can be read", &alloc::format!("{file}: {error}"), None));
+    }
+    if text.len() > MOST {
+        let expected = alloc::format!("a file of at most {MOST} bytes");
+        return Err(word(&expected, &alloc::format!("{file} with more"), None));
+    }
+    let keys = PublicKeys::parse(&text);
+    let keys = keys
+        .map_err(|error| word("a file of public keys", &alloc::format!("{file}: {error}"), None))?;
+    Ok(Vec::from([keys]))
 }
 
 fn method(text: &str) -> Result<Vec<String>, ConfigProblem> {
@@ -310,6 +357,99 @@ mod tests {
             assert!(text.contains(part), "{part}: {text}");
         }
         assert_eq!((first.action, second.action), (Action::Allow, Action::Reject));
+    }
+
+    #[cfg(feature = "api-keys")]
+    #[test]
+    fn public_keys() {
+        let rules = ApiRules::from_toml(
+            "rule = [{ token = { keys = \"tests/keys/jwks.json\" } },\n\
+             { token = { keys = [\"tests/keys/rsa.pem\", \"tests/keys/ec.pem\"] } }]",
+        )
+        .unwrap();
+        for (rule, expected) in rules.rules().iter().zip([
+            "keys: Some([(Some(\"rsa-1\"), \"RS256\"), (Some(\"ec-1\"), \"ES256\")])",
+            "keys: Some([(None, \"RS256\"), (None, \"ES256\")])",
+        ]) {
+            assert!(alloc::format!("{rule:?}").contains(expected), "{rule:?}");
+        }
+    }
+
+    #[cfg(feature = "api-keys")]
+    #[test]
+    fn mistakes_in_files_of_keys_are_told() {
+        let folder = std::env::temp_dir().join(alloc::format!("gwlb-keys-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let file = |name: &str, text: &str| {
+            let path = folder.join(name);
+            std::fs::write(&path, text).unwrap();
+            path.display().to_string()
+        };
+        let ed25519 = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"e"}]}"#;
+        let half = std::fs::read_to_string("tests/keys/ec.pem").unwrap().repeat(17);
+        let half = file("half.pem", &half);
+        for (name, text, expected) in [
+            (
+                "none.pem",
+                "",
+                "a file of public keys, found `FILE: expected `-----BEGIN PUBLIC KEY-----` or a JWK Set, found neither`",
+            ),
+            (
+                "secret.pem",
+                "-----BEGIN PRIVATE KEY-----",
+                "a file of public keys, found `FILE: key 1: expected `PUBLIC KEY` in PEM, found `PRIVATE KEY``",
+            ),
+            (
+                "ed25519.json",
+                ed25519,
+                "a file of public keys, found `FILE: expected a key for RS256 or ES256, found none: key 1 (`e`): expected `kty` `RSA` or `EC`, found `OKP``",
+            ),
+            (
+                "long.pem",
+                &" ".repeat((1 << 20) + 1),
+                "a file of at most 1048576 bytes, found `FILE with more`",
+            ),
+        ] {
+            let file = file(name, text);
+            let text = alloc::format!("rule = [\n{{ token = {{ keys = [\"{file}\"] }} }}]");
+            let expected = expected.replace("FILE", &file);
+            assert_eq!(
+                ApiRules::from_toml(&text).unwrap_err().to_string(),
+                alloc::format!("line 2, column 21: expected {expected}")
+            );
+        }
+        for (keys, expected) in [
+            (
+                "\"no/such/file\"".into(),
+                "expected a file that can be read, found `no/such/file: No such file or directory (os error 2)`",
+            ),
+            (
+                "[]".into(),
+                "expected at least one value, found none: leave `keys` out to take everything",
+            ),
+            ("{}".into(), "expected a string or a list of strings, found a table"),
+            (
+                alloc::format!("[\"{half}\", \"{half}\"]"),
+                "expected files of public keys, found `expected at most 32 keys, found 34`",
+            ),
+        ] {
+            let text = alloc::format!("rule = [{{ token = {{ keys = {keys} }} }}]");
+            assert_eq!(
+                ApiRules::from_toml(&text).unwrap_err().to_string(),
+                alloc::format!("line 1, column 28: {expected}")
+            );
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[cfg(not(feature = "api-keys"))]
+    #[test]
+    fn public_keys_need_their_feature() {
+        let error = ApiRules::from_toml("rule = [{ token = { keys = \"jwks.json\" } }]");
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            "line 1, column 28: expected a build with the feature `api-keys` for this key, found `keys`"
+        );
     }
 
     #[test]

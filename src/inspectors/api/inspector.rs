@@ -2,7 +2,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 
-use super::{ApiRules, Decision};
+use super::{ApiRules, Decision, Verified};
 use crate::Side;
 use crate::inspect::{
     Alert, Beginning, Context, Inspector, Interest, Message, Packet, Reason, Severity, Verdict,
@@ -20,6 +20,7 @@ use crate::protocol::{self, Why};
 #[derive(Clone, Debug)]
 pub struct ApiInspector {
     rules: Arc<ApiRules>,
+    verified: Verified,
 }
 
 impl ApiInspector {
@@ -28,7 +29,7 @@ impl ApiInspector {
 
     /// By rules, or by ones that are shared.
     pub fn new(rules: impl Into<Arc<ApiRules>>) -> Self {
-        Self { rules: rules.into() }
+        Self { rules: rules.into(), verified: Verified::default() }
     }
 
     /// The rules.
@@ -107,7 +108,7 @@ impl Inspector for ApiInspector {
 
 impl ApiInspector {
     fn request(
-        &self,
+        &mut self,
         flow: &mut ApiFlow,
         message: &Message<'_>,
         request: &Request<'_>,
@@ -120,7 +121,7 @@ impl ApiInspector {
             Side::Server if packet.beginning() == Beginning::Midstream => tuple.destination(),
             Side::Server => return self.refuse(packet, cx, "a request from the server"),
         };
-        let decision = self.rules.decide(request, client, cx.now());
+        let decision = self.rules.decide_again(request, client, cx.now(), &mut self.verified);
         cx.decided(Self::REASON.name(), || self.described(&decision));
         let verdict = match decision.action {
             Action::Allow => {

@@ -2,7 +2,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use super::{PathPattern, TokenError, TokenRule};
+use super::{PathPattern, TokenError, TokenRule, Verified};
 use crate::Timestamp;
 use crate::inspectors::access::{Action, IpNetwork, PortRange};
 use crate::inspectors::domains::DomainPattern;
@@ -113,12 +113,19 @@ impl ApiRule {
         Self { token: Some(token), ..self }
     }
 
+    /// Public keys of its token that there is no use for.
+    #[cfg(all(feature = "api-keys", feature = "config"))]
+    pub(crate) fn skipped_keys(&self) -> &[super::KeyProblem] {
+        self.token.as_ref().map_or(&[], TokenRule::skipped_keys)
+    }
+
     /// Whether it takes a request. An error says that it would with a token that is right.
     fn takes(
         &self,
         request: &Request<'_>,
         client: IpAddr,
         now: Timestamp,
+        verified: &mut Verified,
     ) -> Result<bool, TokenError> {
         let method = request.method();
         if !self.methods.is_empty() && !self.methods.iter().any(|it| method == it.as_str())
@@ -130,7 +137,7 @@ impl ApiRule {
         }
         match &self.token {
             None => Ok(true),
-            Some(rule) => rule.check(&bearer(request)?, now).map(|()| true),
+            Some(rule) => rule.check_again(&bearer(request)?, now, verified).map(|()| true),
         }
     }
 
@@ -241,6 +248,17 @@ impl ApiRules {
 
     /// What becomes of a request from a client at a moment.
     pub fn decide(&self, request: &Request<'_>, client: IpAddr, now: Timestamp) -> Decision<'_> {
+        self.decide_again(request, client, now, &mut Verified::default())
+    }
+
+    /// As [`decide`](Self::decide), without the same signature verified twice.
+    pub(super) fn decide_again(
+        &self,
+        request: &Request<'_>,
+        client: IpAddr,
+        now: Timestamp,
+        verified: &mut Verified,
+    ) -> Decision<'_> {
         let anomalies = request.anomalies();
         let refused = |why: String| Decision { action: self.refusal, rule: None, why };
         if anomalies.is_ambiguous() || self.is_strict && anomalies.is_misleading() {
@@ -251,7 +269,7 @@ impl ApiRules {
         }
         let mut first_error = None;
         for rule in &self.rules {
-            match rule.takes(request, client, now) {
+            match rule.takes(request, client, now, verified) {
                 Ok(true) => {
                     let why = String::new();
                     return Decision { action: rule.action, rule: Some(rule), why };

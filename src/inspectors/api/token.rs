@@ -6,15 +6,18 @@ use core::time::Duration;
 use serde::Deserialize;
 use thiserror::Error;
 
-use super::base64url;
 use super::hmac::Hmac;
+#[cfg(feature = "api-keys")]
+use super::keys::{PublicKeys, PublicKeysError};
+use super::{Verified, base64url};
 use crate::Timestamp;
 
 /// What a bearer token has to be like (RFC 6750): a JSON Web Token (RFC 7519) in the compact form, three parts in base64url, with an
 /// algorithm other than `none`, that has not expired.
 ///
-/// Without a [key](Self::key) its signature is not looked at: anybody can make such a token, and the server has to verify it.
-/// With one, HS256 is taken and no other algorithm; RS256, ES256 and their like are not verified here.
+/// Without a key its signature is not looked at: anybody can make such a token, and the server has to verify it. Keys say by
+/// which algorithms it may be signed, and no others are taken: a [secret one](Self::key) HS256, public ones RS256 or ES256 (feature
+/// `api-keys`, `TokenRule::keys`).
 ///
 /// ```
 /// use core::time::Duration;
@@ -30,6 +33,8 @@ pub struct TokenRule {
     audiences: Vec<String>,
     leeway: Duration,
     key: Option<Hmac>,
+    #[cfg(feature = "api-keys")]
+    keys: Option<PublicKeys>,
 }
 
 impl TokenRule {
@@ -43,6 +48,8 @@ impl TokenRule {
             audiences: Vec::new(),
             leeway: Duration::from_secs(60),
             key: None,
+            #[cfg(feature = "api-keys")]
+            keys: None,
         }
     }
 
@@ -78,12 +85,44 @@ impl TokenRule {
         Ok(Self { key: Some(Hmac::new(key)), ..self })
     }
 
+    /// Signed with one of these keys, or with another that is named, by RS256 or ES256: that which is for a key of its kind.
+    ///
+    /// Where a token names its key (`kid`), this one is asked, and those that have no ID; else all of its kind are.
+    ///
+    /// # Errors
+    ///
+    /// [`PublicKeysError::TooMany`], with those that are there already.
+    #[cfg(feature = "api-keys")]
+    pub fn keys(mut self, keys: PublicKeys) -> Result<Self, PublicKeysError> {
+        self.keys = Some(match self.keys.take() {
+            Some(others) => others.and(keys)?,
+            None => keys,
+        });
+        Ok(self)
+    }
+
+    /// Keys that there is no use for here.
+    #[cfg(all(feature = "api-keys", feature = "config"))]
+    pub(super) fn skipped_keys(&self) -> &[super::KeyProblem] {
+        self.keys.as_ref().map_or(&[], PublicKeys::skipped)
+    }
+
     /// Compares a token with the rule at a moment.
     ///
     /// # Errors
     ///
     /// [`TokenError`] says in what it differs.
     pub fn check(&self, token: &[u8], now: Timestamp) -> Result<(), TokenError> {
+        self.check_again(token, now, &mut Verified::default())
+    }
+
+    /// As [`check`](Self::check), without the same signature verified twice.
+    pub(super) fn check_again(
+        &self,
+        token: &[u8],
+        now: Timestamp,
+        verified: &mut Verified,
+    ) -> Result<(), TokenError> {
         let mut parts = token.split(|byte| *byte == b'.');
         let (Some(header), Some(claims), Some(signature), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
@@ -103,16 +142,37 @@ impl TokenRule {
             return Err(TokenError::Critical);
         }
         // Nothing that is said in it is believed before this.
-        if let Some(key) = &self.key {
-            if header.alg != "HS256" {
-                return Err(TokenError::Algorithm);
-            }
-            if !key.verifies(signed, &signature) {
-                return Err(TokenError::Signature);
-            }
-        }
+        let token = Signed {
+            whole: token,
+            signed,
+            signature: &signature,
+            algorithm: &header.alg,
+            key_id: header.kid.as_deref(),
+        };
+        self.check_signature(&token, verified)?;
         let claims: Claims = serde_json::from_slice(&claims).map_err(|_| TokenError::Form)?;
         self.check_claims(&claims, now)
+    }
+
+    fn check_signature(
+        &self,
+        token: &Signed<'_>,
+        verified: &mut Verified,
+    ) -> Result<(), TokenError> {
+        match &self.key {
+            Some(key) if token.algorithm == "HS256" => {
+                let is_signed = key.verifies(token.signed, token.signature);
+                return is_signed.then_some(()).ok_or(TokenError::Signature);
+            }
+            _ => {}
+        }
+        #[cfg(feature = "api-keys")]
+        if let Some(keys) = &self.keys {
+            return keys.verify(token, verified);
+        }
+        #[cfg(not(feature = "api-keys"))]
+        let _ = (token.whole, token.key_id, verified);
+        if self.key.is_some() { Err(TokenError::Algorithm) } else { Ok(()) }
     }
 
     fn check_claims(&self, claims: &Claims, now: Timestamp) -> Result<(), TokenError> {
@@ -149,21 +209,35 @@ impl Default for TokenRule {
 }
 
 impl fmt::Debug for TokenRule {
-    /// Without the key.
+    /// Without the secret key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenRule")
+        let mut debug = f.debug_struct("TokenRule");
+        debug
             .field("issuers", &self.issuers)
             .field("audiences", &self.audiences)
             .field("leeway", &self.leeway)
-            .field("has_key", &self.key.is_some())
-            .finish()
+            .field("has_key", &self.key.is_some());
+        #[cfg(feature = "api-keys")]
+        debug.field("keys", &self.keys);
+        debug.finish()
     }
+}
+
+/// What of a token bears on its signature.
+pub(super) struct Signed<'a> {
+    pub(super) whole: &'a [u8],
+    /// What is signed of it.
+    pub(super) signed: &'a [u8],
+    pub(super) signature: &'a [u8],
+    pub(super) algorithm: &'a str,
+    pub(super) key_id: Option<&'a str>,
 }
 
 /// A member that stands there twice makes it unreadable (RFC 7519 §4), since readers differ in which one they take.
 #[derive(Deserialize)]
 struct Header {
     alg: String,
+    kid: Option<String>,
     crit: Option<serde::de::IgnoredAny>,
 }
 
@@ -198,9 +272,12 @@ pub enum TokenError {
     /// It has extensions that must be understood (RFC 7515 §4.1.11).
     #[error("a token with critical extensions")]
     Critical,
-    /// Another algorithm than that of the key.
-    #[error("a token signed by another algorithm than HS256")]
+    /// An algorithm that there is no key for.
+    #[error("a token signed by an algorithm that no key is for")]
     Algorithm,
+    /// It names a key (`kid`) that there is not.
+    #[error("a token signed with a key that is not known")]
+    Key,
     /// The signature is not that of the key.
     #[error("a token with a wrong signature")]
     Signature,
