@@ -65,11 +65,8 @@ fn what_is_cut_off_or_comes_too_fast_is_counted() {
         0 => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
     });
-    // The kernel tells with the next one.
-    node.send(b"and now?");
-    bounce(&mut transport, 1, |_| true);
     let counters = transport.counters();
-    assert_eq!(counters.received - before + counters.overflow, 201, "{counters:?}");
+    assert_eq!(counters.received - before + counters.overflow, 200, "{counters:?}");
     assert!(counters.overflow > 0);
 }
 

@@ -39,8 +39,6 @@ pub(super) struct Intake {
     pub(super) origins: Origins,
     /// Where datagrams were sent to; the control message knows the address better, if there is one.
     pub(super) local: (core::net::Ipv4Addr, u16),
-    /// What the kernel has dropped so far, as it counts it.
-    pub(super) overflow: u32,
     /// When it was last said that datagrams are refused.
     pub(super) told: Option<Timestamp>,
 }
@@ -96,11 +94,6 @@ impl Burst {
                 }
                 (libc::IPPROTO_IP, libc::IP_TOS) => outer.tos = a,
                 (libc::IPPROTO_IP, libc::IP_TTL) => outer.ttl = u8::try_from(value).unwrap_or(0),
-                (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => {
-                    let now = u32::from_ne_bytes([a, b, c, d]);
-                    let more = now.wrapping_sub(core::mem::replace(&mut intake.overflow, now));
-                    counters.overflow = counters.overflow.saturating_add(u64::from(more));
-                }
                 _ => {}
             }
         }

@@ -100,6 +100,9 @@ pub struct UdpTransport {
     exit: Exit,
     /// The next datagram that may be forwarded.
     next: usize,
+    /// What the kernel has dropped so far, as it counts it, and when it was asked.
+    overflow: u32,
+    asked: Timestamp,
     counters: TransportCounters,
 }
 
@@ -194,7 +197,6 @@ impl UdpTransport {
             intake: Intake {
                 origins: settings.origins.clone(),
                 local: (*at.ip(), at.port()),
-                overflow: 0,
                 told: None,
             },
             socket,
@@ -206,6 +208,8 @@ impl UdpTransport {
             room,
             outbox: Outbox::default(),
             next: 0,
+            overflow: 0,
+            asked: Timestamp::default(),
             counters: TransportCounters::default(),
         })
     }
@@ -220,6 +224,23 @@ impl UdpTransport {
         self.receive_buffer
     }
 
+    /// Asks what the kernel has dropped, now and then and whenever nothing more is there: to be told with each datagram
+    /// (`SO_RXQ_OVFL`) would cost each of them something.
+    fn note_overflow(&mut self, received: usize, now: Timestamp) {
+        const OFTEN: Duration = Duration::from_millis(50);
+
+        let is_early = now >= self.asked && now.saturating_since(self.asked) < OFTEN;
+        if is_early && received > 0 {
+            return;
+        }
+        self.asked = now;
+        if let Ok(queue) = sys::receive_queue(self.socket.as_fd()) {
+            let more = queue.dropped.wrapping_sub(self.overflow);
+            self.overflow = queue.dropped;
+            self.counters.overflow = self.counters.overflow.saturating_add(u64::from(more));
+        }
+    }
+
     /// Datagrams that were sent this way.
     pub fn sent_by(&self, way: Way) -> u64 {
         self.exit.sent_by(way)
@@ -231,8 +252,8 @@ impl Transport for UdpTransport {
         self.outbox.clear();
         self.next = 0;
         let received = self.waiting.receive(&mut self.receiver, &self.socket, wait)?;
-        let now = if received == 0 { Duration::ZERO } else { now() };
-        let now = Timestamp::from_unix(now);
+        let now = Timestamp::from_unix(now());
+        self.note_overflow(received, now);
         self.burst.begin(now);
         for message in self.receiver.messages() {
             self.burst.add(&message, &mut self.intake, &mut self.counters);
@@ -275,8 +296,8 @@ impl Transport for UdpTransport {
     }
 
     fn backlog(&self) -> Option<u8> {
-        let [waiting, most] = sys::receive_queue(self.socket.as_fd()).ok()?;
-        let percent = u64::from(waiting).saturating_mul(100).checked_div(most.into())?;
+        let queue = sys::receive_queue(self.socket.as_fd()).ok()?;
+        let percent = u64::from(queue.taken).saturating_mul(100).checked_div(queue.most.into())?;
         Some(u8::try_from(percent.min(100)).unwrap_or(100))
     }
 
@@ -335,7 +356,6 @@ fn unbound(settings: &UdpSettings) -> Result<UdpSocket, OpenError> {
     if settings.reply.ttl == Ttl::Received {
         on(libc::IPPROTO_IP, libc::IP_RECVTTL, "tell the time to live (IP_RECVTTL)")?;
     }
-    on(libc::SOL_SOCKET, libc::SO_RXQ_OVFL, "count what it drops (SO_RXQ_OVFL)")?;
     if settings.merge {
         if let Err(error) = sys::set_option(fd, libc::SOL_UDP, libc::UDP_GRO, 1) {
             tracing::info!(%error, "the kernel merges no datagrams (UDP_GRO, Linux 5.0)");

@@ -81,9 +81,18 @@ pub(super) fn option(socket: BorrowedFd<'_>, level: i32, name: i32) -> io::Resul
     check(done).map(|_| value)
 }
 
-/// Bytes of memory that wait to be received, and how many there may be.
-pub(super) fn receive_queue(socket: BorrowedFd<'_>) -> io::Result<[u32; 2]> {
-    // `SK_MEMINFO_RMEM_ALLOC`, `SK_MEMINFO_RCVBUF`, and seven more.
+/// What waits in a socket to be received.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReceiveQueue {
+    /// Bytes of memory that it takes, and may take.
+    pub(super) taken: u32,
+    pub(super) most: u32,
+    /// Datagrams that found no room since the socket was opened, or were dropped for another reason such as a wrong checksum.
+    pub(super) dropped: u32,
+}
+
+pub(super) fn receive_queue(socket: BorrowedFd<'_>) -> io::Result<ReceiveQueue> {
+    // `SK_MEMINFO_RMEM_ALLOC`, `SK_MEMINFO_RCVBUF`, six more, and `SK_MEMINFO_DROPS`.
     let mut values = [0_u32; 9];
     let mut len = len_of(&values);
     // SAFETY: the kernel writes at most `len` bytes, the size of the array; any bytes are a value of it.
@@ -97,8 +106,8 @@ pub(super) fn receive_queue(socket: BorrowedFd<'_>) -> io::Result<[u32; 2]> {
             &raw mut len,
         )
     };
-    let [waiting, most, ..] = values;
-    check(done).map(|_| [waiting, most])
+    let [taken, most, .., dropped] = values;
+    check(done).map(|_| ReceiveQueue { taken, most, dropped })
 }
 
 /// Asks for a few large pages in place of many small ones: the processor remembers only so many, and memory that is read
