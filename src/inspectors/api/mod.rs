@@ -86,7 +86,7 @@ pub use inspector::{ApiFlow, ApiInspector};
 #[cfg(feature = "api-keys")]
 use keys::Verified;
 #[cfg(feature = "api-keys")]
-pub use keys::{KeyProblem, PublicKeys, PublicKeysError};
+pub use keys::{KeyProblem, KeyProblems, PublicKeys, PublicKeysError};
 pub use path::{PathError, PathPattern};
 pub use rule::{ApiRule, ApiRules, Decision, HeaderRule};
 pub use token::{KeyError, TokenError, TokenRule};

@@ -88,11 +88,12 @@ impl TokenRule {
 
     /// Signed with one of these keys, or with another that is named, by RS256 or ES256: that which is for a key of its kind.
     ///
-    /// Where a token names its key (`kid`), this one is asked, and those that have no ID; else all of its kind are.
+    /// Where a token names its key (`kid`), this one is tried, and those that have no ID; else all of its kind are. After
+    /// [`PublicKeys::TRIED`] keys its signature is wrong.
     ///
     /// # Errors
     ///
-    /// [`PublicKeysError::TooMany`], with those that are there already.
+    /// [`PublicKeysError::TooMany`] and [`PublicKeysError::TooManyUnnamed`], with those that are there already.
     #[cfg(feature = "api-keys")]
     pub fn keys(mut self, keys: PublicKeys) -> Result<Self, PublicKeysError> {
         self.keys = Some(match self.keys.take() {
@@ -104,8 +105,8 @@ impl TokenRule {
 
     /// Keys that there is no use for here.
     #[cfg(all(feature = "api-keys", feature = "config"))]
-    pub(super) fn skipped_keys(&self) -> &[super::KeyProblem] {
-        self.keys.as_ref().map_or(&[], PublicKeys::skipped)
+    pub(super) fn skipped_keys(&self) -> Option<&super::KeyProblems> {
+        self.keys.as_ref().map(PublicKeys::skipped)
     }
 
     /// Compares a token with the rule at a moment.
