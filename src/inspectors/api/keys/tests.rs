@@ -402,6 +402,32 @@ fn a_token_is_tried_by_few_keys() {
     }
 }
 
+/// Two issuers, each with a rule: tokens of the second are wrong for the first.
+#[test]
+fn tokens_of_another_issuer_are_not_in_vain() {
+    let (first, second) = (rule(&[OTHER_EC]), rule(&[EC]));
+    let mut verified = Verified::default();
+    for number in 0..10 {
+        let claims = format!("{{\"exp\":{EXPIRES},\"n\":{number}}}");
+        let right = signed(r#"{"alg":"ES256"}"#, &claims, &ECDSA_P256_SHA256_FIXED_SIGNING);
+        let wrong = es256(&format!("{{\"alg\":\"ES256\",\"n\":{number}}}"));
+        let (header_and_claims, signature) = wrong.rsplit_once('.').unwrap();
+        let mut signature = base64url::decode(signature.as_bytes()).unwrap();
+        signature[40] ^= 1;
+        let wrong = format!("{header_and_claims}.{}", encode(&signature));
+        for (token, is_right) in [(&right, true), (&wrong, false)] {
+            for is_first in [true, false] {
+                let mut check = |rule: &TokenRule| {
+                    rule.check_again(token.as_bytes(), at(EXPIRES - 1), &mut verified)
+                };
+                assert_eq!(check(&first), Err(TokenError::Signature));
+                assert_eq!(check(&second).is_ok(), is_right);
+                assert_eq!(verified.was_in_vain(), is_first && !is_right);
+            }
+        }
+    }
+}
+
 fn pem(base64: &str) -> String {
     format!("-----BEGIN PUBLIC KEY-----\n{base64}\n-----END PUBLIC KEY-----\n")
 }
