@@ -136,6 +136,50 @@ fn tokens_of_identity_providers_are_verified_by_public_keys() {
     assert!(alerts(&sent)[0].contains("a token signed with a key that is not known"));
 }
 
+/// So many pipelined GETs, each with another token of which the signature is wrong.
+fn wrong_tokens(tokens: std::ops::Range<u8>) -> String {
+    let wrong = |number: u8| {
+        let digits = char::from(b'A' + number / 26).to_string()
+            + &char::from(b'a' + number % 26).to_string();
+        let signature = RS256.1.replacen("kUa", &format!("k{digits}"), 1);
+        request("GET", &format!("Authorization: Bearer {}\r\n", token((RS256.0, &signature))))
+    };
+    tokens.map(wrong).collect()
+}
+
+/// Each costs verifying, though a later rule takes the request.
+#[test]
+fn a_flow_that_brings_many_wrong_tokens_is_refused() {
+    let config = "[[api.rule]]\ntoken = { keys = \"tests/keys/jwks.json\" }\n[[api.rule]]\nmethods = \"GET\"";
+    check(config, OTHER, wrong_tokens(0..3), true);
+    check(config, OTHER, wrong_tokens(0..4), false);
+    check(config, OTHER, wrong_tokens(0..50), false);
+    // What is remembered costs nothing.
+    check(config, OTHER, wrong_tokens(0..1).repeat(20), true);
+    // Keys that a token cannot be signed by are not tried.
+    let rest = request("GET", &format!("Authorization: Bearer {}\r\n", token(OTHER_KEY)));
+    check(config, OTHER, [wrong_tokens(0..3), rest.repeat(20)].concat(), true);
+
+    for (config, disposition) in [
+        (config.into(), Disposition::Reject),
+        (format!("api.default = \"drop\"\n{config}"), Disposition::Drop),
+    ] {
+        let sides = sides(OTHER, "10.2.0.20:80");
+        let mut talk = Talk::between(engine(&config, ExceptionPolicy::AVAILABLE), sides);
+        talk.ask(wrong_tokens(0..3).as_bytes()).assert_forwarded();
+        talk.ask(request("GET", "").as_bytes()).assert_forwarded();
+        let sent = talk.ask(wrong_tokens(3..4).as_bytes());
+        sent.assert_refused("too-many-wrong-tokens");
+        assert_eq!(sent.outcome.disposition, disposition);
+        assert_eq!(
+            alerts(&sent),
+            ["too-many-wrong-tokens: refused HTTP GET api.example/orders/7: 4 tokens with wrong \
+              signatures: vpce-00000001 TCP 10.0.66.9:40000 -> 10.2.0.20:80"]
+        );
+        talk.ask(request("GET", "").as_bytes()).assert_refused("too-many-wrong-tokens");
+    }
+}
+
 /// The second of two in a row, and in another segment.
 #[test]
 fn each_request_is_judged() {

@@ -163,8 +163,10 @@ fn api(config: &Config, findings: &mut Findings<'_, '_>) {
     #[cfg(feature = "api-keys")]
     for ((_, table), rule) in places.iter().zip(rules.rules()) {
         let keys = table.get("token").and_then(|token| token.get_ref().get("keys"));
-        if let (Some(keys), Some(first)) = (keys, rule.skipped_keys().first()) {
-            let count = rule.skipped_keys().len();
+        let skipped = rule.skipped_keys();
+        let first = skipped.and_then(|skipped| skipped.told().first());
+        if let (Some(keys), Some(skipped), Some(first)) = (keys, skipped, first) {
+            let count = skipped.count();
             let text = format!("keys that are not taken: {count}, the first: {first}");
             findings.warn(keys.span().start, text);
         }

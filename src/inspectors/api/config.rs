@@ -386,8 +386,8 @@ mod tests {
             path.display().to_string()
         };
         let ed25519 = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"e"}]}"#;
-        let half = std::fs::read_to_string("tests/keys/ec.pem").unwrap().repeat(17);
-        let half = file("half.pem", &half);
+        let few = std::fs::read_to_string("tests/keys/ec.pem").unwrap().repeat(8);
+        let few = file("few.pem", &few);
         for (name, text, expected) in [
             (
                 "none.pem",
@@ -429,8 +429,8 @@ mod tests {
             ),
             ("{}".into(), "expected a string or a list of strings, found a table"),
             (
-                alloc::format!("[\"{half}\", \"{half}\"]"),
-                "expected files of public keys, found `expected at most 32 keys, found 34`",
+                alloc::format!("[\"{few}\", \"tests/keys/ec.pem\"]"),
+                "expected files of public keys, found `expected at most 8 keys for ES256 without an ID, found 9`",
             ),
         ] {
             let text = alloc::format!("rule = [{{ token = {{ keys = {keys} }} }}]");

@@ -17,6 +17,9 @@ use crate::protocol::{self, Why};
 /// A flow in which something is not allowed is refused for good, for [`REASON`](Self::REASON), and an alert of that name says what
 /// it was. So is one that the rules are for and that is no HTTP: nothing passes that was not understood, whatever the [exception
 /// policy](crate::inspect::ExceptionPolicy) says about that: it [fails closed](Interest::FAIL_CLOSED).
+///
+/// A flow that brings many tokens with wrong signatures is refused for [`WRONG_TOKENS`](Self::WRONG_TOKENS), also where a rule
+/// allows its requests all the same: each of them costs verifying.
 #[derive(Clone, Debug)]
 pub struct ApiInspector {
     rules: Arc<ApiRules>,
@@ -26,6 +29,13 @@ pub struct ApiInspector {
 impl ApiInspector {
     /// Why packets are dropped and rejected, and what alerts and the inspector are called.
     pub const REASON: Reason = Reason::new("api");
+    /// Why packets of a flow are dropped and rejected that brought [`MOST_WRONG_TOKENS`](Self::MOST_WRONG_TOKENS), and what the alert
+    /// about it is called.
+    pub const WRONG_TOKENS: Reason = Reason::new("too-many-wrong-tokens");
+    /// With so many tokens whose signature is that of no public key that was tried, a flow is refused. One that is
+    /// [remembered](super#signatures-of-tokens) as wrong costs nothing and does not count again, nor does one that keys of another
+    /// rule verify.
+    pub const MOST_WRONG_TOKENS: u8 = 4;
 
     /// By rules, or by ones that are shared.
     pub fn new(rules: impl Into<Arc<ApiRules>>) -> Self {
@@ -43,6 +53,8 @@ impl ApiInspector {
 pub struct ApiFlow {
     /// Whether a request was allowed.
     has_request: bool,
+    /// How many tokens were verified in vain.
+    wrong_tokens: u8,
 }
 
 impl Inspector for ApiInspector {
@@ -122,6 +134,13 @@ impl ApiInspector {
             Side::Server => return self.refuse(packet, cx, "a request from the server"),
         };
         let decision = self.rules.decide_again(request, client, cx.now(), &mut self.verified);
+        if self.verified.was_in_vain() {
+            flow.wrong_tokens = flow.wrong_tokens.saturating_add(1);
+        }
+        if decision.action == Action::Allow && flow.wrong_tokens >= Self::MOST_WRONG_TOKENS {
+            let why = format!("{request}: {} tokens with wrong signatures", flow.wrong_tokens);
+            return self.refuse_for(Self::WRONG_TOKENS, packet, cx, why);
+        }
         cx.decided(Self::REASON.name(), || self.described(&decision));
         let verdict = match decision.action {
             Action::Allow => {
@@ -132,7 +151,7 @@ impl ApiInspector {
             Action::Reject => Verdict::reject(Self::REASON),
         };
         let why = self.described(&decision);
-        self.tell(packet, cx, format!("{request}: {why}"));
+        Self::tell(Self::REASON, packet, cx, format!("{request}: {why}"));
         verdict
     }
 
@@ -150,18 +169,29 @@ impl ApiInspector {
 
     #[cold]
     fn refuse(&self, packet: &Packet<'_>, cx: &mut Context<'_>, why: &str) -> Verdict {
-        cx.decided(Self::REASON.name(), || why.into());
-        self.tell(packet, cx, why.into());
+        self.refuse_for(Self::REASON, packet, cx, why.into())
+    }
+
+    #[cold]
+    fn refuse_for(
+        &self,
+        reason: Reason,
+        packet: &Packet<'_>,
+        cx: &mut Context<'_>,
+        why: String,
+    ) -> Verdict {
+        cx.decided(Self::REASON.name(), || why.clone());
+        Self::tell(reason, packet, cx, why);
         match self.rules.refusal() {
-            Action::Drop => Verdict::drop(Self::REASON).for_flow(),
-            _ => Verdict::reject(Self::REASON),
+            Action::Drop => Verdict::drop(reason).for_flow(),
+            _ => Verdict::reject(reason),
         }
     }
 
-    fn tell(&self, packet: &Packet<'_>, cx: &mut Context<'_>, what: String) {
+    fn tell(reason: Reason, packet: &Packet<'_>, cx: &mut Context<'_>, what: String) {
         let (endpoint, tuple) = (packet.endpoint(), packet.opener_tuple());
         cx.alert(Alert {
-            name: Self::REASON.name().into(),
+            name: reason.name().into(),
             message: format!("refused {what}: {endpoint} {tuple}").into(),
             severity: Severity::Notice,
             rule: None,

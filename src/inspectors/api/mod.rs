@@ -59,10 +59,17 @@
 //!
 //! ES256 takes about 55 µs of a processor, RS256 22 µs with keys of 2,048 bits and 80 µs with 4,096; the HMAC of HS256 1 µs. So each worker
 //! remembers tokens that were signed, 8,192 of them, by SHA-256 of keys and token: one that comes again costs a hash. Its claims, when
-//! it expires among them, are looked at each time. Wrong tokens cost the whole each time, and one that names no key as often as there
-//! are keys of its kind: whoever sends many of them takes processors from others. Name `from` where clients are known, since a rule
-//! looks at tokens last, and limit what a source may have a second, by [`rate`](super::rate): a wrong token ends its connection, so the
-//! next one needs a new flow.
+//! it expires among them, are looked at each time.
+//!
+//! A token that is wrong costs that as often as there are keys that it may be signed by: up to 8 (`PublicKeys::TRIED`) for each rule
+//! that lacks nothing but the token. So 256 wrong ones are remembered besides, which push no right ones out: where several issuers have
+//! rules, tokens of one are not verified by the keys of the others each time. A request with a wrong token goes on where a later rule
+//! takes it; but the fourth token of a flow that was verified in vain ends its connection, [whatever rules
+//! say](ApiInspector::WRONG_TOKENS), and the next ones need a new flow. Limit how many of these a source may have a second, by
+//! [`rate`](super::rate), and name `from` where clients are known, since a rule looks at tokens last.
+//!
+//! Tokens of an issuer whose keys are not in the rules are wrong, too, for a rule with keys that have no ID: give that rule the paths or
+//! hosts that it is for, so that it does not look at them.
 //!
 //! What verifies is [`ring`](https://docs.rs/ring/0.17): maintained, widely used, under Apache-2.0 and ISC; it brings five small crates
 //! along. It has parts in C and assembly, so that it needs a C compiler to build, which for Linux is there where Rust can link; only
@@ -86,7 +93,7 @@ pub use inspector::{ApiFlow, ApiInspector};
 #[cfg(feature = "api-keys")]
 use keys::Verified;
 #[cfg(feature = "api-keys")]
-pub use keys::{KeyProblem, PublicKeys, PublicKeysError};
+pub use keys::{KeyProblem, KeyProblems, PublicKeys, PublicKeysError};
 pub use path::{PathError, PathPattern};
 pub use rule::{ApiRule, ApiRules, Decision, HeaderRule};
 pub use token::{KeyError, TokenError, TokenRule};
@@ -95,3 +102,10 @@ pub use token::{KeyError, TokenError, TokenRule};
 #[cfg(not(feature = "api-keys"))]
 #[derive(Clone, Debug, Default)]
 struct Verified {}
+
+#[cfg(not(feature = "api-keys"))]
+impl Verified {
+    const fn was_in_vain(&mut self) -> bool {
+        false
+    }
+}

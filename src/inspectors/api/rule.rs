@@ -115,8 +115,8 @@ impl ApiRule {
 
     /// Public keys of its token that there is no use for.
     #[cfg(all(feature = "api-keys", feature = "config"))]
-    pub(crate) fn skipped_keys(&self) -> &[super::KeyProblem] {
-        self.token.as_ref().map_or(&[], TokenRule::skipped_keys)
+    pub(crate) fn skipped_keys(&self) -> Option<&super::KeyProblems> {
+        self.token.as_ref().and_then(TokenRule::skipped_keys)
     }
 
     /// Whether it takes a request. An error says that it would with a token that is right.

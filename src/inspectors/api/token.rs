@@ -3,7 +3,8 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
-use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 
 use super::hmac::Hmac;
@@ -87,11 +88,12 @@ impl TokenRule {
 
     /// Signed with one of these keys, or with another that is named, by RS256 or ES256: that which is for a key of its kind.
     ///
-    /// Where a token names its key (`kid`), this one is asked, and those that have no ID; else all of its kind are.
+    /// Where a token names its key (`kid`), this one is tried, and those that have no ID; else all of its kind are. After
+    /// [`PublicKeys::TRIED`] keys its signature is wrong.
     ///
     /// # Errors
     ///
-    /// [`PublicKeysError::TooMany`], with those that are there already.
+    /// [`PublicKeysError::TooMany`] and [`PublicKeysError::TooManyUnnamed`], with those that are there already.
     #[cfg(feature = "api-keys")]
     pub fn keys(mut self, keys: PublicKeys) -> Result<Self, PublicKeysError> {
         self.keys = Some(match self.keys.take() {
@@ -103,8 +105,8 @@ impl TokenRule {
 
     /// Keys that there is no use for here.
     #[cfg(all(feature = "api-keys", feature = "config"))]
-    pub(super) fn skipped_keys(&self) -> &[super::KeyProblem] {
-        self.keys.as_ref().map_or(&[], PublicKeys::skipped)
+    pub(super) fn skipped_keys(&self) -> Option<&super::KeyProblems> {
+        self.keys.as_ref().map(PublicKeys::skipped)
     }
 
     /// Compares a token with the rule at a moment.
@@ -133,12 +135,12 @@ impl TokenRule {
         let signed = signed.ok_or(TokenError::Form)?;
         let decode = |part| base64url::decode(part).ok_or(TokenError::Form);
         let (header, claims, signature) = (decode(header)?, decode(claims)?, decode(signature)?);
-        let header: Header = serde_json::from_slice(&header).map_err(|_| TokenError::Form)?;
+        let header: Header = object(&header)?;
         if header.alg.is_empty() || header.alg.eq_ignore_ascii_case("none") || signature.is_empty()
         {
             return Err(TokenError::Unsigned);
         }
-        if header.crit.is_some() {
+        if header.has_critical {
             return Err(TokenError::Critical);
         }
         // Nothing that is said in it is believed before this.
@@ -150,7 +152,7 @@ impl TokenRule {
             key_id: header.kid.as_deref(),
         };
         self.check_signature(&token, verified)?;
-        let claims: Claims = serde_json::from_slice(&claims).map_err(|_| TokenError::Form)?;
+        let claims: Claims = object(&claims)?;
         self.check_claims(&claims, now)
     }
 
@@ -233,12 +235,25 @@ pub(super) struct Signed<'a> {
     pub(super) key_id: Option<&'a str>,
 }
 
+/// From an object: `serde` takes an array, too, as the members in their order.
+fn object<'de, T: Deserialize<'de>>(json: &'de [u8]) -> Result<T, TokenError> {
+    let is_object = json.trim_ascii_start().starts_with(b"{");
+    let object = is_object.then(|| serde_json::from_slice(json).ok()).flatten();
+    object.ok_or(TokenError::Form)
+}
+
 /// A member that stands there twice makes it unreadable (RFC 7519 §4), since readers differ in which one they take.
 #[derive(Deserialize)]
 struct Header {
     alg: String,
     kid: Option<String>,
-    crit: Option<serde::de::IgnoredAny>,
+    #[serde(rename = "crit", default, deserialize_with = "present")]
+    has_critical: bool,
+}
+
+/// Whatever the value, `null` too.
+fn present<'de, D: Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
+    IgnoredAny::deserialize(value).map(|_| true)
 }
 
 #[derive(Deserialize)]
@@ -353,6 +368,8 @@ mod tests {
             (format!(r#"{{"exp":1,"exp":{},"iss":"i","aud":"a"}}"#, NOW), Err(TokenError::Form)),
             (format!(r#"{{"exp":"{}","iss":"i","aud":"a"}}"#, NOW), Err(TokenError::Form)),
             ("[]".into(), Err(TokenError::Form)),
+            (format!(r#"[{},null,"i","a"]"#, NOW + 1), Err(TokenError::Form)),
+            (format!(r#" {{"exp":{},"iss":"i","aud":"a"}}"#, NOW + 1), Ok(())),
             (r#"{"exp":1e999}"#.into(), Err(TokenError::Form)),
             ("[".repeat(100_000), Err(TokenError::Form)),
             (format!(r#"{{"aud":{}"#, "[".repeat(100_000)), Err(TokenError::Form)),
@@ -378,7 +395,14 @@ mod tests {
                 Err(TokenError::Critical),
                 Err(TokenError::Critical),
             ),
+            (
+                r#"{"alg":"HS256","crit":null}"#,
+                Err(TokenError::Critical),
+                Err(TokenError::Critical),
+            ),
             ("{}", Err(TokenError::Form), Err(TokenError::Form)),
+            (r#"["HS256",null]"#, Err(TokenError::Form), Err(TokenError::Form)),
+            (r#"["HS256",null,null]"#, Err(TokenError::Form), Err(TokenError::Form)),
         ] {
             let token = token(header, &claims, KEY);
             assert_eq!(

@@ -2,28 +2,36 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use serde_json::Value;
-
-use super::{KeyProblem, Kind, PublicKey, PublicKeysError, Unfit};
+use super::json::Json;
+use super::{KeyProblems, Kind, PublicKey, PublicKeys, PublicKeysError, Unfit, start};
 use crate::inspectors::api::base64url;
 
-/// The keys of a JWK Set (RFC 7517 §5), and why others are none.
-pub(super) fn parse(text: &[u8]) -> Result<(Vec<PublicKey>, Vec<KeyProblem>), PublicKeysError> {
-    let set: Value = serde_json::from_slice(text)
+/// The keys of a JWK Set (RFC 7517 §5), and why others are none. At most one more than there may be.
+pub(super) fn parse(text: &[u8]) -> Result<(Vec<PublicKey>, KeyProblems), PublicKeysError> {
+    let set: Json = serde_json::from_slice(text)
         .map_err(|error| PublicKeysError::Json { line: error.line(), column: error.column() })?;
-    let all = set.get("keys").and_then(Value::as_array).ok_or(PublicKeysError::NoSet)?;
-    let (mut keys, mut problems) = (Vec::new(), Vec::new());
+    let Some(Json::List(all)) = set.get("keys") else { return Err(PublicKeysError::NoSet) };
+    let (mut keys, mut problems) = (Vec::new(), KeyProblems::default());
     for (place, jwk) in all.iter().enumerate() {
-        let id = jwk.get("kid").and_then(Value::as_str).map(String::from);
+        let id = jwk.get("kid").and_then(Json::text);
         match kind(jwk) {
-            Ok(kind) => keys.push(PublicKey { id, kind }),
-            Err(unfit) => problems.push(unfit.at(place.saturating_add(1), id)),
+            Ok(kind) => keys.push(PublicKey { id: id.map(String::from), kind }),
+            Err(unfit) => problems.push(|| unfit.at(place.saturating_add(1), id)),
+        }
+        // The rest does not matter any more.
+        if keys.len() > PublicKeys::MOST {
+            break;
         }
     }
     Ok((keys, problems))
 }
 
-fn kind(jwk: &Value) -> Result<Kind, Unfit> {
+fn kind(jwk: &Json) -> Result<Kind, Unfit> {
+    // RFC 7517 §4: readers differ in which one they take.
+    if let twice @ Some(_) = jwk.twice() {
+        let Unfit { expected, found } = other("each member once", twice);
+        return Err(Unfit::new(expected, format!("{found} twice")));
+    }
     let kind = match text(jwk, "kty")? {
         Some("RSA") => "RS256",
         Some("EC") => "ES256",
@@ -41,8 +49,8 @@ fn kind(jwk: &Value) -> Result<Kind, Unfit> {
         }
     }
     if let Some(operations) = jwk.get("key_ops") {
-        let is_verify = |operation: &Value| operation.as_str() == Some("verify");
-        if !operations.as_array().is_some_and(|all| all.iter().any(is_verify)) {
+        let is_verify = |operation: &Json| operation.text() == Some("verify");
+        if !matches!(operations, Json::List(all) if all.iter().any(is_verify)) {
             return Err(Unfit::new("`key_ops` with `verify`", "others"));
         }
     }
@@ -61,27 +69,21 @@ fn kind(jwk: &Value) -> Result<Kind, Unfit> {
     Kind::p256(&[&[4][..], &x, &y].concat())
 }
 
-fn text<'v>(jwk: &'v Value, name: &str) -> Result<Option<&'v str>, Unfit> {
+fn text<'v>(jwk: &'v Json, name: &str) -> Result<Option<&'v str>, Unfit> {
     match jwk.get(name) {
         None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
+        Some(Json::Text(text)) => Ok(Some(text)),
         Some(_) => Err(Unfit::new(format!("a text as `{name}`"), "something else")),
     }
 }
 
-fn bytes(jwk: &Value, name: &str) -> Result<Vec<u8>, Unfit> {
+fn bytes(jwk: &Json, name: &str) -> Result<Vec<u8>, Unfit> {
     let expected = || format!("`{name}` in base64url");
     let text = text(jwk, name)?.ok_or_else(|| Unfit::new(expected(), "none"))?;
     base64url::decode(text.as_bytes()).ok_or_else(|| Unfit::new(expected(), "something else"))
 }
 
 fn other(expected: impl ToString, found: Option<&str>) -> Unfit {
-    /// Characters: it may be anything.
-    const MOST: usize = 32;
-
-    let quote = |text: &str| {
-        let shown: String = text.chars().take(MOST).flat_map(char::escape_debug).collect();
-        format!("`{shown}`")
-    };
+    let quote = |text: &str| format!("`{}`", start(text).escape_debug());
     Unfit::new(expected.to_string(), found.map_or("none".into(), quote))
 }

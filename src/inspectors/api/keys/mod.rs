@@ -1,5 +1,6 @@
 //! Public keys that verify RS256 and ES256 (RFC 7518 §3).
 
+mod json;
 mod jwk;
 mod pem;
 #[cfg(test)]
@@ -40,7 +41,7 @@ use super::token::Signed;
 /// )?;
 /// assert_eq!(keys.len(), 1);
 /// assert_eq!(
-///     keys.skipped()[0].to_string(),
+///     keys.skipped().told()[0].to_string(),
 ///     "key 2: expected `kty` `RSA` or `EC`, found `OKP`"
 /// );
 /// let rule = TokenRule::new().issuer("https://login.example").keys(keys)?;
@@ -51,7 +52,7 @@ use super::token::Signed;
 pub struct PublicKeys {
     /// At least one.
     keys: Vec<PublicKey>,
-    skipped: Vec<KeyProblem>,
+    skipped: KeyProblems,
     /// Of all keys: what is said of a token holds for these.
     digest: Sha256,
 }
@@ -71,8 +72,12 @@ enum Kind {
 }
 
 impl PublicKeys {
-    /// Keys that there may be for a [`TokenRule`](super::TokenRule): so many are tried for a token that does not name its own.
+    /// Keys that there may be for a [`TokenRule`](super::TokenRule).
     pub const MOST: usize = 32;
+
+    /// Keys that are tried for a token: the first ones of its kind, and of its ID before those without one. So many keys of a kind may be
+    /// without an ID, as those in PEM are.
+    pub const TRIED: usize = 8;
 
     /// Bits of an RSA key: fewer are weak (RFC 7518 §3.3), and verifying by more costs more than a packet should.
     pub const RSA_BITS: core::ops::RangeInclusive<usize> = 2_048..=4_096;
@@ -89,7 +94,7 @@ impl PublicKeys {
     pub fn parse(text: &[u8]) -> Result<Self, PublicKeysError> {
         let (keys, skipped) = match text.trim_ascii_start().first() {
             Some(b'{') => jwk::parse(text)?,
-            _ => (pem::parse(text)?, Vec::new()),
+            _ => (pem::parse(text)?, KeyProblems::default()),
         };
         if keys.is_empty() {
             return Err(PublicKeysError::NoneFit(skipped));
@@ -97,9 +102,17 @@ impl PublicKeys {
         Self::of(keys, skipped)
     }
 
-    fn of(keys: Vec<PublicKey>, skipped: Vec<KeyProblem>) -> Result<Self, PublicKeysError> {
+    fn of(keys: Vec<PublicKey>, skipped: KeyProblems) -> Result<Self, PublicKeysError> {
         if keys.len() > Self::MOST {
-            return Err(PublicKeysError::TooMany { found: keys.len() });
+            return Err(PublicKeysError::TooMany);
+        }
+        for algorithm in ["RS256", "ES256"] {
+            let is_unnamed =
+                |key: &&PublicKey| key.id.is_none() && key.kind.algorithm() == algorithm;
+            let found = keys.iter().filter(is_unnamed).count();
+            if found > Self::TRIED {
+                return Err(PublicKeysError::TooManyUnnamed { algorithm, found });
+            }
         }
         let all = keys.iter().fold(Sha256::new(), |all, key| all.chain_update(key.digest()));
         Ok(Self { keys, skipped, digest: Sha256::new().chain_update(all.finalize()) })
@@ -119,13 +132,13 @@ impl PublicKeys {
     }
 
     /// What was left out, and why.
-    pub fn skipped(&self) -> &[KeyProblem] {
+    pub fn skipped(&self) -> &KeyProblems {
         &self.skipped
     }
 
     /// Whether the signature of a token is that of one of the keys, by the algorithm and with the key ID of its header.
     ///
-    /// A key without an ID may be any that a token names.
+    /// A key without an ID may be any that a token names. Where there are more than [`TRIED`](Self::TRIED), the rest are not tried.
     pub(super) fn verify(
         &self,
         token: &Signed<'_>,
@@ -134,14 +147,14 @@ impl PublicKeys {
         let mut fitting =
             self.keys.iter().filter(|key| key.kind.algorithm() == token.algorithm).peekable();
         fitting.peek().ok_or(TokenError::Algorithm)?;
-        let is_named = |key: &&PublicKey| match (key.id.as_deref(), token.key_id) {
-            (Some(id), Some(named)) => id == named,
-            _ => true,
-        };
-        let mut named = fitting.filter(is_named).peekable();
-        named.peek().ok_or(TokenError::Key)?;
+        let is_named =
+            |key: &&PublicKey| token.key_id.is_none() || key.id.as_deref() == token.key_id;
+        let is_unnamed = |key: &&PublicKey| token.key_id.is_some() && key.id.is_none();
+        let named = fitting.clone().filter(is_named);
+        let mut tried = named.chain(fitting.filter(is_unnamed)).take(Self::TRIED).peekable();
+        tried.peek().ok_or(TokenError::Key)?;
         let digest = self.digest.clone().chain_update(token.whole).finalize().into();
-        match verified.ask(digest, || named.any(|key| key.kind.verifies(token))) {
+        match verified.ask(digest, || tried.any(|key| key.kind.verifies(token))) {
             true => Ok(()),
             false => Err(TokenError::Signature),
         }
@@ -242,7 +255,7 @@ fn without_zeros(number: &[u8]) -> &[u8] {
 impl fmt::Debug for PublicKeys {
     /// By their IDs and algorithms.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let named = |key: &PublicKey| (key.id.clone(), key.kind.algorithm());
+        let named = |key: &PublicKey| (key.id.as_deref().map(start), key.kind.algorithm());
         f.debug_list().entries(self.keys.iter().map(named)).finish()
     }
 }
@@ -263,29 +276,73 @@ pub enum PublicKeysError {
         column: usize,
     },
     /// It is JSON without the keys of a JWK Set.
-    #[error("expected a JWK Set, found JSON without a list `keys`")]
+    #[error("expected a JWK Set, found JSON without one list `keys`")]
     NoSet,
     /// A key in PEM cannot be taken.
     #[error(transparent)]
     Key(#[from] KeyProblem),
     /// No key of a JWK Set can be taken.
     #[error("expected a key for RS256 or ES256, found none{}", Problems(.0))]
-    NoneFit(Vec<KeyProblem>),
+    NoneFit(KeyProblems),
     /// There are more than [`PublicKeys::MOST`].
-    #[error("expected at most {} keys, found {found}", PublicKeys::MOST)]
-    TooMany {
+    #[error("expected at most {} keys, found more", PublicKeys::MOST)]
+    TooMany,
+    /// There are more than [`PublicKeys::TRIED`] that no token can name: some would never be tried.
+    #[error(
+        "expected at most {} keys for {algorithm} without an ID, found {found}",
+        PublicKeys::TRIED
+    )]
+    TooManyUnnamed {
+        /// By which algorithm they verify.
+        algorithm: &'static str,
         /// How many there are.
         found: usize,
     },
 }
 
-struct Problems<'a>(&'a [KeyProblem]);
+/// Why keys cannot be taken: of the first ones, and of how many.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyProblems {
+    told: Vec<KeyProblem>,
+    more: usize,
+}
+
+impl KeyProblems {
+    /// Of so many keys it is told why.
+    pub const MOST: usize = 8;
+
+    /// The first ones: at most [`MOST`](Self::MOST).
+    pub fn told(&self) -> &[KeyProblem] {
+        &self.told
+    }
+
+    /// How many keys there are that cannot be taken, with those that are not told.
+    pub fn count(&self) -> usize {
+        self.told.len().saturating_add(self.more)
+    }
+
+    /// It is made only where it is told.
+    fn push(&mut self, problem: impl FnOnce() -> KeyProblem) {
+        match self.told.len() < Self::MOST {
+            true => self.told.push(problem()),
+            false => self.more = self.more.saturating_add(1),
+        }
+    }
+
+    fn extend(&mut self, others: Self) {
+        others.told.into_iter().for_each(|problem| self.push(|| problem));
+        self.more = self.more.saturating_add(others.more);
+    }
+}
+
+struct Problems<'a>(&'a KeyProblems);
 
 impl fmt::Display for Problems<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().enumerate().try_for_each(|(number, problem)| {
-            write!(f, "{}{problem}", if number == 0 { ": " } else { "; " })
-        })
+        for (number, problem) in self.0.told.iter().enumerate() {
+            write!(f, "{}{problem}", if number == 0 { ": " } else { "; " })?;
+        }
+        if self.0.more == 0 { Ok(()) } else { write!(f, "; and {} more", self.0.more) }
     }
 }
 
@@ -296,7 +353,7 @@ impl fmt::Display for Problems<'_> {
 pub struct KeyProblem {
     /// Which of the keys in its file, counted from 1.
     pub number: usize,
-    /// Its ID, if it has one.
+    /// The start of its ID, if it has one.
     pub id: Option<String>,
     /// What it may be.
     pub expected: String,
@@ -312,6 +369,16 @@ impl fmt::Display for Id<'_> {
     }
 }
 
+/// The start of a text that may be of any length, to be told.
+fn start(text: &str) -> String {
+    const MOST: usize = 32;
+
+    match text.char_indices().nth(MOST).and_then(|(end, _)| text.get(..end)) {
+        Some(start) => format!("{start}…"),
+        None => text.into(),
+    }
+}
+
 /// A [`KeyProblem`] of which the place is not known yet.
 struct Unfit {
     expected: String,
@@ -323,7 +390,7 @@ impl Unfit {
         Self { expected: expected.into(), found: found.into() }
     }
 
-    fn at(self, number: usize, id: Option<String>) -> KeyProblem {
-        KeyProblem { number, id, expected: self.expected, found: self.found }
+    fn at(self, number: usize, id: Option<&str>) -> KeyProblem {
+        KeyProblem { number, id: id.map(start), expected: self.expected, found: self.found }
     }
 }

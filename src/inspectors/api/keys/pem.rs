@@ -1,7 +1,7 @@
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::{Kind, PublicKey, PublicKeysError, Unfit};
+use super::{Kind, PublicKey, PublicKeys, PublicKeysError, Unfit};
 use crate::inspectors::api::base64url;
 
 const BEGIN: &str = "-----BEGIN ";
@@ -14,6 +14,10 @@ pub(super) fn parse(text: &[u8]) -> Result<Vec<PublicKey>, PublicKeysError> {
     for (place, block) in text.split(BEGIN).skip(1).enumerate() {
         let kind = kind(block).map_err(|unfit| unfit.at(place.saturating_add(1), None))?;
         keys.push(PublicKey { id: None, kind });
+        // The rest does not matter any more.
+        if keys.len() > PublicKeys::MOST {
+            break;
+        }
     }
     if keys.is_empty() {
         return Err(PublicKeysError::Form);

@@ -32,6 +32,9 @@ const EC_TOKEN: &str = "eyJhbGciOiJFUzI1NiJ9\
 /// When these tokens expire.
 const EXPIRES: u64 = 1_300_819_380;
 
+/// Another point of P-256.
+const OTHER_EC: &str = r#""kty":"EC","crv":"P-256","x":"rQVOWeuSEaDdHtKP3lgJ66KHzIfiAXQXlvyz12wIvXU","y":"JCEz5pgBXDR4E886O5rg4apc912yjRILI820t_rCgBY""#;
+
 fn keys(members: &[&str]) -> PublicKeys {
     PublicKeys::parse(set(members).as_bytes()).unwrap()
 }
@@ -218,9 +221,7 @@ fn what_is_remembered_of_a_token() {
         assert_eq!(check(&other, EC_TOKEN, EXPIRES - 1), Err(TokenError::Issuer));
         let tampered = EC_TOKEN.replace(".DtEhU", ".DtEhV");
         assert_eq!(check(&right, &tampered, EXPIRES - 1), Err(TokenError::Signature));
-        let others = rule(&[
-            r#""kty":"EC","crv":"P-256","x":"rQVOWeuSEaDdHtKP3lgJ66KHzIfiAXQXlvyz12wIvXU","y":"JCEz5pgBXDR4E886O5rg4apc912yjRILI820t_rCgBY""#,
-        ]);
+        let others = rule(&[OTHER_EC]);
         assert_eq!(check(&others, EC_TOKEN, EXPIRES - 1), Err(TokenError::Signature));
         assert_eq!(check(&others, &tampered, EXPIRES - 1), Err(TokenError::Signature));
     }
@@ -290,7 +291,7 @@ fn keys_for_something_else_are_skipped_by_name() {
         let expected = format!("expected a key for RS256 or ES256, found none: {expected}");
         assert_eq!(error, expected, "{members}");
         let mixed = keys(&[&members, EC]);
-        assert_eq!((mixed.len(), mixed.skipped().len()), (1, 1), "{members}");
+        assert_eq!((mixed.len(), mixed.skipped().count()), (1, 1), "{members}");
     }
     // At the ends.
     for members in [
@@ -305,23 +306,126 @@ fn keys_for_something_else_are_skipped_by_name() {
 
 #[test]
 fn what_is_no_jwk_set_is_told() {
-    let many = |count| set(&alloc::vec![EC; count]);
     for (text, expected) in [
         ("{", "expected JSON, found something else at line 1, column 1 of it".into()),
         ("{\n \"keys\": x}", "expected JSON, found something else at line 2, column 10 of it".into()),
-        ("{\"keys\":1}", "expected a JWK Set, found JSON without a list `keys`".into()),
-        (&format!("{{{EC}}}"), "expected a JWK Set, found JSON without a list `keys`".into()),
+        ("{\"keys\":1}", "expected a JWK Set, found JSON without one list `keys`".into()),
+        (&format!("{{{EC}}}"), "expected a JWK Set, found JSON without one list `keys`".into()),
         ("{\"keys\":[]}", "expected a key for RS256 or ES256, found none".into()),
         ("{\"keys\":[7]}", "expected a key for RS256 or ES256, found none: key 1: expected `kty` `RSA` or `EC`, found none".to_string()),
         ("[]", "expected `-----BEGIN PUBLIC KEY-----` or a JWK Set, found neither".into()),
         ("", "expected `-----BEGIN PUBLIC KEY-----` or a JWK Set, found neither".into()),
-        (&many(33), "expected at most 32 keys, found 33".into()),
+        ("{\"keys\":[],\"keys\":[]}", "expected a JWK Set, found JSON without one list `keys`".into()),
+        (&named(33), "expected at most 32 keys, found more".into()),
+        (&set(&[EC; 9]), "expected at most 8 keys for ES256 without an ID, found 9".into()),
     ] {
         assert_eq!(PublicKeys::parse(text.as_bytes()).unwrap_err().to_string(), expected);
     }
-    let most = PublicKeys::parse(many(32).as_bytes()).unwrap();
+    let most = PublicKeys::parse(named(32).as_bytes()).unwrap();
     let rule = TokenRule::new().keys(most).unwrap();
-    assert_eq!(rule.keys(keys(&[RSA])).unwrap_err(), PublicKeysError::TooMany { found: 33 });
+    assert_eq!(rule.keys(keys(&[RSA])).unwrap_err(), PublicKeysError::TooMany);
+    // Each kind by itself.
+    let rule = TokenRule::new().keys(keys(&[[RSA; 8], [EC; 8]].concat())).unwrap();
+    assert_eq!(
+        rule.keys(keys(&[RSA])).unwrap_err().to_string(),
+        "expected at most 8 keys for RS256 without an ID, found 9"
+    );
+}
+
+/// So many keys, each with an ID.
+fn named(count: usize) -> String {
+    let named: Vec<_> = (0..count).map(|number| format!("\"kid\":\"{number}\",{EC}")).collect();
+    set(&named.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// Thousands of keys and kilobytes of an ID are read, but neither tried nor told.
+#[test]
+fn what_is_loaded_and_told_is_bounded() {
+    // What follows the 33rd is not looked at.
+    let keys = named(33).replace("]}", ",{\"kid\":\"off\",\"kty\":\"oct\"}]}");
+    assert_eq!(PublicKeys::parse(keys.as_bytes()).unwrap_err(), PublicKeysError::TooMany);
+    let (some, problems) = jwk::parse(named(1_000).as_bytes()).unwrap();
+    assert_eq!((some.len(), problems.count()), (33, 0));
+    let pem = [ec_pem().repeat(33), "-----BEGIN PRIVATE KEY-----".into()].concat();
+    assert_eq!(PublicKeys::parse(pem.as_bytes()).unwrap_err(), PublicKeysError::TooMany);
+
+    let long = format!("\"kty\":\"oct\",\"kid\":\"{}\"", "\u{e4}".repeat(5_000));
+    let odd = PublicKeys::parse(set(&alloc::vec![long.as_str(); 1_000]).as_bytes()).unwrap_err();
+    let told = odd.to_string();
+    let id = "\u{e4}".repeat(32);
+    assert!(told.contains(&format!("key 8 (`{id}…`): expected")), "{told}");
+    assert!(told.ends_with("; and 992 more") && told.chars().count() < 1_000, "{told}");
+
+    let few = PublicKeys::parse(set(&[&[EC][..], &[&*long; 9]].concat()).as_bytes()).unwrap();
+    assert_eq!((few.skipped().told().len(), few.skipped().count()), (8, 9));
+    let both = few.clone().and(few).unwrap();
+    assert_eq!((both.skipped().told().len(), both.skipped().count()), (8, 18));
+    let named =
+        PublicKeys::parse(set(&[&format!("\"kid\":\"{}\",{EC}", "x".repeat(99))]).as_bytes());
+    assert_eq!(format!("{named:?}").matches('x').count(), 32, "{named:?}");
+}
+
+#[test]
+fn a_member_that_stands_there_twice_makes_a_key_none() {
+    for (members, name) in [
+        (format!("\"kid\":\"a\",\"kid\":\"a\",{EC}"), "kid"),
+        (format!("{RSA},\"n\":\"AA\""), "n"),
+        (format!("\"n\":\"AA\",{RSA}"), "n"),
+        (format!("\"use\":\"enc\",{EC},\"use\":\"sig\""), "use"),
+        (format!("\"more\":1,{EC},\"more\":1"), "more"),
+    ] {
+        assert_eq!(
+            PublicKeys::parse(set(&[&members]).as_bytes()).unwrap_err().to_string(),
+            format!(
+                "expected a key for RS256 or ES256, found none: \
+                 key 1: expected each member once, found `{name}` twice"
+            )
+        );
+    }
+}
+
+/// Keys of the wrong ones' kind, each with an ID, and then the right one.
+#[test]
+fn a_token_is_tried_by_few_keys() {
+    let others: Vec<_> = (0..8).map(|id| format!("\"kid\":\"{id}\",{OTHER_EC}")).collect();
+    let others: Vec<_> = others.iter().map(String::as_str).collect();
+    let right = format!("\"kid\":\"right\",{EC}");
+    let (unnamed, named) = (es256(r#"{"alg":"ES256"}"#), es256(r#"{"alg":"ES256","kid":"right"}"#));
+    for (members, of_unnamed, of_named) in [
+        ([&others[..7], &[&right]].concat(), Ok(()), Ok(())),
+        ([&others[..], &[&right]].concat(), Err(TokenError::Signature), Ok(())),
+        // The one of its ID before those without.
+        ([&[OTHER_EC; 8][..], &[&right]].concat(), Err(TokenError::Signature), Ok(())),
+    ] {
+        let rule = rule(&members);
+        assert_eq!((check(&rule, &unnamed), check(&rule, &named)), (of_unnamed, of_named));
+    }
+}
+
+/// Two issuers, each with a rule: tokens of the second are wrong for the first.
+#[test]
+fn tokens_of_another_issuer_are_not_in_vain() {
+    let (first, second) = (rule(&[OTHER_EC]), rule(&[EC]));
+    let mut verified = Verified::default();
+    for number in 0..10 {
+        let claims = format!("{{\"exp\":{EXPIRES},\"n\":{number}}}");
+        let right = signed(r#"{"alg":"ES256"}"#, &claims, &ECDSA_P256_SHA256_FIXED_SIGNING);
+        let wrong = es256(&format!("{{\"alg\":\"ES256\",\"n\":{number}}}"));
+        let (header_and_claims, signature) = wrong.rsplit_once('.').unwrap();
+        let mut signature = base64url::decode(signature.as_bytes()).unwrap();
+        signature[40] ^= 1;
+        let wrong = format!("{header_and_claims}.{}", encode(&signature));
+        for (token, is_right) in [(&right, true), (&wrong, false)] {
+            for is_first in [true, false] {
+                let mut check = |rule: &TokenRule| {
+                    rule.check_again(token.as_bytes(), at(EXPIRES - 1), &mut verified)
+                };
+                assert_eq!(check(&first), Err(TokenError::Signature));
+                assert_eq!(check(&second).is_ok(), is_right);
+                assert_eq!(verified.was_in_vain(), is_first && !is_right);
+            }
+        }
+    }
 }
 
 fn pem(base64: &str) -> String {
