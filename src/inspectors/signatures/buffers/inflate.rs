@@ -47,7 +47,7 @@ impl Inflate {
     pub(in super::super) fn new(coding: Coding) -> Self {
         let stage = match coding {
             Coding::Gzip => Stage::Gzip(Gzip::default()),
-            Coding::Deflate => Stage::Guess,
+            Coding::Deflate => Stage::Guess(None),
         };
         let is_gzip = coding == Coding::Gzip;
         let state = Box::default();
@@ -65,11 +65,24 @@ impl Inflate {
         loop {
             match &mut self.stage {
                 Stage::Over => return false,
-                Stage::Guess => {
-                    let Some(first) = input.first() else { return true };
-                    // The method and window of zlib; no block of deflate begins like it that anybody sends.
-                    self.has_zlib_header = first & 0x0f == 8 && first >> 4 <= 7;
+                Stage::Guess(before) => {
+                    let before = *before;
+                    let (first, second) = match (before, input) {
+                        (Some(first), [second, ..]) => (first, *second),
+                        (None, [first, second, ..]) => (*first, *second),
+                        (None, [first]) => {
+                            self.stage = Stage::Guess(Some(*first));
+                            return true;
+                        }
+                        (_, []) => return true,
+                    };
+                    self.has_zlib_header = begins_zlib(first, second);
                     self.stage = Stage::Data;
+                    if let Some(first) = before {
+                        if self.data(&mut &[first][..], to, most) == Some(false) {
+                            return false;
+                        }
+                    }
                 }
                 Stage::Gzip(gzip) => {
                     let Some((byte, rest)) = input.split_first() else { return true };
@@ -165,6 +178,14 @@ fn add(bytes: &[u8], to: &mut Vec<u8>, most: usize) -> bool {
     bytes.len() < room
 }
 
+/// Whether two bytes are a header of zlib that receivers take as one (RFC 1950 §2.2): its method and window, its check, and no dictionary,
+/// which nobody has. A stored block of raw deflate may begin like the first of them, as its padding is anything.
+const fn begins_zlib(first: u8, second: u8) -> bool {
+    let [method, window, has_dictionary] = [first & 0x0f, first >> 4, second & 0x20];
+    let is_checked = u16::from_be_bytes([first, second]) % 31 == 0;
+    method == 8 && window <= 7 && is_checked && has_dictionary == 0
+}
+
 /// What a member of gzip begins with.
 const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
 
@@ -180,7 +201,8 @@ const STEP: usize = 4 << 10;
 #[derive(Debug)]
 enum Stage {
     Gzip(Gzip),
-    Guess,
+    /// The first byte is known, or none is.
+    Guess(Option<u8>),
     Data,
     /// So many bytes of the end of a member are to come.
     Trailer(usize),
@@ -331,6 +353,35 @@ mod tests {
             for zlib in [false, true] {
                 let found = inflated(Coding::Deflate, &deflated(&plain, zlib), cut, 1 << 20);
                 assert!(found == plain, "zlib {zlib}, cut at {cut}: {} bytes", found.len());
+            }
+        }
+    }
+
+    /// A stored block; all but the first three bits of its first byte are padding (RFC 1951 §3.2.4).
+    fn stored(first: u8, plain: &[u8]) -> Vec<u8> {
+        let len = u16::try_from(plain.len()).unwrap();
+        [&[first][..], &len.to_le_bytes(), &(!len).to_le_bytes(), plain].concat()
+    }
+
+    #[test]
+    fn raw_deflate_that_begins_like_zlib_comes_out() {
+        // What is no zlib by its check, and by its dictionary: 0x78bb and 0x083c would be right otherwise.
+        for (first, len) in [(0x78, 0x05), (0x08, 0x05), (0x88, 0x05), (0x78, 0xbb), (0x08, 0x3c)] {
+            let plain = vec![b'm'; len];
+            let bytes = [stored(first, &plain), stored(1, b"end")].concat();
+            for cut in [1, 2, 3, 1_000] {
+                let found = inflated(Coding::Deflate, &bytes, cut, 1_000);
+                assert_eq!(found, [&plain[..], b"end"].concat(), "{first:x} {len:x} cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn zlib_of_all_levels_is_taken_as_such() {
+        for level in 0..=10 {
+            let bytes = miniz_oxide::deflate::compress_to_vec_zlib(b"plain text", level);
+            for cut in [1, 2, 1_000] {
+                assert_eq!(inflated(Coding::Deflate, &bytes, cut, 100), b"plain text", "{level}");
             }
         }
     }
