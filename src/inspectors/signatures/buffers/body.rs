@@ -174,7 +174,7 @@ impl Body {
             return Ok(());
         }
         let room = self.most.saturating_sub(self.bytes.len());
-        // What a piece inflates to is not known before; the growth of a vector doubles it at most.
+        // What a piece inflates to is not known before. Of what is as it was sent the length counts: its vector is at most twice as large.
         let growth = if self.inflate.is_some() { room } else { piece.len().min(room) };
         let inflate = if self.inflate.is_some() { Inflate::BYTES } else { 0 };
         let wanted = self.bytes.len().saturating_add(growth).saturating_add(inflate);
@@ -192,7 +192,7 @@ impl Body {
         if is_last || !goes_on {
             self.end();
         } else {
-            self.share.give_all_but(self.bytes.len().saturating_add(inflate));
+            self.share.give_all_but(self.bytes.capacity().saturating_add(inflate));
         }
         Ok(())
     }
@@ -201,7 +201,7 @@ impl Body {
     pub(in super::super) fn end(&mut self) {
         self.is_whole = true;
         self.inflate = None;
-        self.share.give_all_but(self.bytes.len());
+        self.share.give_all_but(self.bytes.capacity());
     }
 
     pub(in super::super) fn bytes(&self) -> &[u8] {
@@ -233,6 +233,24 @@ mod tests {
         assert_eq!(body.bytes().len(), 10);
         drop(body);
         assert_eq!(pool.used(), 0);
+    }
+
+    #[test]
+    fn an_inflated_body_counts_as_much_as_it_takes() {
+        let compressed = miniz_oxide::deflate::compress_to_vec(&[b'a'; 9_000], 6);
+        for most in [100, 5_000, 10_000, 1 << 16] {
+            let mut pool = Pool::new(1 << 20, 1 << 20);
+            let share = pool.of(EndpointId(1)).share();
+            let mut body = Body::new(Some(Coding::Deflate), most, share).unwrap();
+            for piece in compressed.chunks(2) {
+                assert_eq!(body.add(piece, false), Ok(()));
+                let state = if body.is_whole() { 0 } else { Inflate::BYTES };
+                let taken = body.bytes.capacity();
+                assert_eq!(pool.used(), taken + state);
+                assert!(taken <= most, "{taken} of {most}");
+            }
+            assert_eq!(body.bytes().len(), most.min(9_000));
+        }
     }
 
     #[test]

@@ -146,7 +146,9 @@ impl Inflate {
                 self.stage = Stage::Over;
                 return Some(false);
             }
-            to.resize(start.saturating_add(room), 0);
+            let end = start.saturating_add(room);
+            make_room(to, end, most);
+            to.resize(end, 0);
             let output = to.get_mut(self.begin..).unwrap_or(&mut []);
             let at = start.saturating_sub(self.begin);
             let (status, consumed, written) = decompress(&mut self.state, input, output, at, flags);
@@ -174,8 +176,18 @@ impl core::fmt::Debug for Inflate {
 /// Appends bytes as they are, up to `most` in `to`. `false` where nothing more will be.
 fn add(bytes: &[u8], to: &mut Vec<u8>, most: usize) -> bool {
     let room = most.saturating_sub(to.len());
-    to.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+    let added = bytes.get(..room).unwrap_or(bytes);
+    make_room(to, to.len().saturating_add(added.len()), most);
+    to.extend_from_slice(added);
     bytes.len() < room
+}
+
+/// Lets a vector grow to `len` bytes: it doubles, but has no room for more than `most`, which is what is counted of it.
+fn make_room(to: &mut Vec<u8>, len: usize, most: usize) {
+    if len > to.capacity() {
+        let wanted = to.capacity().saturating_mul(2).min(most).max(len);
+        to.reserve_exact(wanted.saturating_sub(to.len()));
+    }
 }
 
 /// Whether two bytes are a header of zlib that receivers take as one (RFC 1950 §2.2): its method and window, its check, and no dictionary,
@@ -392,7 +404,7 @@ mod tests {
         assert!(bomb.len() < 100_000);
         let found = inflated(Coding::Gzip, &bomb, 1460, 10_000);
         assert_eq!(found.len(), 10_000);
-        assert!(found.capacity() < 40_000, "{}", found.capacity());
+        assert!(found.capacity() <= 10_000, "{}", found.capacity());
     }
 
     #[test]
