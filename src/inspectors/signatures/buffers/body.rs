@@ -148,6 +148,7 @@ pub(in super::super) struct Body {
     inflate: Option<Inflate>,
     most: usize,
     is_whole: bool,
+    is_broken: bool,
     share: Share,
 }
 
@@ -165,7 +166,7 @@ impl Body {
             }
             None => None,
         };
-        Ok(Self { bytes: Vec::new(), inflate, most, is_whole: false, share })
+        Ok(Self { bytes: Vec::new(), inflate, most, is_whole: false, is_broken: false, share })
     }
 
     /// Adds a piece. Nothing is added behind the bound, or where there is no room: then it is as whole as it gets.
@@ -200,7 +201,7 @@ impl Body {
     /// Nothing is to be added any more.
     pub(in super::super) fn end(&mut self) {
         self.is_whole = true;
-        self.inflate = None;
+        self.is_broken |= self.inflate.take().is_some_and(|inflate| inflate.is_broken());
         self.share.give_all_but(self.bytes.capacity());
     }
 
@@ -210,6 +211,11 @@ impl Body {
 
     pub(in super::super) fn is_whole(&self) -> bool {
         self.is_whole
+    }
+
+    /// Whether there was something in it that could not be inflated.
+    pub(in super::super) fn is_broken(&self) -> bool {
+        self.is_broken
     }
 }
 

@@ -64,7 +64,7 @@ impl Inflate {
     ) -> bool {
         loop {
             match &mut self.stage {
-                Stage::Over => return false,
+                Stage::Over | Stage::Broken => return false,
                 Stage::Guess(before) => {
                     let before = *before;
                     let (first, second) = match (before, input) {
@@ -118,12 +118,17 @@ impl Inflate {
                     self.members = self.members.saturating_add(1);
                     self.stage = match self.members < MOST_MEMBERS {
                         true => Stage::Gzip(Gzip::default()),
-                        false => Stage::Over,
+                        false => Stage::Broken,
                     };
                     self.state.init();
                 }
             }
         }
+    }
+
+    /// Whether there is something in it that did not come out, for another reason than that it was more than asked for.
+    pub(in super::super) const fn is_broken(&self) -> bool {
+        matches!(self.stage, Stage::Broken)
     }
 
     /// Whether more is wanted; `None` where a member of gzip ends, and others may follow.
@@ -158,8 +163,11 @@ impl Inflate {
                 TINFLStatus::HasMoreOutput => {}
                 TINFLStatus::NeedsMoreInput => return Some(true),
                 TINFLStatus::Done if self.is_gzip => return None,
-                _ => {
-                    self.stage = Stage::Over;
+                status => {
+                    self.stage = match status {
+                        TINFLStatus::Done => Stage::Over,
+                        _ => Stage::Broken,
+                    };
                     return Some(false);
                 }
             }
@@ -221,6 +229,8 @@ enum Stage {
     /// It is not compressed.
     Plain,
     Over,
+    /// Not compressed as it says, or in more members than are looked at.
+    Broken,
 }
 
 /// Where in the header of a gzip member it is (RFC 1952 §2.3).
@@ -412,7 +422,7 @@ mod tests {
         let mut inflate = Inflate::new(Coding::Gzip);
         let mut plain = Vec::new();
         let broken = [&gzipped(b"", 0)[..10], &[0xff; 20]].concat();
-        assert!(!inflate.feed(&broken, &mut plain, 100));
+        assert!(!inflate.feed(&broken, &mut plain, 100) && inflate.is_broken());
         assert!(!inflate.feed(&gzipped(b"plain", 0), &mut plain, 100));
         assert!(plain.is_empty());
     }
@@ -437,6 +447,13 @@ mod tests {
         // Not without end.
         let many = [gzipped(b"", 0).repeat(1_000), gzipped(b"end", 0)].concat();
         assert_eq!(inflated(Coding::Gzip, &many, 1_460, 100), b"");
+        for (bytes, most, is_broken) in
+            [(&many, 100, true), (&all.concat(), 100, false), (&many, 0, false)]
+        {
+            let mut inflate = Inflate::new(Coding::Gzip);
+            inflate.feed(bytes, &mut Vec::new(), most);
+            assert_eq!(inflate.is_broken(), is_broken);
+        }
     }
 
     #[test]
