@@ -119,6 +119,17 @@ fn bodies_are_inflated() {
     check_answer("file.data", &[head.as_bytes(), &body].concat(), "plain text");
 }
 
+/// Receivers that find no header of zlib take it as raw deflate, whatever its first byte is.
+#[test]
+fn raw_deflate_with_a_first_byte_of_zlib_is_inflated() {
+    // The padding of the first block makes the first byte; a second one is the last.
+    for first in [0x78, 0x08] {
+        let body = [&[first, 6, 0, 0xf9, 0xff][..], b"plain ", &[1, 4, 0, 0xfb, 0xff], b"text"];
+        let head = b"HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\nContent-Length: 20\r\n\r\n";
+        check_answer("file.data", &[&head[..], &body.concat()].concat(), "plain text");
+    }
+}
+
 #[test]
 fn of_tls() {
     let hello = Hello::browser("Www.Example.ORG");

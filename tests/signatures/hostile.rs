@@ -155,6 +155,55 @@ fn a_rule_that_refuses_and_is_not_answered_is_told_of() {
     assert_eq!((set.counters().budget_used_up, set.counters().unanswered), (1, 0));
 }
 
+/// A body that cannot be inflated may be read otherwise by its receiver.
+#[test]
+fn a_body_that_cannot_be_inflated_is_not_answered() {
+    let rule = |action, what| format!("{action} http any any -> any any ({what}; sid:1;)");
+    let of_body = "file.data; content:\"needle\"";
+    let of_head = "http.server; content:\"needle\"";
+    // No block of deflate is of type 3.
+    for (coding, body) in [
+        ("gzip", &b"\x1f\x8b\x08\0\0\0\0\0\0\0\x07......"[..]),
+        ("deflate", b"\x78\x9c\x07............."),
+        ("deflate", b"\x07..............."),
+    ] {
+        let len = body.len();
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Encoding: {coding}\r\nContent-Length: {len}\r\n\r\n"
+        );
+        for (rule, is_open) in [
+            (rule("drop", of_body), true),
+            (rule("reject", of_body), true),
+            (rule("alert", of_body), false),
+            (
+                format!(
+                    "{}\n{}",
+                    rule("alert", of_body),
+                    rule("drop", of_head).replace("sid:1", "sid:2")
+                ),
+                false,
+            ),
+        ] {
+            for drops in [false, true] {
+                let set = set_with(&rule, |settings| settings.limits.refuses_unanswered = drops);
+                let mut talk = Talk::new(engine_of(&set));
+                talk.ask(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").assert_forwarded();
+                talk.answer(head.as_bytes()).assert_forwarded();
+                let sent = talk.answer(body);
+                assert_eq!(
+                    (open(&sent), set.counters().unanswered),
+                    (usize::from(is_open), u64::from(is_open)),
+                    "{coding}: {rule}"
+                );
+                match is_open && drops {
+                    true => sent.assert_refused("signatures-unanswered"),
+                    false => sent.assert_forwarded(),
+                }
+            }
+        }
+    }
+}
+
 /// A rule that drops what is cut, and decoys of which one part is there.
 fn with_decoys(decoy: impl Fn(usize) -> String) -> String {
     let decoys: Vec<String> = (0..64).map(decoy).collect();

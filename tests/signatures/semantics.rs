@@ -1,10 +1,14 @@
 //! What rules in Suricata's language mean where it is easily got wrong. Each is asked of the engine and of the plain interpreter.
 
-use gwlb_geneve::inspectors::signatures::{Interpreter, Rule};
+use std::sync::Arc;
+
+use gwlb_geneve::inspectors::signatures::{
+    Interpreter, Rule, SignatureSettings, Signatures, Transform,
+};
 
 use crate::common::Talk;
 use crate::support::traffic::*;
-use crate::{NONE, engine, told};
+use crate::{NONE, engine, engine_of, told};
 
 /// Whether a rule with these options holds for the payload of a datagram.
 #[track_caller]
@@ -246,4 +250,39 @@ fn the_size_of_data_is_that_of_the_packet() {
     // The pattern was in another packet.
     let third = send(&mut engine, at(1), &client, &client.tcp(ACK, 1_005, 5_000, b"..."));
     assert_eq!(told(&third), NONE);
+}
+
+/// The language has no transforms of payloads, but rules that are made in code may.
+#[test]
+fn what_is_made_of_a_payload_is_looked_at_and_not_the_payload() {
+    for (pattern, size, transform, payload) in [
+        ("needle", "", Transform::ToLowercase, &b"NEEDLE"[..]),
+        ("needle", "", Transform::StripWhitespace, b"nee dle"),
+        // One byte longer than the packet.
+        (".needle", "dsize:6;", Transform::DotPrefix, b"needle"),
+    ] {
+        for protocol in ["udp", "tcp"] {
+            let parse = |options: &str| -> Rule {
+                format!("alert {protocol} any any -> any any ({options} sid:1;)").parse().unwrap()
+            };
+            let mut rule = parse(&format!("content:\"{pattern}\";"));
+            rule.groups[0].transforms.push(transform.clone());
+            rule.conditions = parse(size).conditions;
+            let set = Signatures::new(&[rule], &SignatureSettings::default());
+            let mut engine = engine_of(&Arc::new(set));
+            let (client, server) = pair();
+            let datagram = match protocol {
+                "udp" => client.udp(payload),
+                _ => {
+                    handshake(&mut engine, at(0), &(client, server));
+                    client.tcp(ACK, 1_000, 5_000, payload)
+                }
+            };
+            assert_eq!(
+                told(&send(&mut engine, at(1), &client, &datagram)),
+                [1],
+                "{protocol} {transform:?}"
+            );
+        }
+    }
 }

@@ -148,6 +148,7 @@ pub(in super::super) struct Body {
     inflate: Option<Inflate>,
     most: usize,
     is_whole: bool,
+    is_broken: bool,
     share: Share,
 }
 
@@ -165,7 +166,7 @@ impl Body {
             }
             None => None,
         };
-        Ok(Self { bytes: Vec::new(), inflate, most, is_whole: false, share })
+        Ok(Self { bytes: Vec::new(), inflate, most, is_whole: false, is_broken: false, share })
     }
 
     /// Adds a piece. Nothing is added behind the bound, or where there is no room: then it is as whole as it gets.
@@ -174,7 +175,7 @@ impl Body {
             return Ok(());
         }
         let room = self.most.saturating_sub(self.bytes.len());
-        // What a piece inflates to is not known before; the growth of a vector doubles it at most.
+        // What a piece inflates to is not known before. Of what is as it was sent the length counts: its vector is at most twice as large.
         let growth = if self.inflate.is_some() { room } else { piece.len().min(room) };
         let inflate = if self.inflate.is_some() { Inflate::BYTES } else { 0 };
         let wanted = self.bytes.len().saturating_add(growth).saturating_add(inflate);
@@ -192,7 +193,7 @@ impl Body {
         if is_last || !goes_on {
             self.end();
         } else {
-            self.share.give_all_but(self.bytes.len().saturating_add(inflate));
+            self.share.give_all_but(self.bytes.capacity().saturating_add(inflate));
         }
         Ok(())
     }
@@ -200,8 +201,8 @@ impl Body {
     /// Nothing is to be added any more.
     pub(in super::super) fn end(&mut self) {
         self.is_whole = true;
-        self.inflate = None;
-        self.share.give_all_but(self.bytes.len());
+        self.is_broken |= self.inflate.take().is_some_and(|inflate| inflate.is_broken());
+        self.share.give_all_but(self.bytes.capacity());
     }
 
     pub(in super::super) fn bytes(&self) -> &[u8] {
@@ -210,6 +211,11 @@ impl Body {
 
     pub(in super::super) fn is_whole(&self) -> bool {
         self.is_whole
+    }
+
+    /// Whether there was something in it that could not be inflated.
+    pub(in super::super) fn is_broken(&self) -> bool {
+        self.is_broken
     }
 }
 
@@ -233,6 +239,24 @@ mod tests {
         assert_eq!(body.bytes().len(), 10);
         drop(body);
         assert_eq!(pool.used(), 0);
+    }
+
+    #[test]
+    fn an_inflated_body_counts_as_much_as_it_takes() {
+        let compressed = miniz_oxide::deflate::compress_to_vec(&[b'a'; 9_000], 6);
+        for most in [100, 5_000, 10_000, 1 << 16] {
+            let mut pool = Pool::new(1 << 20, 1 << 20);
+            let share = pool.of(EndpointId(1)).share();
+            let mut body = Body::new(Some(Coding::Deflate), most, share).unwrap();
+            for piece in compressed.chunks(2) {
+                assert_eq!(body.add(piece, false), Ok(()));
+                let state = if body.is_whole() { 0 } else { Inflate::BYTES };
+                let taken = body.bytes.capacity();
+                assert_eq!(pool.used(), taken + state);
+                assert!(taken <= most, "{taken} of {most}");
+            }
+            assert_eq!(body.bytes().len(), most.min(9_000));
+        }
     }
 
     #[test]

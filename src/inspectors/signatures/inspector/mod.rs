@@ -51,7 +51,7 @@ use scratch::Scratch;
 /// For all of a packet, the pieces of streams and the messages in it, [so many steps](super::SignatureLimits::steps) are done, of which no
 /// rule gets more than its share: one that takes long does not keep others from being asked. Where a rule that drops or rejects is not asked
 /// for all of it therefore, is not followed up as too many wait for more of a flow, or may have to look at bytes for which there was [no
-/// room](super::SignatureLimits::bytes), that is [counted](super::SignatureCounters) and told
+/// room](super::SignatureLimits::bytes) or in a body that could not be inflated, that is [counted](super::SignatureCounters) and told
 /// once for a flow, by an alert of the name [`UNANSWERED`](Self::UNANSWERED); the flow is dropped only where that is
 /// [wanted](super::SignatureLimits::refuses_unanswered). Where half of the steps of a packet are spent, rules that only alert are asked
 /// about bodies again once there is enough more of them, in this packet or the next, or when they end; those that decide what becomes of

@@ -139,8 +139,14 @@ impl SignatureInspector {
                         u64::MAX
                     }
                 };
-                if let Err(full) = body.add(data, is_last) {
-                    self.lose_message(full, side);
+                match body.add(data, is_last) {
+                    // Receivers may make more of it.
+                    Ok(()) if body.is_broken() => {
+                        self.scratch.is_unanswered |=
+                            *self.signatures.set().refuses_in_bodies.of(side);
+                    }
+                    Ok(()) => {}
+                    Err(full) => self.lose_message(full, side),
                 }
                 self.body(flow, packet, side, cx)
             }

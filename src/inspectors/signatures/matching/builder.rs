@@ -42,6 +42,7 @@ pub(super) struct Builder {
     has_mixed: bool,
     refuses_in_streams: BySide<bool>,
     refuses_in_messages: BySide<bool>,
+    refuses_in_bodies: BySide<bool>,
     pub(super) sources: Vec<Rule>,
 }
 
@@ -107,9 +108,11 @@ impl Builder {
         }
         let refuses = rule.action.is_refusal();
         let is_mixed = looks.messages && has_payload(rule);
+        let has_body = rule.groups.iter().any(|group| stage_of(group.buffer) == 2);
         for side in sides.iter().copied() {
             *self.refuses_in_streams.of_mut(side) |= refuses && (looks.stream || is_mixed);
             *self.refuses_in_messages.of_mut(side) |= refuses && looks.messages;
+            *self.refuses_in_bodies.of_mut(side) |= refuses && has_body;
             for (looks, slots) in [
                 (looks.tcp_packets, &mut self.tcp_packets),
                 (looks.udp_packets, &mut self.udp_packets),
@@ -297,6 +300,7 @@ impl Builder {
             has_mixed: self.has_mixed,
             refuses_in_streams: self.refuses_in_streams,
             refuses_in_messages: self.refuses_in_messages,
+            refuses_in_bodies: self.refuses_in_bodies,
             sources: self.sources,
         }
     }

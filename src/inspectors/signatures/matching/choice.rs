@@ -15,12 +15,14 @@ pub(in super::super) struct Choice {
 }
 
 /// The pattern that the rule names for it, or the one that is likely the rarest; `None` where there is none. Of a rule that looks at
-/// messages, only patterns in messages count.
+/// messages, only patterns in messages count. A payload is looked through as it came, so that patterns in what is made of it count for
+/// nothing.
 pub(in super::super) fn choose(groups: &[MatchGroup]) -> Option<Choice> {
     let looks_at_messages = groups.iter().any(|group| group.buffer != Buffer::Payload);
     let mut best: Option<(bool, u32, Choice)> = None;
     for (index, group) in groups.iter().enumerate() {
-        if looks_at_messages && group.buffer == Buffer::Payload {
+        let is_payload = group.buffer == Buffer::Payload;
+        if is_payload && (looks_at_messages || !group.transforms.is_empty()) {
             continue;
         }
         for item in &group.items {
@@ -88,7 +90,7 @@ fn rareness(bytes: &[u8]) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::VariableIndex;
+    use super::super::super::{Transform, VariableIndex};
     use super::*;
 
     fn group(buffer: Buffer, contents: impl IntoIterator<Item = Content>) -> MatchGroup {
@@ -149,6 +151,18 @@ mod tests {
         let groups =
             [group(Buffer::Payload, [content("abcdefgh")]), group(Buffer::HttpUri, [content("x")])];
         assert_eq!(choose(&groups).unwrap().bytes, b"x");
+    }
+
+    #[test]
+    fn a_payload_that_is_transformed_is_no_choice() {
+        let lower = |buffer| MatchGroup {
+            transforms: vec![Transform::ToLowercase],
+            ..group(buffer, [content("abcdefgh")])
+        };
+        assert_eq!(choose(&[lower(Buffer::Payload)]), None);
+        let groups = [lower(Buffer::Payload), group(Buffer::Payload, [content("x")])];
+        assert_eq!(choose(&groups).unwrap().bytes, b"x");
+        assert_eq!(choose(&[lower(Buffer::HttpUri)]).unwrap().bytes, b"abcdefgh");
     }
 
     #[test]

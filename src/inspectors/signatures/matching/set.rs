@@ -36,9 +36,10 @@ pub(in super::super) struct Set {
     pub(in super::super) has_lines: bool,
     /// Whether rules look at messages and at the stream that they come in.
     pub(in super::super) has_mixed: bool,
-    /// Whether rules that refuse look at streams, and at messages.
+    /// Whether rules that refuse look at streams, at messages, and at bodies of these.
     pub(in super::super) refuses_in_streams: BySide<bool>,
     pub(in super::super) refuses_in_messages: BySide<bool>,
+    pub(in super::super) refuses_in_bodies: BySide<bool>,
     /// The rules as they were given, where they are to be explained.
     pub(in super::super) sources: Vec<Rule>,
 }
