@@ -203,7 +203,8 @@ impl FlowKey {
 
     /// Whether the addresses are IPv6.
     pub const fn is_ipv6(&self) -> bool {
-        self.tail() & 0xf == 6
+        // 4 or 6: one bit.
+        self.tail() & 2 != 0
     }
 
     /// The identifier of an ICMP echo flow.
