@@ -5,8 +5,8 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use super::address_of;
 use super::memory::Memory;
 
-/// Space for the control messages of a datagram: five of at most 32 bytes.
-type Control = [u64; 20];
+/// Space for the control messages of a datagram: four of at most 32 bytes.
+type Control = [u64; 16];
 
 /// Where the buffers lie in the memory: each begins `stride` behind the one before, and `headroom` bytes in front of what
 /// is received, and all that is behind `capacity` bytes of it, are left alone.
