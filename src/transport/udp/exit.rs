@@ -97,14 +97,14 @@ impl Exit {
         if let Some(frames) = &mut self.frames {
             frames.refresh();
         }
+        let takes_trains = self.frames.as_ref().is_some_and(|frames| frames.takes_trains);
         let mut number = 0;
         while let Some(run) = outbox.runs().get(number) {
             let hop = self.frames.as_mut().and_then(|frames| frames.hop(run));
-            let takes_trains = || self.frames.as_ref().is_some_and(|frames| frames.takes_trains);
-            if run.datagrams > 1 && !(hop.is_some() && takes_trains()) {
+            if run.datagrams > 1 && !(hop.is_some() && takes_trains) {
                 outbox.take_apart(number);
             }
-            self.write_head(number, hop, outbox, burst, received, &mut sent);
+            write_head(number, hop, &self.policy, outbox, burst, received, &mut sent);
             number = number.saturating_add(1);
         }
 
@@ -155,8 +155,11 @@ impl Exit {
                         // Otherwise, in the same place of the order.
                         Some(hop) => {
                             outbox.take_apart(next);
+                            let (hop, policy) = (hop.as_ref(), &self.policy);
                             for number in (next..).take(first.datagrams) {
-                                self.write_head(number, hop, outbox, burst, received, &mut sent);
+                                write_head(
+                                    number, hop, policy, outbox, burst, received, &mut sent,
+                                );
                             }
                         }
                         None => {
@@ -169,23 +172,6 @@ impl Exit {
         }
         counters.count(&sent);
         sent
-    }
-
-    /// Has the headers of a run written, or counts it as one that cannot be sent.
-    #[inline(always)]
-    fn write_head(
-        &self,
-        number: usize,
-        hop: Option<Hop>,
-        outbox: &mut Outbox,
-        burst: &Burst,
-        received: &mut [u8],
-        sent: &mut Sent,
-    ) {
-        if !outbox.write_head(number, hop.as_ref(), burst, &self.policy, received) {
-            let datagrams = outbox.runs().get(number).map_or(0, |run| run.datagrams);
-            sent.fail(SendFailure::TooLong, datagrams);
-        }
     }
 
     /// Counts datagrams, and the bytes of their payloads, that were sent.
@@ -236,7 +222,7 @@ impl Exit {
                     "the kernel takes no trains of datagrams in one piece (Linux 6.2 does): they are sent one by one"
                 );
             }
-            return Some(frames.hop(run));
+            return Some(frames.hop(run).copied());
         }
         if !core::mem::replace(&mut frames.reported.failure, true) {
             tracing::warn!(%error, to = %run.to(), "the packet socket failed: the raw socket is used instead");
@@ -245,6 +231,23 @@ impl Exit {
             frames.hops.avoid(run.ends);
         }
         Some(None)
+    }
+}
+
+/// Has the headers of a run written, or counts it as one that cannot be sent.
+#[inline(always)]
+fn write_head(
+    number: usize,
+    hop: Option<&Hop>,
+    policy: &ReplyPolicy,
+    outbox: &mut Outbox,
+    burst: &Burst,
+    received: &mut [u8],
+    sent: &mut Sent,
+) {
+    if !outbox.write_head(number, hop, burst, policy, received) {
+        let datagrams = outbox.runs().get(number).map_or(0, |run| run.datagrams);
+        sent.fail(SendFailure::TooLong, datagrams);
     }
 }
 
@@ -285,9 +288,9 @@ impl Frames {
         }
     }
 
-    /// Over which hop the run may go as frames.
+    /// Over which hop the run may go as frames. Not a copy: a part of one, read before the whole is written, has to wait.
     #[inline]
-    fn hop(&mut self, run: &Run) -> Option<Hop> {
+    fn hop(&mut self, run: &Run) -> Option<&Hop> {
         let hop = self.hops.find(run.ends)?;
         if self.interface == Some(hop.interface) && run.longest() <= hop.mtu {
             return Some(hop);

@@ -87,11 +87,11 @@ impl NextHops {
 
     /// The next hop between two addresses, if it is known and not to be probed now.
     #[inline]
-    pub(super) fn find(&mut self, ends: Ends) -> Option<Hop> {
-        match self.last {
-            Some((last, hop)) if last == ends => Some(hop),
-            _ => self.look_up(ends),
+    pub(super) fn find(&mut self, ends: Ends) -> Option<&Hop> {
+        if !matches!(self.last, Some((last, _)) if last == ends) {
+            self.last = Some((ends, self.look_up(ends)?));
         }
+        self.last.as_ref().map(|(_, hop)| hop)
     }
 
     fn look_up(&mut self, ends: Ends) -> Option<Hop> {
@@ -100,11 +100,7 @@ impl NextHops {
                 hop.wants_probe = false;
                 None
             }
-            Some(Some(hop)) => {
-                self.last = Some((ends, *hop));
-                Some(*hop)
-            }
-            Some(None) => None,
+            Some(hop) => *hop,
             None => {
                 if self.hops.len() >= MOST {
                     self.hops.clear();
