@@ -99,11 +99,11 @@ impl Port {
     #[inline]
     pub(super) fn other_owner(
         &self,
-        envelope: Option<Envelope<'_>>,
+        payload: &[u8],
         time: Timestamp,
         settings: &Settings,
     ) -> Option<usize> {
-        let envelope = envelope?;
+        let envelope = Envelope::parse(payload, &settings.profile).ok()?;
         let endpoint = settings.groups.resolve(envelope.endpoint());
         let key = match FlowKey::straight(endpoint, envelope.inner()) {
             // What is in VXLAN is a flow of its own.

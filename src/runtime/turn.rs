@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use super::worker::Worker;
 use crate::Timestamp;
 use crate::engine::{Datagram, Disposition};
-use crate::gwlb::{EndpointId, Envelope};
+use crate::gwlb::{EndpointId, Envelope, Profile};
 use crate::inspect::{Inspector, Reason, Rewriter};
 use crate::transport::Transport;
 
@@ -29,10 +29,13 @@ pub struct Turn {
 pub(super) struct Place {
     number: usize,
     time: Timestamp,
-    /// Where it came through, and the bytes of the inner packet, if that could be read.
-    origin: Option<(EndpointId, usize)>,
+    /// If that could be read.
+    origin: Option<Origin>,
     fate: Fate,
 }
+
+/// The endpoint that a datagram came through, and the bytes of the inner packet.
+type Origin = (EndpointId, usize);
 
 #[derive(Clone, Copy, Debug)]
 enum Fate {
@@ -120,11 +123,10 @@ impl<T: Transport, I: Inspector, R: Rewriter> Worker<T, I, R> {
             let time = frame.time;
             let datagram = Datagram::with_room(time, frame.outer, frame.buffer, frame.len);
             let settings = engine.settings();
-            let envelope = Envelope::parse(datagram.payload(), &settings.profile).ok();
-            let origin = envelope.map(|envelope| (envelope.endpoint(), envelope.inner().len()));
+            let origin = origin(datagram.payload(), &settings.profile);
             let mut place = Place { number, time, origin, fate: Fate::Undecided };
             if let Some(port) = &mut port {
-                if let Some(owner) = port.other_owner(envelope, time, settings) {
+                if let Some(owner) = port.other_owner(datagram.payload(), time, settings) {
                     if port.hand_over(owner, &datagram) {
                         continue;
                     }
@@ -196,14 +198,9 @@ impl<T: Transport, I: Inspector, R: Rewriter> Worker<T, I, R> {
             Datagram::with_room(parcel.time, parcel.outer, &mut parcel.buffer, parcel.len)
         });
         let mut datagrams: Datagrams<'_> = datagrams.collect();
-        let origins: SmallVec<[_; MOST]> = datagrams
-            .iter()
-            .map(|datagram| {
-                let profile = &engine.settings().profile;
-                let envelope = Envelope::parse(datagram.payload(), profile).ok()?;
-                Some((envelope.endpoint(), envelope.inner().len()))
-            })
-            .collect();
+        let profile = &engine.settings().profile;
+        let origins: SmallVec<[_; MOST]> =
+            datagrams.iter().map(|datagram| origin(datagram.payload(), profile)).collect();
         engine.process(&mut datagrams, output);
         if let Some(observer) = &mut self.observer {
             observer.judged(&datagrams, output, engine.settings());
@@ -292,6 +289,16 @@ fn note(times: &mut Vec<(Timestamp, u64)>, time: Timestamp) {
     match times.last_mut() {
         Some((last, count)) if *last == time => *count = count.wrapping_add(1),
         _ => times.push((time, 1)),
+    }
+}
+
+/// Of the two layouts apart, so that no envelope has to be brought into memory for two numbers of it.
+#[inline]
+fn origin(payload: &[u8], profile: &Profile) -> Option<Origin> {
+    let of = |envelope: Envelope<'_>| (envelope.endpoint(), envelope.inner().len());
+    match Envelope::parse_usual(payload, profile) {
+        Some(envelope) => Some(of(envelope)),
+        None => Envelope::parse_general(payload, profile).ok().map(of),
     }
 }
 
