@@ -18,7 +18,8 @@ pub use memory::{MemoryDatagram, MemoryNetwork, MemoryTransport};
 use crate::Timestamp;
 use crate::gwlb::{Outer, Reply};
 
-/// Asks the system to keep memory in large pages, where it can. Here, and not beside the memory, as it takes unsafe code.
+/// Asks the system to keep memory in large pages, where it can and the feature `udp` is there to ask it. Here, and not
+/// beside the memory, as it takes unsafe code.
 #[cfg(feature = "live")]
 pub(crate) fn prefer_huge_pages(memory: [Range<*const u8>; 2]) {
     #[cfg(all(feature = "udp", target_os = "linux", target_pointer_width = "64"))]

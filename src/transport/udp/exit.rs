@@ -157,9 +157,7 @@ impl Exit {
                             outbox.take_apart(next);
                             let (hop, policy) = (hop.as_ref(), &self.policy);
                             for number in (next..).take(first.datagrams) {
-                                write_head(
-                                    number, hop, policy, outbox, burst, received, &mut sent,
-                                );
+                                write_head(number, hop, policy, outbox, burst, received, &mut sent);
                             }
                         }
                         None => {

@@ -9,6 +9,8 @@ mod receive;
 mod send;
 
 #[cfg(feature = "live")]
+use core::num::NonZeroUsize;
+#[cfg(feature = "live")]
 use core::ops::Range;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -111,19 +113,23 @@ pub(super) fn receive_queue(socket: BorrowedFd<'_>) -> io::Result<ReceiveQueue> 
 }
 
 /// Asks for a few large pages in place of many small ones: the processor remembers only so many, and memory that is read
-/// here and there takes one after the other.
+/// here and there takes one after the other. Of a range that does not begin and end with a page it is about the whole
+/// pages in it.
 #[cfg(feature = "live")]
 pub(in super::super) fn prefer_huge_pages(memory: Range<*const u8>) {
-    /// Of most machines that have larger pages than these. A range that is not of whole pages is refused.
-    const PAGE: usize = 4_096;
-    let (start, end) =
-        (memory.start.addr().next_multiple_of(PAGE), memory.end.addr() & !(PAGE - 1));
+    // SAFETY: it reads a constant of the system.
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    let Some(page) = usize::try_from(page).ok().and_then(NonZeroUsize::new) else { return };
+    let start = memory.start.addr().next_multiple_of(page.get());
+    let end = memory.end.addr().saturating_sub(memory.end.addr() % page);
     let Some(len) = end.checked_sub(start).filter(|len| *len > 0) else { return };
     let start = memory.start.with_addr(start).cast_mut().cast();
     for advice in [libc::MADV_HUGEPAGE, libc::MADV_COLLAPSE] {
         // SAFETY: both are about how the kernel keeps memory, and change nothing of what is in it, whosever it is and whether
-        // there is any. An error says that it goes on as it was.
-        let _ = unsafe { libc::madvise(start, len, advice) };
+        // there is any.
+        if let Err(error) = check(unsafe { libc::madvise(start, len, advice) }) {
+            tracing::debug!(%error, advice, len, "the flow table stays in pages of the usual size");
+        }
     }
 }
 
