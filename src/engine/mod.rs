@@ -464,9 +464,9 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         }
         for datagram in datagrams {
             let key = Intake::usual_key(datagram, &self.settings).unwrap_or(FlowKey::NONE);
-            probes.push(self.table.probe(&key));
+            probes.push(self.table.probe_ahead(&key));
         }
-        self.table.fetch(probes);
+        self.table.fetch_entries(probes);
     }
 
     /// Counts what came of a call.

@@ -3,6 +3,8 @@ use alloc::vec::Vec;
 #[cfg(feature = "live")]
 use core::ops::Range;
 
+use super::ahead::fetch;
+
 /// Where an entry is, by its hash: open addressing with cells in the order of their hashes, of fixed size.
 ///
 /// A cell's home is its hash scaled to the number of homes, so that the order of hashes is the order of homes; it
@@ -81,10 +83,18 @@ impl Index {
         usize::try_from(u64::from(hash).wrapping_mul(self.homes) >> 32).unwrap_or(usize::MAX)
     }
 
-    /// The memory that a look-up of `hash` starts at, to be fetched ahead of it.
+    /// Has the memory fetched that a look-up of `hash` starts at.
     #[inline]
-    pub(super) fn touch(&self, hash: u32) -> u64 {
-        self.cells.get(self.home(hash)).copied().unwrap_or(EMPTY)
+    pub(super) fn fetch(&self, hash: u32) {
+        if let Some(cells) = self.cells_near(self.home(hash)) {
+            fetch(cells);
+        }
+    }
+
+    /// Those that most look-ups do with.
+    #[inline(always)]
+    fn cells_near(&self, home: usize) -> Option<&[u64; 4]> {
+        self.cells.get(home..)?.first_chunk()
     }
 
     /// The first entry of this hash for which `is` says yes.
@@ -136,7 +146,7 @@ impl Index {
     #[inline(always)]
     fn near(&self, hash: u32) -> Option<(usize, Option<(u32, u32)>)> {
         let home = self.home(hash);
-        let near = self.cells.get(home..)?.first_chunk::<4>()?;
+        let near = self.cells_near(home)?;
         let lowest = u64::from(hash) << 32;
         let [a, b, c, d] = near;
         let [a, b, c, d] = [a, b, c, d].map(|cell| usize::from(*cell < lowest));

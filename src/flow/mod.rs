@@ -18,6 +18,8 @@
 //! All but Toeplitz with an ordinary key are the same for both directions of a flow.
 
 #[cfg(feature = "alloc")]
+mod ahead;
+#[cfg(feature = "alloc")]
 mod clock;
 #[cfg(feature = "community-id")]
 mod community_id;

@@ -7,6 +7,7 @@ use super::accounts::Accounts;
 use super::entry::Entry;
 use super::phase::Evictable;
 use super::ring::{BUCKETS, Node, Rings};
+use crate::flow::ahead::fetch;
 use crate::flow::clock::Tick;
 
 /// Entries in slots, and the rings in which they wait for their end.
@@ -69,6 +70,14 @@ impl<S> Store<S> {
 
     pub(super) const fn is_full(&self) -> bool {
         self.used >= self.limit
+    }
+
+    /// Has a slot's memory fetched.
+    #[inline]
+    pub(super) fn fetch(&self, slot: u32) {
+        if let Some(slot) = usize::try_from(slot).ok().and_then(|slot| self.slots.get(slot)) {
+            fetch(slot);
+        }
     }
 
     #[inline]

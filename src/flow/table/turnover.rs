@@ -264,8 +264,8 @@ impl<S> FlowTable<S> {
     /// Ends the first flows of a list, as far as their time is over: how many, and the deadline of the first that is
     /// left.
     ///
-    /// Some at a time are hashed first, and what will be written in the index is read, so that the memory accesses
-    /// overlap.
+    /// Some at a time are hashed first, and what will be written in the index is asked for, so that the memory
+    /// accesses overlap.
     #[inline]
     fn sweep_list(
         &mut self,
@@ -281,7 +281,6 @@ impl<S> FlowTable<S> {
         loop {
             let mut due = [(NOWHERE, 0); AHEAD];
             let mut next = None;
-            let mut read = 0;
             let mut hashed = 0_usize;
             let mut node = self.store.rings.next(list);
             let room = at_most.saturating_sub(taken);
@@ -294,12 +293,11 @@ impl<S> FlowTable<S> {
                     break;
                 }
                 let hash = Index::short(self.seed.hash(&entry.key));
-                read ^= self.index.touch(hash);
+                self.index.fetch(hash);
                 *place = (slot, hash);
                 hashed = hashed.wrapping_add(1);
                 node = self.store.rings.next(node);
             }
-            core::hint::black_box(read);
             for (slot, hash) in due.iter().take(hashed) {
                 if let Some(flow) =
                     self.take_hashed(*slot, *hash, account, Some(kind), EndReason::Idle)
