@@ -4,10 +4,10 @@ use crate::Timestamp;
 
 /// When a worker has too much to do, and when no longer.
 ///
-/// Any one sign suffices: datagrams were lost while bursts came full, one waited for too long, or bursts come full again and
-/// again and still half of the room for what waits is taken. (What is lost while bursts are not full was not lost for want of time: a system counts datagrams with a wrong
-/// checksum, too, which anybody can send.) Known flows then go on; what becomes of new ones is said by
-/// [`Exception::Overload`](crate::inspect::Exception::Overload).
+/// Any one sign suffices: datagrams were lost between two full bursts, one waited for too long, or bursts come full again and
+/// again and still half of the room for what waits is taken. (What is lost while bursts are not full was not lost for want of
+/// time: a system counts datagrams with a wrong checksum, too, which anybody can send.) Known flows then go on; what becomes
+/// of new ones is said by [`Exception::Overload`](crate::inspect::Exception::Overload).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OverloadLimits {
     /// A burst of so many datagrams is full: as many as the transport takes at a time. By default 128.
@@ -39,7 +39,9 @@ impl Default for OverloadLimits {
 #[derive(Debug)]
 pub(super) struct Overload {
     limits: OverloadLimits,
+    /// Full bursts, one after the other.
     full: u32,
+    /// What had been lost at the end of the turn before. Only that of a full burst is sure to be up to date.
     overflow: u64,
     /// When it is over, if it is on.
     until: Option<Timestamp>,
@@ -75,7 +77,9 @@ impl Overload {
         let limits = &self.limits;
         let was_full = self.full > 0;
         self.full = if received >= limits.full_burst { self.full.saturating_add(1) } else { 0 };
-        let is_lost = overflow > self.overflow && (was_full || self.full > 0);
+        // A transport knows the count when a burst is full, and otherwise late: what it says of the first one that is full may
+        // have been lost long before.
+        let is_lost = overflow > self.overflow && was_full && self.full > 0;
         let is_late = first.is_some_and(|first| now.saturating_since(first) > limits.latency);
         let is_time = self.full > 0 && self.full.checked_rem(limits.full_bursts) == Some(0);
         let is_behind = is_time && backlog().is_none_or(|percent| percent >= 50);
@@ -122,7 +126,7 @@ mod tests {
         assert!(!watch.note(at(6), 0, None, 0, unknown) && watch.is_on());
         // Again, before it was over.
         assert!(!watch.note(at(899), 128, Some(at(899)), 0, unknown) && watch.is_on());
-        assert!(!watch.note(at(900), 1, Some(at(900)), 1, unknown) && watch.is_on());
+        assert!(!watch.note(at(900), 128, Some(at(900)), 1, unknown) && watch.is_on());
         assert!(!watch.note(at(1_899), 0, None, 1, unknown) && watch.is_on());
         assert!(watch.note(at(1_900), 0, None, 1, unknown) && !watch.is_on());
         assert!(watch.note(at(2_000), 1, Some(at(1_749)), 1, unknown) && watch.is_on());
@@ -130,12 +134,19 @@ mod tests {
     }
 
     #[test]
-    fn a_loss_is_a_sign_only_where_there_is_much_to_do() {
+    fn a_loss_is_a_sign_only_between_full_bursts() {
         let mut watch = overload();
         for millis in 0..100 {
-            assert!(!watch.note(at(millis), 63, Some(at(millis)), millis + 1, unknown));
+            assert!(!watch.note(at(millis), 127, Some(at(millis)), millis, unknown));
         }
-        assert!(watch.note(at(100), 128, Some(at(100)), 101, unknown) && watch.is_on());
+        // Nor what was lost while bursts were not full, and is known with the first that is.
+        assert!(!watch.note(at(100), 128, Some(at(100)), 150, unknown));
+        assert!(!watch.note(at(101), 128, Some(at(101)), 150, unknown));
+        // Nor what is known only when it is over.
+        assert!(!watch.note(at(102), 127, Some(at(102)), 151, unknown));
+        assert!(!watch.note(at(103), 0, None, 152, unknown));
+        assert!(!watch.note(at(104), 128, Some(at(104)), 152, unknown));
+        assert!(watch.note(at(105), 128, Some(at(105)), 153, unknown) && watch.is_on());
     }
 
     /// A worker that always finds work and does it in time has not too much of it.

@@ -224,13 +224,14 @@ impl UdpTransport {
         self.receive_buffer
     }
 
-    /// Asks what the kernel has dropped, now and then and whenever nothing more is there: to be told with each datagram
-    /// (`SO_RXQ_OVFL`) would cost each of them something.
+    /// Asks what the kernel has dropped: when all buffers are taken, as what is dropped then says that there is too much to
+    /// do; when nothing more is there; and else now and then. To be told with each datagram (`SO_RXQ_OVFL`) would cost each of
+    /// them something.
     fn note_overflow(&mut self, received: usize, now: Timestamp) {
         const OFTEN: Duration = Duration::from_millis(50);
 
         let is_early = now >= self.asked && now.saturating_since(self.asked) < OFTEN;
-        if is_early && received > 0 {
+        if is_early && (1..Self::BUFFERS).contains(&received) {
             return;
         }
         self.asked = now;
