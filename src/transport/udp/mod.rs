@@ -94,6 +94,8 @@ pub struct UdpTransport {
     tos: TypeOfService,
     intake: Intake,
     burst: Burst,
+    /// Whether all buffers were taken for it.
+    is_full: bool,
     /// Bytes behind each payload.
     room: usize,
     outbox: Outbox,
@@ -205,6 +207,7 @@ impl UdpTransport {
             waiting,
             tos: TypeOfService::new(settings),
             burst: Burst::default(),
+            is_full: false,
             room,
             outbox: Outbox::default(),
             next: 0,
@@ -231,7 +234,7 @@ impl UdpTransport {
         const OFTEN: Duration = Duration::from_millis(50);
 
         let is_early = now >= self.asked && now.saturating_since(self.asked) < OFTEN;
-        if is_early && (1..Self::BUFFERS).contains(&received) {
+        if is_early && received > 0 && !self.is_full {
             return;
         }
         self.asked = now;
@@ -253,6 +256,7 @@ impl Transport for UdpTransport {
         self.outbox.clear();
         self.next = 0;
         let received = self.waiting.receive(&mut self.receiver, &self.socket, wait)?;
+        self.is_full = received >= Self::BUFFERS;
         let now = Timestamp::from_unix(now());
         self.note_overflow(received, now);
         self.burst.begin(now);
@@ -265,6 +269,10 @@ impl Transport for UdpTransport {
         let received = self.burst.len();
         self.counters.bursts = self.counters.bursts.saturating_add(u64::from(received > 0));
         Ok(received)
+    }
+
+    fn is_full(&self) -> bool {
+        self.is_full
     }
 
     fn frames(&mut self, numbers: Range<usize>) -> impl Iterator<Item = Frame<'_>> {
