@@ -238,6 +238,7 @@ impl UdpTransport {
             return;
         }
         self.asked = now;
+        // It was asked for when the socket was opened, and can be had.
         if let Ok(queue) = sys::receive_queue(self.socket.as_fd()) {
             let more = queue.dropped.wrapping_sub(self.overflow);
             self.overflow = queue.dropped;
@@ -353,6 +354,9 @@ fn unbound(settings: &UdpSettings) -> Result<UdpSocket, OpenError> {
     let socket = sys::socket(libc::AF_INET, libc::SOCK_DGRAM, 0)
         .map_err(OpenError::system("open a UDP socket"))?;
     let fd = socket.as_fd();
+    // Where it cannot say that, nothing would ever seem to be lost.
+    sys::receive_queue(fd)
+        .map_err(OpenError::system("count what it drops (SO_MEMINFO, Linux 4.12)"))?;
     set_buffer(fd, Side::Receive, settings.receive_buffer);
     let on =
         |level, name, what| sys::set_option(fd, level, name, 1).map_err(OpenError::system(what));
