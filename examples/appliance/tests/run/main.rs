@@ -312,18 +312,33 @@ fn mistakes_end_it_with_2() {
     }
 }
 
-/// What the example says of limits, time-outs and its place is what holds without it.
+/// What the example says of limits, time-outs and its place is what holds without it, comments among the limits included.
 #[test]
 fn the_example_says_the_defaults() {
     let text = include_str!("../../example.toml");
+    let (before, behind) = text.split_once("\n[limits]\n").unwrap();
+    let (limits, behind) = behind.split_once("\n\n").unwrap();
+    // But for one: no endpoint has a quota of flows where none is said.
+    let limits =
+        limits.replace("\n# ", "\n").replace("\nflows-per-endpoint", "\n# flows-per-endpoint");
+    let all = format!("{before}\n[limits]\n{limits}\n\n{behind}");
+    assert!(all.contains("\nstream-bytes-per-endpoint = "), "{all}");
+    let of = |settings: &Settings| {
+        let counts = [
+            settings.fragments,
+            settings.fragments_per_endpoint,
+            settings.message_bytes,
+            settings.message_bytes_per_endpoint,
+        ];
+        let rates = [settings.answers_per_second, settings.icmp_errors_per_second];
+        let sizes = (settings.flows, settings.streams, settings.defrag, settings.messages);
+        format!("{:?}", (sizes, counts, rates, settings.unhealthy_after, settings.timeouts))
+    };
+    for text in [text, &all] {
+        let config = Config::parse(text).unwrap();
+        assert_eq!(of(&config.settings()), of(&Settings::default()));
+    }
     let config = Config::parse(text).unwrap();
-    let (settings, defaults) = (config.settings(), Settings::default());
-    assert_eq!(settings.flows, defaults.flows);
-    assert_eq!(settings.timeouts, defaults.timeouts);
-    assert_eq!(settings.fragments, defaults.fragments);
-    assert_eq!(settings.answers_per_second, defaults.answers_per_second);
-    assert_eq!(settings.icmp_errors_per_second, defaults.icmp_errors_per_second);
-    assert_eq!(settings.unhealthy_after, defaults.unhealthy_after);
     let differs = config.run().fixed(&Run::default());
     assert_eq!(
         differs,
