@@ -163,12 +163,9 @@ fn api(config: &Config, findings: &mut Findings<'_, '_>) {
     #[cfg(feature = "api-keys")]
     for ((_, table), rule) in places.iter().zip(rules.rules()) {
         let keys = table.get("token").and_then(|token| token.get_ref().get("keys"));
-        let skipped = rule.skipped_keys();
-        let first = skipped.and_then(|skipped| skipped.told().first());
-        if let (Some(keys), Some(skipped), Some(first)) = (keys, skipped, first) {
-            let count = skipped.count();
-            let text = format!("keys that are not taken: {count}, the first: {first}");
-            findings.warn(keys.span().start, text);
+        let skipped = rule.skipped_keys().filter(|skipped| skipped.count() > 0);
+        if let (Some(keys), Some(skipped)) = (keys, skipped) {
+            findings.warn(keys.span().start, format!("public keys that are not taken: {skipped}"));
         }
     }
     for (_, table) in &places {

@@ -221,15 +221,15 @@ fn token(reader: &mut Reader<'_>, table: &DeTable<'_>) -> TokenRule {
         }
     }
     #[cfg(feature = "api-keys")]
-    for keys in many(reader, table, "keys", public_keys) {
-        match rule.clone().keys(keys) {
-            Ok(with_keys) => rule = with_keys,
-            Err(error) => {
-                let at = table.get("keys").map_or(0, |value| value.span().start);
-                reader.unexpected(at, "files of public keys", &error.to_string());
-            }
-        }
-    }
+    many(reader, table, "keys", |file| {
+        let keys = public_keys(file)?;
+        let with_keys = rule.clone().keys(keys).map_err(|error| {
+            let problem = alloc::format!("{error}, with those of the files before");
+            ConfigProblem::File { file: file.into(), problem }
+        });
+        rule = with_keys?;
+        Ok(Vec::<()>::new())
+    });
     let Some(value) = table.get("key") else { return rule };
     let Some(text) = value.get_ref().as_str() else {
         reader.wrong_type(value, "a string");
@@ -245,26 +245,24 @@ fn token(reader: &mut Reader<'_>, table: &DeTable<'_>) -> TokenRule {
 }
 
 #[cfg(feature = "api-keys")]
-fn public_keys(file: &str) -> Result<Vec<PublicKeys>, ConfigProblem> {
+fn public_keys(file: &str) -> Result<PublicKeys, ConfigProblem> {
     use std::io::Read;
 
     /// Bytes. Issuers publish a few thousand.
     const MOST: usize = 1 << 20;
 
+    let told = |problem| ConfigProblem::File { file: file.into(), problem };
     let limit = u64::try_from(MOST).unwrap_or(u64::MAX).saturating_add(1);
     let mut text = Vec::new();
     let read = std::fs::File::open(file).and_then(|it| it.take(limit).read_to_end(&mut text));
     if let Err(error) = read {
-        return Err(word("a file that can be read", &alloc::format!("{file}: {error}"), None));
+        return Err(told(alloc::format!("expected a file that can be read, found: {error}")));
     }
     if text.len() > MOST {
-        let expected = alloc::format!("a file of at most {MOST} bytes");
-        return Err(word(&expected, &alloc::format!("{file} with more"), None));
+        return Err(told(alloc::format!("expected at most {MOST} bytes, found more")));
     }
-    let keys = PublicKeys::parse(&text);
-    let keys = keys
-        .map_err(|error| word("a file of public keys", &alloc::format!("{file}: {error}"), None))?;
-    Ok(Vec::from([keys]))
+    let keys = PublicKeys::parse(&text).map_err(|error| told(error.to_string()))?;
+    Ok(keys.of_file(file))
 }
 
 fn method(text: &str) -> Result<Vec<String>, ConfigProblem> {
@@ -389,54 +387,48 @@ mod tests {
         let few = std::fs::read_to_string("tests/keys/ec.pem").unwrap().repeat(8);
         let few = file("few.pem", &few);
         for (name, text, expected) in [
-            (
-                "none.pem",
-                "",
-                "a file of public keys, found `FILE: expected `-----BEGIN PUBLIC KEY-----` or a JWK Set, found neither`",
-            ),
+            ("none.pem", "", "expected `-----BEGIN PUBLIC KEY-----` or a JWK Set, found neither"),
             (
                 "secret.pem",
                 "-----BEGIN PRIVATE KEY-----",
-                "a file of public keys, found `FILE: key 1: expected `PUBLIC KEY` in PEM, found `PRIVATE KEY``",
+                "key 1: expected `PUBLIC KEY` in PEM, found `PRIVATE KEY`",
             ),
             (
                 "ed25519.json",
                 ed25519,
-                "a file of public keys, found `FILE: expected a key for RS256 or ES256, found none: key 1 (`e`): expected `kty` `RSA` or `EC`, found `OKP``",
+                "expected a key for RS256 or ES256, found none: key 1 (`e`): expected `kty` `RSA` or `EC`, found `OKP`",
             ),
-            (
-                "long.pem",
-                &" ".repeat((1 << 20) + 1),
-                "a file of at most 1048576 bytes, found `FILE with more`",
-            ),
+            ("long.pem", &" ".repeat((1 << 20) + 1), "expected at most 1048576 bytes, found more"),
         ] {
             let file = file(name, text);
             let text = alloc::format!("rule = [\n{{ token = {{ keys = [\"{file}\"] }} }}]");
-            let expected = expected.replace("FILE", &file);
             assert_eq!(
                 ApiRules::from_toml(&text).unwrap_err().to_string(),
-                alloc::format!("line 2, column 21: expected {expected}")
+                alloc::format!("line 2, column 21: {file}: {expected}")
             );
         }
-        for (keys, expected) in [
+        for (keys, column, expected) in [
             (
                 "\"no/such/file\"".into(),
-                "expected a file that can be read, found `no/such/file: No such file or directory (os error 2)`",
+                28,
+                "no/such/file: expected a file that can be read, found: No such file or directory (os error 2)",
             ),
             (
                 "[]".into(),
+                28,
                 "expected at least one value, found none: leave `keys` out to take everything",
             ),
-            ("{}".into(), "expected a string or a list of strings, found a table"),
+            ("{}".into(), 28, "expected a string or a list of strings, found a table"),
             (
                 alloc::format!("[\"{few}\", \"tests/keys/ec.pem\"]"),
-                "expected files of public keys, found `expected at most 8 keys for ES256 without an ID, found 9`",
+                few.len() + 33,
+                "tests/keys/ec.pem: expected at most 8 keys for ES256 without an ID, found 9, with those of the files before",
             ),
         ] {
             let text = alloc::format!("rule = [{{ token = {{ keys = {keys} }} }}]");
             assert_eq!(
                 ApiRules::from_toml(&text).unwrap_err().to_string(),
-                alloc::format!("line 1, column 28: {expected}")
+                alloc::format!("line 1, column {column}: {expected}")
             );
         }
         std::fs::remove_dir_all(&folder).unwrap();

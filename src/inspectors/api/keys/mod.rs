@@ -125,6 +125,15 @@ impl PublicKeys {
         Self::of(self.keys, self.skipped)
     }
 
+    /// Says of what was left out that it is in this file.
+    #[cfg(feature = "config")]
+    pub(super) fn of_file(mut self, file: &str) -> Self {
+        for problem in &mut self.skipped.told {
+            problem.file = Some(file.into());
+        }
+        self
+    }
+
     /// How many there are: one at least.
     #[expect(clippy::len_without_is_empty, reason = "it never is")]
     pub fn len(&self) -> usize {
@@ -282,7 +291,7 @@ pub enum PublicKeysError {
     #[error(transparent)]
     Key(#[from] KeyProblem),
     /// No key of a JWK Set can be taken.
-    #[error("expected a key for RS256 or ES256, found none{}", Problems(.0))]
+    #[error("expected a key for RS256 or ES256, found none{}{}", if .0.count() > 0 { ": " } else { "" }, .0)]
     NoneFit(KeyProblems),
     /// There are more than [`PublicKeys::MOST`].
     #[error("expected at most {} keys, found more", PublicKeys::MOST)]
@@ -335,22 +344,27 @@ impl KeyProblems {
     }
 }
 
-struct Problems<'a>(&'a KeyProblems);
-
-impl fmt::Display for Problems<'_> {
+impl fmt::Display for KeyProblems {
+    /// One after the other, with semicolons between them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, problem) in self.0.told.iter().enumerate() {
-            write!(f, "{}{problem}", if number == 0 { ": " } else { "; " })?;
+        for (number, problem) in self.told.iter().enumerate() {
+            write!(f, "{}{problem}", if number == 0 { "" } else { "; " })?;
         }
-        if self.0.more == 0 { Ok(()) } else { write!(f, "; and {} more", self.0.more) }
+        if self.more == 0 { Ok(()) } else { write!(f, "; and {} more", self.more) }
     }
 }
 
 /// Why a key cannot be taken.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("key {number}{}: expected {expected}, found {found}", Id(.id.as_deref()))]
+#[error(
+    "{}key {number}{}: expected {expected}, found {found}",
+    InFile(.file.as_deref()),
+    Id(.id.as_deref())
+)]
 #[non_exhaustive]
 pub struct KeyProblem {
+    /// The file that it is in, where a configuration names it.
+    pub file: Option<String>,
     /// Which of the keys in its file, counted from 1.
     pub number: usize,
     /// The start of its ID, if it has one.
@@ -359,6 +373,14 @@ pub struct KeyProblem {
     pub expected: String,
     /// What it is.
     pub found: String,
+}
+
+struct InFile<'a>(Option<&'a str>);
+
+impl fmt::Display for InFile<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |file| write!(f, "{file}: "))
+    }
 }
 
 struct Id<'a>(Option<&'a str>);
@@ -391,6 +413,7 @@ impl Unfit {
     }
 
     fn at(self, number: usize, id: Option<&str>) -> KeyProblem {
-        KeyProblem { number, id: id.map(start), expected: self.expected, found: self.found }
+        let id = id.map(start);
+        KeyProblem { file: None, number, id, expected: self.expected, found: self.found }
     }
 }
