@@ -163,7 +163,8 @@ fn api(config: &Config, findings: &mut Findings<'_, '_>) {
     #[cfg(feature = "api-keys")]
     for ((_, table), rule) in places.iter().zip(rules.rules()) {
         let keys = table.get("token").and_then(|token| token.get_ref().get("keys"));
-        let skipped = rule.skipped_keys().filter(|skipped| skipped.count() > 0);
+        let skipped = rule.public_keys().map(|keys| keys.skipped());
+        let skipped = skipped.filter(|skipped| skipped.count() > 0);
         if let (Some(keys), Some(skipped)) = (keys, skipped) {
             findings.warn(keys.span().start, format!("public keys that are not taken: {skipped}"));
         }

@@ -103,10 +103,9 @@ impl TokenRule {
         Ok(self)
     }
 
-    /// Keys that there is no use for here.
-    #[cfg(all(feature = "api-keys", feature = "config"))]
-    pub(super) fn skipped_keys(&self) -> Option<&super::KeyProblems> {
-        self.keys.as_ref().map(PublicKeys::skipped)
+    #[cfg(feature = "api-keys")]
+    pub(super) const fn verified_by(&self) -> Option<&PublicKeys> {
+        self.keys.as_ref()
     }
 
     /// Compares a token with the rule at a moment.
