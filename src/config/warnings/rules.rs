@@ -160,9 +160,9 @@ fn api(config: &Config, findings: &mut Findings<'_, '_>) {
         findings.warn_at(&["api", "rule"], "the list of rules is empty: every request is refused");
     }
     let places = findings.tables(&["api", "rule"]);
-    #[cfg(feature = "api-keys")]
+    #[cfg(feature = "jwt-keys")]
     for ((_, table), rule) in places.iter().zip(rules.rules()) {
-        let keys = table.get("token").and_then(|token| token.get_ref().get("keys"));
+        let keys = table.get("token").and_then(|token| token.get_ref().get("public-keys"));
         let skipped = rule.public_keys().map(|keys| keys.skipped());
         let skipped = skipped.filter(|skipped| skipped.count() > 0);
         if let (Some(keys), Some(skipped)) = (keys, skipped) {

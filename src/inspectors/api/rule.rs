@@ -114,7 +114,7 @@ impl ApiRule {
     }
 
     /// The public keys that its token is verified by, if there are any.
-    #[cfg(feature = "api-keys")]
+    #[cfg(feature = "jwt-keys")]
     pub fn public_keys(&self) -> Option<&super::PublicKeys> {
         self.token.as_ref()?.verified_by()
     }

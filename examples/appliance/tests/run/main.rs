@@ -141,7 +141,7 @@ fn new_keys_are_in_force_when_they_are_read_again() {
     alone(|| {
         let keys = file("keys", KEYS[0]);
         let api = format!(
-            "[api]\nports = 80\ndefault = \"drop\"\nrule = [{{ token = {{ keys = {keys:?} }} }}]\n"
+            "[api]\nports = 80\ndefault = \"drop\"\nrule = [{{ token = {{ public-keys = {keys:?} }} }}]\n"
         );
         let path = file("keys.toml", &api);
         let gateway = Gateway::new();

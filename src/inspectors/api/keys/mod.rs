@@ -44,7 +44,7 @@ use super::token::Signed;
 ///     keys.skipped().told()[0].to_string(),
 ///     "key 2: expected `kty` `RSA` or `EC`, found `OKP`"
 /// );
-/// let rule = TokenRule::new().issuer("https://login.example").keys(keys)?;
+/// let rule = TokenRule::new().issuer("https://login.example").public_keys(keys)?;
 /// # let _ = rule;
 /// # Ok::<(), gwlb_geneve::inspectors::api::PublicKeysError>(())
 /// ```
@@ -52,7 +52,7 @@ use super::token::Signed;
 pub struct PublicKeys {
     /// At least one.
     keys: Vec<PublicKey>,
-    skipped: KeyProblems,
+    skipped: PublicKeyProblems,
     /// Of all keys: what is said of a token holds for these.
     digest: Sha256,
 }
@@ -94,7 +94,7 @@ impl PublicKeys {
     pub fn parse(text: &[u8]) -> Result<Self, PublicKeysError> {
         let (keys, skipped) = match text.trim_ascii_start().first() {
             Some(b'{') => jwk::parse(text)?,
-            _ => (pem::parse(text)?, KeyProblems::default()),
+            _ => (pem::parse(text)?, PublicKeyProblems::default()),
         };
         if keys.is_empty() {
             return Err(PublicKeysError::NoneFit(skipped));
@@ -102,7 +102,7 @@ impl PublicKeys {
         Self::of(keys, skipped)
     }
 
-    fn of(keys: Vec<PublicKey>, skipped: KeyProblems) -> Result<Self, PublicKeysError> {
+    fn of(keys: Vec<PublicKey>, skipped: PublicKeyProblems) -> Result<Self, PublicKeysError> {
         if keys.len() > Self::MOST {
             return Err(PublicKeysError::TooMany);
         }
@@ -141,7 +141,7 @@ impl PublicKeys {
     }
 
     /// What was left out, and why.
-    pub fn skipped(&self) -> &KeyProblems {
+    pub fn skipped(&self) -> &PublicKeyProblems {
         &self.skipped
     }
 
@@ -289,10 +289,10 @@ pub enum PublicKeysError {
     NoSet,
     /// A key in PEM cannot be taken.
     #[error(transparent)]
-    Key(#[from] KeyProblem),
+    Key(#[from] PublicKeyProblem),
     /// No key of a JWK Set can be taken.
     #[error("expected a key for RS256 or ES256, found none{}{}", if .0.count() > 0 { ": " } else { "" }, .0)]
-    NoneFit(KeyProblems),
+    NoneFit(PublicKeyProblems),
     /// There are more than [`PublicKeys::MOST`].
     #[error("expected at most {} keys, found more", PublicKeys::MOST)]
     TooMany,
@@ -311,17 +311,17 @@ pub enum PublicKeysError {
 
 /// Why keys cannot be taken: of the first ones, and of how many.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct KeyProblems {
-    told: Vec<KeyProblem>,
+pub struct PublicKeyProblems {
+    told: Vec<PublicKeyProblem>,
     more: usize,
 }
 
-impl KeyProblems {
+impl PublicKeyProblems {
     /// Of so many keys it is told why.
     pub const MOST: usize = 8;
 
     /// The first ones: at most [`MOST`](Self::MOST).
-    pub fn told(&self) -> &[KeyProblem] {
+    pub fn told(&self) -> &[PublicKeyProblem] {
         &self.told
     }
 
@@ -331,7 +331,7 @@ impl KeyProblems {
     }
 
     /// It is made only where it is told.
-    fn push(&mut self, problem: impl FnOnce() -> KeyProblem) {
+    fn push(&mut self, problem: impl FnOnce() -> PublicKeyProblem) {
         match self.told.len() < Self::MOST {
             true => self.told.push(problem()),
             false => self.more = self.more.saturating_add(1),
@@ -344,7 +344,7 @@ impl KeyProblems {
     }
 }
 
-impl fmt::Display for KeyProblems {
+impl fmt::Display for PublicKeyProblems {
     /// One after the other, with semicolons between them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, problem) in self.told.iter().enumerate() {
@@ -362,7 +362,7 @@ impl fmt::Display for KeyProblems {
     Id(.id.as_deref())
 )]
 #[non_exhaustive]
-pub struct KeyProblem {
+pub struct PublicKeyProblem {
     /// The file that it is in, where a configuration names it.
     pub file: Option<String>,
     /// Which of the keys in its file, counted from 1.
@@ -401,7 +401,7 @@ fn start(text: &str) -> String {
     }
 }
 
-/// A [`KeyProblem`] of which the place is not known yet.
+/// A [`PublicKeyProblem`] of which the place is not known yet.
 struct Unfit {
     expected: String,
     found: String,
@@ -412,8 +412,8 @@ impl Unfit {
         Self { expected: expected.into(), found: found.into() }
     }
 
-    fn at(self, number: usize, id: Option<&str>) -> KeyProblem {
+    fn at(self, number: usize, id: Option<&str>) -> PublicKeyProblem {
         let id = id.map(start);
-        KeyProblem { file: None, number, id, expected: self.expected, found: self.found }
+        PublicKeyProblem { file: None, number, id, expected: self.expected, found: self.found }
     }
 }
