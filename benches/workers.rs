@@ -51,6 +51,10 @@ impl Transport for Carousel {
         Ok(BURST)
     }
 
+    fn is_full(&self) -> bool {
+        !self.datagrams.is_empty() && !self.is_over.load(Ordering::Relaxed)
+    }
+
     fn frames(&mut self, numbers: Range<usize>) -> impl Iterator<Item = Frame<'_>> {
         let (at, time) = (self.at, self.now);
         let end = (at + numbers.end.min(BURST)).min(self.datagrams.len());

@@ -99,7 +99,7 @@
 //! | `std` (default) | `engine`, and what else needs an operating system; `alloc` | |
 //! | `alloc` | building into [`bytes::BufMut`], packets that own their buffer, flow tables, inspectors | a global allocator |
 //! | `api` | `inspectors::api`: rules about HTTP requests, and the tokens in them | `protocols`, `std` |
-//! | `api-keys` | `inspectors::api::PublicKeys`: tokens signed by RS256 and ES256 | `api`, a C compiler |
+//! | `jwt-keys` | `inspectors::api::PublicKeys`: tokens signed by RS256 and ES256 | `api`, a C compiler |
 //! | `capture` | `capture`: reading and writing pcap and pcapng files; `runtime`: replaying them; `observe::evidence`: flows kept in them | `std` |
 //! | `live` | `runtime`: live traffic, several workers, control | `std` |
 //! | `manage` | `runtime`: health checks, Prometheus metrics, statistics, a page and orders over HTTP | `live` |

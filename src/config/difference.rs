@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use crate::toml_text::{Reader, Value};
 
 /// What differs between two texts of configurations, in words: a line for each key. Comments, order of keys and how a value is
-/// written count for nothing; of keys for tokens it is only said that they change.
+/// written count for nothing; of secrets it is only said that they change.
 ///
 /// Of a text that is no TOML nothing is told: [`Config::parse`](super::Config::parse) says what is wrong with it.
 ///
@@ -225,8 +225,13 @@ mod tests {
 
     #[test]
     fn no_secret_is_told() {
-        let text = |key: &str| format!("[[api.rule]]\nname = \"a\"\ntoken = {{ key = \"{key}\" }}");
-        assert_eq!(differences(&text("one"), &text("two")), ["`api.rule \"a\".token.key` changes"]);
+        let text = |secret: &str| {
+            format!("[[api.rule]]\nname = \"a\"\ntoken = {{ secret = \"{secret}\" }}")
+        };
+        assert_eq!(
+            differences(&text("one"), &text("two")),
+            ["`api.rule \"a\".token.secret` changes"]
+        );
         let all = differences("", &text("one")).concat() + &differences(&text("two"), "").concat();
         assert!(all.contains('…') && !all.contains("one") && !all.contains("two"), "{all}");
         assert_eq!(

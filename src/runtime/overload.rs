@@ -4,14 +4,13 @@ use crate::Timestamp;
 
 /// When a worker has too much to do, and when no longer.
 ///
-/// Any one sign suffices: datagrams were lost while bursts came full, one waited for too long, or bursts come full again and
-/// again and still half of the room for what waits is taken. (What is lost while bursts are not full was not lost for want of time: a system counts datagrams with a wrong
-/// checksum, too, which anybody can send.) Known flows then go on; what becomes of new ones is said by
-/// [`Exception::Overload`](crate::inspect::Exception::Overload).
+/// Any one sign suffices: datagrams were lost between two full bursts, one waited for too long, or bursts come full again and
+/// again and still half of the room for what waits is taken. (What is lost while bursts are not full was not lost for want of
+/// time: a system counts datagrams with a wrong checksum, too, which anybody can send.) Known flows then go on; what becomes
+/// of new ones is said by [`Exception::Overload`](crate::inspect::Exception::Overload). Which bursts are full, the
+/// [transport](crate::transport::Transport::is_full) says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OverloadLimits {
-    /// A burst of so many datagrams is full: as many as the transport takes at a time. By default 128.
-    pub full_burst: usize,
     /// Each time that so many full bursts have come one after the other, it is looked how much
     /// [waits](crate::transport::Transport::backlog): half of what can is a sign, and so it is where that is not known. By
     /// default 64.
@@ -26,12 +25,7 @@ pub struct OverloadLimits {
 
 impl Default for OverloadLimits {
     fn default() -> Self {
-        Self {
-            full_burst: 128,
-            full_bursts: 64,
-            latency: Duration::from_millis(250),
-            calm: Duration::from_secs(1),
-        }
+        Self { full_bursts: 64, latency: Duration::from_millis(250), calm: Duration::from_secs(1) }
     }
 }
 
@@ -39,7 +33,9 @@ impl Default for OverloadLimits {
 #[derive(Debug)]
 pub(super) struct Overload {
     limits: OverloadLimits,
+    /// Full bursts, one after the other.
     full: u32,
+    /// What had been lost at the end of the turn before. Only that of a full burst is sure to be up to date.
     overflow: u64,
     /// When it is over, if it is on.
     until: Option<Timestamp>,
@@ -62,20 +58,22 @@ impl Overload {
         self.until.is_some()
     }
 
-    /// Takes note of a turn that ends `now`, with so many datagrams, of which the first came at `first`, and with so many
-    /// lost so far; `backlog` is asked now and then. Says whether something has changed.
+    /// Takes note of a turn that ends `now`, whether its burst was full and when the first of it came, and how many datagrams
+    /// were lost so far; `backlog` is asked now and then. Says whether something has changed.
     pub(super) fn note(
         &mut self,
         now: Timestamp,
-        received: usize,
+        is_full: bool,
         first: Option<Timestamp>,
         overflow: u64,
         backlog: impl FnOnce() -> Option<u8>,
     ) -> bool {
         let limits = &self.limits;
         let was_full = self.full > 0;
-        self.full = if received >= limits.full_burst { self.full.saturating_add(1) } else { 0 };
-        let is_lost = overflow > self.overflow && (was_full || self.full > 0);
+        self.full = if is_full { self.full.saturating_add(1) } else { 0 };
+        // A transport knows the count when a burst is full, and otherwise late: what it says of the first one that is full may
+        // have been lost long before.
+        let is_lost = overflow > self.overflow && was_full && self.full > 0;
         let is_late = first.is_some_and(|first| now.saturating_since(first) > limits.latency);
         let is_time = self.full > 0 && self.full.checked_rem(limits.full_bursts) == Some(0);
         let is_behind = is_time && backlog().is_none_or(|percent| percent >= 50);
@@ -113,29 +111,36 @@ mod tests {
     #[test]
     fn each_sign_suffices_and_calm_ends_it() {
         let mut watch = overload();
-        assert!(!watch.note(at(0), 128, Some(at(0)), 0, unknown));
-        assert!(!watch.note(at(1), 128, Some(at(1)), 0, unknown));
-        assert!(!watch.note(at(2), 127, Some(at(2)), 0, unknown));
-        assert!(!watch.note(at(3), 128, Some(at(3)), 0, unknown));
-        assert!(!watch.note(at(4), 128, Some(at(4)), 0, unknown));
-        assert!(watch.note(at(5), 128, Some(at(5)), 0, unknown) && watch.is_on());
-        assert!(!watch.note(at(6), 0, None, 0, unknown) && watch.is_on());
+        assert!(!watch.note(at(0), true, Some(at(0)), 0, unknown));
+        assert!(!watch.note(at(1), true, Some(at(1)), 0, unknown));
+        assert!(!watch.note(at(2), false, Some(at(2)), 0, unknown));
+        assert!(!watch.note(at(3), true, Some(at(3)), 0, unknown));
+        assert!(!watch.note(at(4), true, Some(at(4)), 0, unknown));
+        assert!(watch.note(at(5), true, Some(at(5)), 0, unknown) && watch.is_on());
+        assert!(!watch.note(at(6), false, None, 0, unknown) && watch.is_on());
         // Again, before it was over.
-        assert!(!watch.note(at(899), 128, Some(at(899)), 0, unknown) && watch.is_on());
-        assert!(!watch.note(at(900), 1, Some(at(900)), 1, unknown) && watch.is_on());
-        assert!(!watch.note(at(1_899), 0, None, 1, unknown) && watch.is_on());
-        assert!(watch.note(at(1_900), 0, None, 1, unknown) && !watch.is_on());
-        assert!(watch.note(at(2_000), 1, Some(at(1_749)), 1, unknown) && watch.is_on());
+        assert!(!watch.note(at(899), true, Some(at(899)), 0, unknown) && watch.is_on());
+        assert!(!watch.note(at(900), true, Some(at(900)), 1, unknown) && watch.is_on());
+        assert!(!watch.note(at(1_899), false, None, 1, unknown) && watch.is_on());
+        assert!(watch.note(at(1_900), false, None, 1, unknown) && !watch.is_on());
+        assert!(watch.note(at(2_000), false, Some(at(1_749)), 1, unknown) && watch.is_on());
         assert_eq!(watch.times, 2);
     }
 
     #[test]
-    fn a_loss_is_a_sign_only_where_there_is_much_to_do() {
+    fn a_loss_is_a_sign_only_between_full_bursts() {
         let mut watch = overload();
         for millis in 0..100 {
-            assert!(!watch.note(at(millis), 63, Some(at(millis)), millis + 1, unknown));
+            assert!(!watch.note(at(millis), false, Some(at(millis)), millis, unknown));
         }
-        assert!(watch.note(at(100), 128, Some(at(100)), 101, unknown) && watch.is_on());
+        // Nor what was lost while bursts were not full, and is known with the first that is.
+        assert!(!watch.note(at(100), true, Some(at(100)), 150, unknown));
+        assert!(!watch.note(at(101), true, Some(at(101)), 150, unknown));
+        // Nor what is known only when it is over.
+        assert!(!watch.note(at(102), false, Some(at(102)), 151, unknown));
+        assert!(!watch.note(at(103), false, None, 152, unknown));
+        assert!(!watch.note(at(104), true, Some(at(104)), 152, unknown));
+        assert!(watch.note(at(105), true, Some(at(105)), 153, unknown) && watch.is_on());
     }
 
     /// A worker that always finds work and does it in time has not too much of it.
@@ -143,11 +148,11 @@ mod tests {
     fn full_bursts_are_a_sign_only_where_much_waits() {
         let mut watch = overload();
         for millis in 0..1_000 {
-            assert!(!watch.note(at(millis), 128, Some(at(millis)), 0, || Some(49)));
+            assert!(!watch.note(at(millis), true, Some(at(millis)), 0, || Some(49)));
         }
         let is_asked = core::cell::Cell::new(0);
         for millis in 1_000..1_005 {
-            watch.note(at(millis), 128, Some(at(millis)), 0, || {
+            watch.note(at(millis), true, Some(at(millis)), 0, || {
                 is_asked.set(is_asked.get() + 1);
                 Some(50)
             });
@@ -158,8 +163,8 @@ mod tests {
     #[test]
     fn a_clock_set_back_does_not_prolong_it() {
         let mut watch = overload();
-        assert!(watch.note(at(3_600_000), 1, Some(at(0)), 0, unknown));
-        assert!(!watch.note(at(0), 0, None, 0, unknown));
-        assert!(watch.note(at(1_000), 0, None, 0, unknown) && !watch.is_on());
+        assert!(watch.note(at(3_600_000), false, Some(at(0)), 0, unknown));
+        assert!(!watch.note(at(0), false, None, 0, unknown));
+        assert!(watch.note(at(1_000), false, None, 0, unknown) && !watch.is_on());
     }
 }

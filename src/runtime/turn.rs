@@ -78,14 +78,14 @@ impl<T: Transport, I: Inspector, R: Rewriter> Worker<T, I, R> {
         let taken_over = self.take_over();
         let sent = self.send();
         self.is_busy = taken_over > 0;
-        self.is_full = received >= self.settings.overload.full_burst;
+        self.is_full = self.transport.is_full();
         self.is_idle = received == 0 && taken_over == 0;
         self.now = (self.settings.clock)();
         for (time, count) in self.times.drain(..) {
             let took = self.now.saturating_since(time).as_nanos();
             self.latency.record_many(u64::try_from(took).unwrap_or(u64::MAX), count);
         }
-        self.upkeep(received, first.filter(|_| received > 0));
+        self.upkeep(first.filter(|_| received > 0));
         Ok(Turn { received, taken_over, sent })
     }
 
@@ -248,11 +248,11 @@ impl<T: Transport, I: Inspector, R: Rewriter> Worker<T, I, R> {
     }
 
     /// What is to be done from time to time.
-    fn upkeep(&mut self, received: usize, first: Option<Timestamp>) {
-        let now = self.now;
+    fn upkeep(&mut self, first: Option<Timestamp>) {
+        let (now, is_full) = (self.now, self.is_full);
         let overflow = self.transport.counters().overflow;
         let Self { overload, transport, .. } = &mut *self;
-        if overload.note(now, received, first, overflow, || transport.backlog()) {
+        if overload.note(now, is_full, first, overflow, || transport.backlog()) {
             self.engine.set_overloaded(self.overload.is_on());
             if self.overload.is_on() {
                 tracing::warn!("too much to do: known flows go on, new ones by policy");

@@ -89,6 +89,14 @@ pub enum ConfigProblem {
         /// The word that may be meant.
         suggestion: Option<String>,
     },
+    /// A file that is named here is not as it has to be.
+    #[error("{file}: {problem}")]
+    File {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A list without a value, which might be meant to take nothing as well as everything.
     #[error("expected at least one value, found none: leave `{key}` out to take everything")]
     Empty {

@@ -144,6 +144,10 @@ impl Transport for MemoryTransport {
         Ok(count)
     }
 
+    fn is_full(&self) -> bool {
+        self.burst.len() >= Self::BURST
+    }
+
     fn frames(&mut self, numbers: Range<usize>) -> impl Iterator<Item = Frame<'_>> {
         let end = numbers.end.min(self.burst.len());
         let frames = self.burst.get_mut(numbers.start.min(end)..end).unwrap_or_default();

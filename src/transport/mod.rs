@@ -46,6 +46,10 @@ pub trait Transport: Send {
     /// closed. Others are counted.
     fn receive(&mut self, wait: Duration) -> io::Result<usize>;
 
+    /// Whether the burst is as large as they come, so that more is likely to wait: by such bursts a worker knows that it has
+    /// too much to do. With a full burst [`TransportCounters::overflow`] has to be up to date, with others it need not.
+    fn is_full(&self) -> bool;
+
     /// The datagrams of the burst with these numbers, counted from 0. Numbers beyond the burst give nothing.
     fn frames(&mut self, numbers: Range<usize>) -> impl Iterator<Item = Frame<'_>>;
 

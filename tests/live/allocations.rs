@@ -26,6 +26,10 @@ impl Transport for Carousel {
         Ok(self.datagrams.len())
     }
 
+    fn is_full(&self) -> bool {
+        true
+    }
+
     fn frames(&mut self, numbers: Range<usize>) -> impl Iterator<Item = Frame<'_>> {
         let time = now();
         let datagrams = self.datagrams[numbers].iter_mut();

@@ -99,7 +99,7 @@ fn tokens_of_identity_providers_are_verified_by_public_keys() {
     let config = |keys: &str| {
         format!(
             "[[api.rule]]\nmethods = \"PUT\"\n\
-             token = {{ issuer = \"https://login.example\", audience = \"orders\", keys = {keys} }}"
+             token = {{ issuer = \"https://login.example\", audience = \"orders\", public-keys = {keys} }}"
         )
     };
     let set = config("\"tests/keys/jwks.json\"");
@@ -150,7 +150,7 @@ fn wrong_tokens(tokens: std::ops::Range<u8>) -> String {
 /// Each costs verifying, though a later rule takes the request.
 #[test]
 fn a_flow_that_brings_many_wrong_tokens_is_refused() {
-    let config = "[[api.rule]]\ntoken = { keys = \"tests/keys/jwks.json\" }\n[[api.rule]]\nmethods = \"GET\"";
+    let config = "[[api.rule]]\ntoken = { public-keys = \"tests/keys/jwks.json\" }\n[[api.rule]]\nmethods = \"GET\"";
     check(config, OTHER, wrong_tokens(0..3), true);
     check(config, OTHER, wrong_tokens(0..4), false);
     check(config, OTHER, wrong_tokens(0..50), false);

@@ -7,14 +7,17 @@ use std::fs::File;
 use std::io::{self, IoSlice, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::ops::ControlFlow;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use gwlb_geneve::transport::udp::{UdpSettings, UdpTransport};
 use nix::sched::{CloneFlags, setns, unshare};
-use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrIn, sendmsg, setsockopt, sockopt};
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, sendmsg,
+    sendto, setsockopt, socket, sockopt,
+};
 
 pub(crate) const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
 pub(crate) const STRANGER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
@@ -108,7 +111,9 @@ impl Scene {
             // From here on two packets fit in, 16 MiB of them.
             setsockopt(&receiver, sockopt::RcvBufForce, &(16 << 20)).unwrap();
             receiver.set_read_timeout(Some(PATIENCE)).unwrap();
-            Node { sender, receiver }
+            let (family, flags) = (AddressFamily::Inet, SockFlag::SOCK_CLOEXEC);
+            let raw = socket(family, SockType::Raw, flags, SockProtocol::Udp).unwrap();
+            Node { sender, receiver, raw }
         })
     }
 }
@@ -117,6 +122,7 @@ impl Scene {
 pub(crate) struct Node {
     pub(crate) sender: UdpSocket,
     pub(crate) receiver: UdpSocket,
+    raw: OwnedFd,
 }
 
 impl Node {
@@ -126,6 +132,16 @@ impl Node {
 
     pub(crate) fn send(&self, payload: &[u8]) {
         self.sender.send_to(payload, (APPLIANCE, 6081)).unwrap();
+    }
+
+    /// A datagram with a UDP checksum that is wrong. It is not so short that the kernel looks at it before it has a socket.
+    pub(crate) fn send_damaged(&self) {
+        let [[a, b], [c, d]] = [self.port(), 6081].map(u16::to_be_bytes);
+        // The payload makes up for the port, so that the right one is always another.
+        let datagram = [&[a, b, c, d, 0, 110, 0, 1, !a, !b][..], &[0; 100]].concat();
+        let to = SockaddrIn::from(SocketAddrV4::new(APPLIANCE, 0));
+        let sent = sendto(self.raw.as_raw_fd(), &datagram, &to, MsgFlags::empty());
+        assert_eq!(sent, Ok(datagram.len()));
     }
 
     /// Datagrams of this size in one piece, which arrive merged.

@@ -125,6 +125,28 @@ fn trains_come_back_whole() {
     }
 }
 
+/// Of its buffers a train takes but one.
+#[test]
+fn a_few_trains_are_no_full_burst() {
+    if !may_run() {
+        return;
+    }
+    let (_scene, node, mut transport) = warm(1_500, settings(None));
+    (0..4).for_each(|_| node.send_train(20, &noise(20 * 50)));
+    let mut seen = 0;
+    until(|| {
+        seen += receive(&mut transport).len();
+        assert!(!transport.is_full());
+        if seen < 200 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    until(|| {
+        (0..200).for_each(|_| node.send(b"one by one"));
+        let received = receive(&mut transport).len();
+        assert_eq!(transport.is_full(), received == 128);
+        if received < 128 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+}
+
 #[test]
 fn what_is_dropped_from_a_train_is_missing_alone() {
     if !may_run() {

@@ -1,13 +1,15 @@
-//! An appliance of several workers at one port, of which one dies.
+//! What workers make of what the kernel says: an appliance of several at one port, of which one dies; and what is lost.
 #![cfg(feature = "live")]
 
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use gwlb_geneve::engine::{Datagram, Output, Settings};
+use gwlb_geneve::engine::{Datagram, Engine, Output, Settings};
 use gwlb_geneve::packet::Checksum;
-use gwlb_geneve::runtime::{Appliance, Observer, RunError, WorkerError};
-use gwlb_geneve::transport::udp::UdpTransport;
+use gwlb_geneve::runtime::{
+    Appliance, Observer, OverloadLimits, RunError, Worker, WorkerError, WorkerSettings,
+};
+use gwlb_geneve::transport::udp::{UdpSettings, UdpTransport};
 
 use crate::network::{Scene, may_run, until};
 use crate::paths::settings;
@@ -73,4 +75,45 @@ fn the_flows_of_a_worker_that_dies_pass_through_the_other() {
     assert!(statistics.is_balanced(), "{statistics:#?}");
     assert_eq!(statistics.total.received(), 86);
     assert_eq!(statistics.total.counters.sent, 80);
+}
+
+/// The kernel counts what has a wrong checksum with what it has no room for, and it is asked only now and then: what it says
+/// when a burst is full may be about datagrams that came long before.
+#[test]
+fn a_flood_overloads_a_worker_and_wrong_checksums_before_a_full_burst_do_not() {
+    if !may_run() {
+        return;
+    }
+    let scene = Scene::new(1_500);
+    let node = scene.node();
+    // Room for some hundreds.
+    let buffers = UdpSettings { merge: false, receive_buffer: 256 << 10, ..settings(None) };
+    let engine = Engine::new(Settings::default(), || ()).unwrap();
+    // No other sign than what is lost.
+    let overload = OverloadLimits {
+        latency: Duration::from_secs(3_600),
+        full_bursts: u32::MAX,
+        ..OverloadLimits::default()
+    };
+    let settings = WorkerSettings { overload, ..WorkerSettings::default() };
+    let mut worker = Worker::new(scene.open(buffers), engine, settings);
+    let send = |count: u16| (0..count).for_each(|port| node.send(&datagram(port, b"hello")));
+    let mut receive = |count: u16, is_enough: &dyn Fn(usize, u64) -> bool| {
+        until(|| {
+            send(count);
+            let received = worker.turn(Duration::from_millis(20)).unwrap().received;
+            match is_enough(received, worker.statistics().overloads) {
+                true => ControlFlow::Break(worker.statistics()),
+                false => ControlFlow::Continue(()),
+            }
+        })
+    };
+    receive(1, &|received, _| received > 0);
+    node.send_damaged();
+    receive(1, &|received, _| received > 0);
+    std::thread::sleep(Duration::from_millis(60));
+    let statistics = receive(200, &|received, _| received == 128);
+    assert_eq!((statistics.transport.overflow, statistics.overloads), (1, 0));
+    let statistics = receive(1_000, &|_, overloads| overloads > 0);
+    assert!(statistics.transport.overflow > 1);
 }

@@ -68,7 +68,7 @@ enum Takes {
     #[cfg(feature = "signatures")]
     File,
     /// A file of public keys that there must be.
-    #[cfg(feature = "api-keys")]
+    #[cfg(feature = "jwt-keys")]
     Keys,
     Words(Vec<&'static str>),
     Number(u64, u64),
@@ -132,7 +132,7 @@ impl Takes {
             Self::AnyText => Vec::from([("type", Json::text("string"))]),
             #[cfg(feature = "signatures")]
             Self::File => Vec::from([("type", Json::text("string"))]),
-            #[cfg(feature = "api-keys")]
+            #[cfg(feature = "jwt-keys")]
             Self::Keys => Vec::from([("type", Json::text("string"))]),
             Self::Text { example } => {
                 let examples = Json::List([Json::text(*example)].into());

@@ -133,9 +133,9 @@ pub(super) fn domains() -> Vec<Key> {
 #[cfg(feature = "api")]
 pub(super) fn api() -> Vec<Key> {
     let token = Vec::from([
-        #[cfg(feature = "api-keys")]
+        #[cfg(feature = "jwt-keys")]
         Key::new(
-            "keys",
+            "public-keys",
             Takes::Keys.many(),
             "Files of public keys for RS256 and ES256: PEM, or a JWK Set.",
         ),
@@ -143,7 +143,7 @@ pub(super) fn api() -> Vec<Key> {
         Key::new("audience", Takes::AnyText.many(), "Whom it is for."),
         Key::new("leeway", Takes::Number(0, 86_400), "Seconds that clocks may differ."),
         Key::new(
-            "key",
+            "secret",
             Takes::text("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"),
             "The key for HS256 in base64url.",
         ),

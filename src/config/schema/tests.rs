@@ -108,7 +108,7 @@ fn right(takes: &Takes) -> Vec<String> {
         Takes::AnyText => Vec::from([String::from("\"any text\"")]),
         #[cfg(feature = "signatures")]
         Takes::File => Vec::from([String::from("\"/dev/null\"")]),
-        #[cfg(feature = "api-keys")]
+        #[cfg(feature = "jwt-keys")]
         Takes::Keys => {
             Vec::from(["jwks.json", "rsa.pem", "ec.pem"].map(|it| format!("\"tests/keys/{it}\"")))
         }

@@ -160,15 +160,13 @@ fn api(config: &Config, findings: &mut Findings<'_, '_>) {
         findings.warn_at(&["api", "rule"], "the list of rules is empty: every request is refused");
     }
     let places = findings.tables(&["api", "rule"]);
-    #[cfg(feature = "api-keys")]
+    #[cfg(feature = "jwt-keys")]
     for ((_, table), rule) in places.iter().zip(rules.rules()) {
-        let keys = table.get("token").and_then(|token| token.get_ref().get("keys"));
-        let skipped = rule.skipped_keys();
-        let first = skipped.and_then(|skipped| skipped.told().first());
-        if let (Some(keys), Some(skipped), Some(first)) = (keys, skipped, first) {
-            let count = skipped.count();
-            let text = format!("keys that are not taken: {count}, the first: {first}");
-            findings.warn(keys.span().start, text);
+        let keys = table.get("token").and_then(|token| token.get_ref().get("public-keys"));
+        let skipped = rule.public_keys().map(|keys| keys.skipped());
+        let skipped = skipped.filter(|skipped| skipped.count() > 0);
+        if let (Some(keys), Some(skipped)) = (keys, skipped) {
+            findings.warn(keys.span().start, format!("public keys that are not taken: {skipped}"));
         }
     }
     for (_, table) in &places {

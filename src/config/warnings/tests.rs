@@ -144,11 +144,11 @@ fn of_requests() {
     }
 }
 
-#[cfg(feature = "api-keys")]
+#[cfg(feature = "jwt-keys")]
 #[test]
 fn of_public_keys() {
-    let text = "[[api.rule]]\n[[api.rule]]\nmethods = \"PUT\"\ntoken = { keys = \"tests/keys/jwks.json\" }";
-    let expected = "line 4, column 18: keys that are not taken: 1, the first: key 3 (`ed-1`): \
+    let text = "[[api.rule]]\n[[api.rule]]\nmethods = \"PUT\"\ntoken = { public-keys = \"tests/keys/jwks.json\" }";
+    let expected = "line 4, column 25: public keys that are not taken: tests/keys/jwks.json: key 3 (`ed-1`): \
                     expected `kty` `RSA` or `EC`, found `OKP`";
     assert!(told(text).iter().any(|it| it == expected), "{:?}", told(text));
 }

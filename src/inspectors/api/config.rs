@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
-#[cfg(feature = "api-keys")]
+#[cfg(feature = "jwt-keys")]
 use super::PublicKeys;
 use super::{ApiRule, ApiRules, HeaderRule, PathPattern, TokenRule, base64url};
 use crate::inspectors::access::config::{many, networks, ports, table};
@@ -17,10 +17,10 @@ use crate::toml_text::{ConfigErrors, ConfigProblem, Reader, Value};
 const KEYS: [&str; 5] = ["default", "misleading", "ports", "rule", "to"];
 const RULE_KEYS: [&str; 8] =
     ["action", "from", "headers", "hosts", "methods", "name", "paths", "token"];
-#[cfg(feature = "api-keys")]
-const TOKEN_KEYS: [&str; 5] = ["audience", "issuer", "key", "keys", "leeway"];
-#[cfg(not(feature = "api-keys"))]
-const TOKEN_KEYS: [&str; 4] = ["audience", "issuer", "key", "leeway"];
+#[cfg(feature = "jwt-keys")]
+const TOKEN_KEYS: [&str; 5] = ["audience", "issuer", "leeway", "public-keys", "secret"];
+#[cfg(not(feature = "jwt-keys"))]
+const TOKEN_KEYS: [&str; 4] = ["audience", "issuer", "leeway", "secret"];
 
 /// Seconds: a day. Clocks that differ by more are wrong.
 const MOST_LEEWAY: u64 = 86_400;
@@ -51,8 +51,8 @@ impl ApiRules {
     /// |---|---|
     /// | `issuer`, `audience` | one or a list |
     /// | `leeway` | seconds: `60` |
-    /// | `key` | the key for HS256 in base64url, as in a JSON Web Key |
-    /// | `keys` | files of public keys for RS256 and ES256, one or a list: PEM, or a JWK Set, see `PublicKeys`; with the feature `api-keys` |
+    /// | `secret` | the key for HS256 in base64url, as in a JSON Web Key |
+    /// | `public-keys` | files of public keys for RS256 and ES256, one or a list: PEM, or a JWK Set, see `PublicKeys`; with the feature `jwt-keys` |
     ///
     /// What is left out may be anything.
     ///
@@ -192,12 +192,12 @@ fn headers(reader: &mut Reader<'_>, value: &Value<'_>, mut rule: ApiRule) -> Api
 }
 
 fn token(reader: &mut Reader<'_>, table: &DeTable<'_>) -> TokenRule {
-    match table.get("keys") {
-        #[cfg(not(feature = "api-keys"))]
+    match table.get("public-keys") {
+        #[cfg(not(feature = "jwt-keys"))]
         Some(value) => reader.unexpected(
             value.span().start,
-            "a build with the feature `api-keys` for this key",
-            "keys",
+            "a build with the feature `jwt-keys` for this key",
+            "public-keys",
         ),
         _ => reader.keys(table, &TOKEN_KEYS),
     }
@@ -220,51 +220,49 @@ fn token(reader: &mut Reader<'_>, table: &DeTable<'_>) -> TokenRule {
             _ => reader.wrong_type(value, "a number of seconds"),
         }
     }
-    #[cfg(feature = "api-keys")]
-    for keys in many(reader, table, "keys", public_keys) {
-        match rule.clone().keys(keys) {
-            Ok(with_keys) => rule = with_keys,
-            Err(error) => {
-                let at = table.get("keys").map_or(0, |value| value.span().start);
-                reader.unexpected(at, "files of public keys", &error.to_string());
-            }
-        }
-    }
-    let Some(value) = table.get("key") else { return rule };
+    #[cfg(feature = "jwt-keys")]
+    many(reader, table, "public-keys", |file| {
+        let keys = public_keys(file)?;
+        let with_keys = rule.clone().public_keys(keys).map_err(|error| {
+            let problem = alloc::format!("{error}, with those of the files before");
+            ConfigProblem::File { file: file.into(), problem }
+        });
+        rule = with_keys?;
+        Ok(Vec::<()>::new())
+    });
+    let Some(value) = table.get("secret") else { return rule };
     let Some(text) = value.get_ref().as_str() else {
         reader.wrong_type(value, "a string");
         return rule;
     };
-    let key = base64url::decode(text.as_bytes()).unwrap_or_default();
-    rule.clone().key(&key).unwrap_or_else(|_| {
-        // Not what was found: it may be nearly the key.
-        let expected = alloc::format!("at least {} bytes in base64url", TokenRule::KEY_LEN);
+    let secret = base64url::decode(text.as_bytes()).unwrap_or_default();
+    rule.clone().secret(&secret).unwrap_or_else(|_| {
+        // Not what was found: it may be nearly the secret.
+        let expected = alloc::format!("at least {} bytes in base64url", TokenRule::SECRET_LEN);
         reader.unexpected(value.span().start, expected, "…");
         rule
     })
 }
 
-#[cfg(feature = "api-keys")]
-fn public_keys(file: &str) -> Result<Vec<PublicKeys>, ConfigProblem> {
+#[cfg(feature = "jwt-keys")]
+fn public_keys(file: &str) -> Result<PublicKeys, ConfigProblem> {
     use std::io::Read;
 
     /// Bytes. Issuers publish a few thousand.
     const MOST: usize = 1 << 20;
 
+    let told = |problem| ConfigProblem::File { file: file.into(), problem };
     let limit = u64::try_from(MOST).unwrap_or(u64::MAX).saturating_add(1);
     let mut text = Vec::new();
     let read = std::fs::File::open(file).and_then(|it| it.take(limit).read_to_end(&mut text));
     if let Err(error) = read {
-        return Err(word("a file that can be read", &alloc::format!("{file}: {error}"), None));
+        return Err(told(alloc::format!("expected a file that can be read, found: {error}")));
     }
     if text.len() > MOST {
-        let expected = alloc::format!("a file of at most {MOST} bytes");
-        return Err(word(&expected, &alloc::format!("{file} with more"), None));
+        return Err(told(alloc::format!("expected at most {MOST} bytes, found more")));
     }
-    let keys = PublicKeys::parse(&text);
-    let keys = keys
-        .map_err(|error| word("a file of public keys", &alloc::format!("{file}: {error}"), None))?;
-    Ok(Vec::from([keys]))
+    let keys = PublicKeys::parse(&text).map_err(|error| told(error.to_string()))?;
+    Ok(keys.of_file(file))
 }
 
 fn method(text: &str) -> Result<Vec<String>, ConfigProblem> {
@@ -330,7 +328,7 @@ mod tests {
             paths = "/v1/*/orders/**"
             headers = { X-Tenant = "a", X-Debug = false, Accept = true }
             from = "192.0.2.0/24"
-            token = { issuer = "i", audience = ["a", "b"], leeway = 5, key = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" }
+            token = { issuer = "i", audience = ["a", "b"], leeway = 5, secret = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" }
             [[rule]]
             action = "reject"
             token = false
@@ -352,30 +350,30 @@ mod tests {
             "Absent",
             "Present",
             "leeway: 5s",
-            "has_key: true",
+            "has_secret: true",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
         assert_eq!((first.action, second.action), (Action::Allow, Action::Reject));
     }
 
-    #[cfg(feature = "api-keys")]
+    #[cfg(feature = "jwt-keys")]
     #[test]
     fn public_keys() {
         let rules = ApiRules::from_toml(
-            "rule = [{ token = { keys = \"tests/keys/jwks.json\" } },\n\
-             { token = { keys = [\"tests/keys/rsa.pem\", \"tests/keys/ec.pem\"] } }]",
+            "rule = [{ token = { public-keys = \"tests/keys/jwks.json\" } },\n\
+             { token = { public-keys = [\"tests/keys/rsa.pem\", \"tests/keys/ec.pem\"] } }]",
         )
         .unwrap();
         for (rule, expected) in rules.rules().iter().zip([
-            "keys: Some([(Some(\"rsa-1\"), \"RS256\"), (Some(\"ec-1\"), \"ES256\")])",
-            "keys: Some([(None, \"RS256\"), (None, \"ES256\")])",
+            "public_keys: Some([(Some(\"rsa-1\"), \"RS256\"), (Some(\"ec-1\"), \"ES256\")])",
+            "public_keys: Some([(None, \"RS256\"), (None, \"ES256\")])",
         ]) {
             assert!(alloc::format!("{rule:?}").contains(expected), "{rule:?}");
         }
     }
 
-    #[cfg(feature = "api-keys")]
+    #[cfg(feature = "jwt-keys")]
     #[test]
     fn mistakes_in_files_of_keys_are_told() {
         let folder = std::env::temp_dir().join(alloc::format!("gwlb-keys-{}", std::process::id()));
@@ -389,66 +387,76 @@ mod tests {
         let few = std::fs::read_to_string("tests/keys/ec.pem").unwrap().repeat(8);
         let few = file("few.pem", &few);
         for (name, text, expected) in [
-            (
-                "none.pem",
-                "",
-                "a file of public keys, found `FILE: expected `-----BEGIN PUBLIC KEY-----` or a JWK Set, found neither`",
-            ),
+            ("none.pem", "", "expected `-----BEGIN PUBLIC KEY-----` or a JWK Set, found neither"),
             (
                 "secret.pem",
                 "-----BEGIN PRIVATE KEY-----",
-                "a file of public keys, found `FILE: key 1: expected `PUBLIC KEY` in PEM, found `PRIVATE KEY``",
+                "key 1: expected `PUBLIC KEY` in PEM, found `PRIVATE KEY`",
             ),
             (
                 "ed25519.json",
                 ed25519,
-                "a file of public keys, found `FILE: expected a key for RS256 or ES256, found none: key 1 (`e`): expected `kty` `RSA` or `EC`, found `OKP``",
+                "expected a key for RS256 or ES256, found none: key 1 (`e`): expected `kty` `RSA` or `EC`, found `OKP`",
             ),
-            (
-                "long.pem",
-                &" ".repeat((1 << 20) + 1),
-                "a file of at most 1048576 bytes, found `FILE with more`",
-            ),
+            ("long.pem", &" ".repeat((1 << 20) + 1), "expected at most 1048576 bytes, found more"),
         ] {
             let file = file(name, text);
-            let text = alloc::format!("rule = [\n{{ token = {{ keys = [\"{file}\"] }} }}]");
-            let expected = expected.replace("FILE", &file);
+            let text = alloc::format!("rule = [\n{{ token = {{ public-keys = [\"{file}\"] }} }}]");
             assert_eq!(
                 ApiRules::from_toml(&text).unwrap_err().to_string(),
-                alloc::format!("line 2, column 21: expected {expected}")
+                alloc::format!("line 2, column 28: {file}: {expected}")
             );
         }
-        for (keys, expected) in [
+        for (keys, column, expected) in [
             (
                 "\"no/such/file\"".into(),
-                "expected a file that can be read, found `no/such/file: No such file or directory (os error 2)`",
+                35,
+                "no/such/file: expected a file that can be read, found: No such file or directory (os error 2)",
             ),
             (
                 "[]".into(),
-                "expected at least one value, found none: leave `keys` out to take everything",
+                35,
+                "expected at least one value, found none: leave `public-keys` out to take everything",
             ),
-            ("{}".into(), "expected a string or a list of strings, found a table"),
+            ("{}".into(), 35, "expected a string or a list of strings, found a table"),
             (
                 alloc::format!("[\"{few}\", \"tests/keys/ec.pem\"]"),
-                "expected files of public keys, found `expected at most 8 keys for ES256 without an ID, found 9`",
+                few.len() + 40,
+                "tests/keys/ec.pem: expected at most 8 keys for ES256 without an ID, found 9, with those of the files before",
             ),
         ] {
-            let text = alloc::format!("rule = [{{ token = {{ keys = {keys} }} }}]");
+            let text = alloc::format!("rule = [{{ token = {{ public-keys = {keys} }} }}]");
             assert_eq!(
                 ApiRules::from_toml(&text).unwrap_err().to_string(),
-                alloc::format!("line 1, column 28: {expected}")
+                alloc::format!("line 1, column {column}: {expected}")
             );
         }
         std::fs::remove_dir_all(&folder).unwrap();
     }
 
-    #[cfg(not(feature = "api-keys"))]
+    #[cfg(feature = "jwt-keys")]
+    #[test]
+    fn keys_of_tokens_have_names_that_cannot_be_mixed_up() {
+        for key in ["key", "keys", "public-key", "secrets"] {
+            let error = ApiRules::from_toml(&alloc::format!("rule = [{{ token.{key} = \"a\" }}]"));
+            let told = error.unwrap_err().to_string();
+            let known = "one of `audience`, `issuer`, `leeway`, `public-keys` or `secret`";
+            let expected = alloc::format!("expected {known}, found `{key}`");
+            assert!(told.contains(&expected), "{told}");
+            let meant = [("public-key", "public-keys"), ("secrets", "secret")];
+            let meant = meant.iter().find(|(written, _)| *written == key);
+            let suggested = meant.map(|(_, meant)| alloc::format!("; did you mean `{meant}`?"));
+            assert!(told.ends_with(&(expected + &suggested.unwrap_or_default())), "{told}");
+        }
+    }
+
+    #[cfg(not(feature = "jwt-keys"))]
     #[test]
     fn public_keys_need_their_feature() {
-        let error = ApiRules::from_toml("rule = [{ token = { keys = \"jwks.json\" } }]");
+        let error = ApiRules::from_toml("rule = [{ token = { public-keys = \"jwks.json\" } }]");
         assert_eq!(
             error.unwrap_err().to_string(),
-            "line 1, column 28: expected a build with the feature `api-keys` for this key, found `keys`"
+            "line 1, column 35: expected a build with the feature `jwt-keys` for this key, found `public-keys`"
         );
     }
 
@@ -486,8 +494,8 @@ mod tests {
                 "line 1, column 19: expected `true` or a table, found a string",
             ),
             (
-                "rule = [{ token = { key = \"c2VjcmV0\" } }]",
-                "line 1, column 27: expected at least 32 bytes in base64url, found `…`",
+                "rule = [{ token = { secret = \"c2VjcmV0\" } }]",
+                "line 1, column 30: expected at least 32 bytes in base64url, found `…`",
             ),
             (
                 "rule = [{ token = { leeway = 100000 } }]",

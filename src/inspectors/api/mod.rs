@@ -50,9 +50,9 @@
 //!
 //! # Signatures of tokens
 //!
-//! A token's signature is verified where there is a key: a [secret](TokenRule::key) that is shared with the issuer, for HS256; or, with
-//! the feature `api-keys`, public keys of the issuer (`PublicKeys`), for RS256 and ES256. What a key is says by which algorithm it
-//! verifies, and what a token says only which of the keys: a public key is never taken for a secret.
+//! A token's signature is verified where there is a key to do it with: a [secret](TokenRule::secret) that is shared with the issuer,
+//! for HS256; or, with the feature `jwt-keys`, public keys of the issuer (`PublicKeys`), for RS256 and ES256. What a key is says by
+//! which algorithm it verifies, and what a token says only which of the keys: a public key is never taken for a secret.
 //!
 //! Keys are read when a configuration is; nothing is fetched. Issuers publish their next keys some time before they use them: fetch the
 //! JWK Set every few hours, put it in the place of the file, and have the configuration read again.
@@ -82,7 +82,7 @@ mod base64url;
 pub(crate) mod config;
 mod hmac;
 mod inspector;
-#[cfg(feature = "api-keys")]
+#[cfg(feature = "jwt-keys")]
 mod keys;
 mod path;
 mod rule;
@@ -90,20 +90,20 @@ mod shadow;
 mod token;
 
 pub use inspector::{ApiFlow, ApiInspector};
-#[cfg(feature = "api-keys")]
+#[cfg(feature = "jwt-keys")]
 use keys::Verified;
-#[cfg(feature = "api-keys")]
-pub use keys::{KeyProblem, KeyProblems, PublicKeys, PublicKeysError};
+#[cfg(feature = "jwt-keys")]
+pub use keys::{PublicKeyProblem, PublicKeyProblems, PublicKeys, PublicKeysError};
 pub use path::{PathError, PathPattern};
 pub use rule::{ApiRule, ApiRules, Decision, HeaderRule};
-pub use token::{KeyError, TokenError, TokenRule};
+pub use token::{SecretError, TokenError, TokenRule};
 
 /// HMAC is verified again: that costs no more than to look it up.
-#[cfg(not(feature = "api-keys"))]
+#[cfg(not(feature = "jwt-keys"))]
 #[derive(Clone, Debug, Default)]
 struct Verified {}
 
-#[cfg(not(feature = "api-keys"))]
+#[cfg(not(feature = "jwt-keys"))]
 impl Verified {
     const fn was_in_vain(&mut self) -> bool {
         false

@@ -113,10 +113,10 @@ impl ApiRule {
         Self { token: Some(token), ..self }
     }
 
-    /// Public keys of its token that there is no use for.
-    #[cfg(all(feature = "api-keys", feature = "config"))]
-    pub(crate) fn skipped_keys(&self) -> Option<&super::KeyProblems> {
-        self.token.as_ref().and_then(TokenRule::skipped_keys)
+    /// The public keys that its token is verified by, if there are any.
+    #[cfg(feature = "jwt-keys")]
+    pub fn public_keys(&self) -> Option<&super::PublicKeys> {
+        self.token.as_ref()?.verified_by()
     }
 
     /// Whether it takes a request. An error says that it would with a token that is right.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 
 use super::hmac::Hmac;
-#[cfg(feature = "api-keys")]
+#[cfg(feature = "jwt-keys")]
 use super::keys::{PublicKeys, PublicKeysError};
 use super::{Verified, base64url};
 use crate::Timestamp;
@@ -17,8 +17,8 @@ use crate::Timestamp;
 /// algorithm other than `none`, that has not expired.
 ///
 /// Without a key its signature is not looked at: anybody can make such a token, and the server has to verify it. Keys say by
-/// which algorithms it may be signed, and no others are taken: a [secret one](Self::key) HS256, public ones RS256 or ES256 (feature
-/// `api-keys`, `TokenRule::keys`).
+/// which algorithms it may be signed, and no others are taken: a [secret](Self::secret) HS256, public ones RS256 or ES256 (feature
+/// `jwt-keys`, `TokenRule::public_keys`).
 ///
 /// ```
 /// use core::time::Duration;
@@ -26,21 +26,21 @@ use crate::Timestamp;
 /// use gwlb_geneve::inspectors::api::TokenRule;
 ///
 /// let rule = TokenRule::new().issuer("https://login.example").audience("orders");
-/// assert!(rule.leeway(Duration::from_secs(30)).key(b"shorter than RFC 7518 has it").is_err());
+/// assert!(rule.leeway(Duration::from_secs(30)).secret(b"shorter than RFC 7518 has it").is_err());
 /// ```
 #[derive(Clone)]
 pub struct TokenRule {
     issuers: Vec<String>,
     audiences: Vec<String>,
     leeway: Duration,
-    key: Option<Hmac>,
-    #[cfg(feature = "api-keys")]
-    keys: Option<PublicKeys>,
+    secret: Option<Hmac>,
+    #[cfg(feature = "jwt-keys")]
+    public_keys: Option<PublicKeys>,
 }
 
 impl TokenRule {
-    /// Bytes that a key for HS256 has at least (RFC 7518 §3.2).
-    pub const KEY_LEN: usize = 32;
+    /// Bytes that a secret for HS256 has at least (RFC 7518 §3.2).
+    pub const SECRET_LEN: usize = 32;
 
     /// Any token that has not expired.
     pub const fn new() -> Self {
@@ -48,9 +48,9 @@ impl TokenRule {
             issuers: Vec::new(),
             audiences: Vec::new(),
             leeway: Duration::from_secs(60),
-            key: None,
-            #[cfg(feature = "api-keys")]
-            keys: None,
+            secret: None,
+            #[cfg(feature = "jwt-keys")]
+            public_keys: None,
         }
     }
 
@@ -74,16 +74,16 @@ impl TokenRule {
         Self { leeway, ..self }
     }
 
-    /// Signed with this key, by HS256.
+    /// Signed with this secret, which is shared with the issuer, by HS256.
     ///
     /// # Errors
     ///
-    /// [`KeyError`], where the key is too short.
-    pub fn key(self, key: &[u8]) -> Result<Self, KeyError> {
-        if key.len() < Self::KEY_LEN {
-            return Err(KeyError { found: key.len() });
+    /// [`SecretError`], where the secret is too short.
+    pub fn secret(self, secret: &[u8]) -> Result<Self, SecretError> {
+        if secret.len() < Self::SECRET_LEN {
+            return Err(SecretError { found: secret.len() });
         }
-        Ok(Self { key: Some(Hmac::new(key)), ..self })
+        Ok(Self { secret: Some(Hmac::new(secret)), ..self })
     }
 
     /// Signed with one of these keys, or with another that is named, by RS256 or ES256: that which is for a key of its kind.
@@ -94,19 +94,18 @@ impl TokenRule {
     /// # Errors
     ///
     /// [`PublicKeysError::TooMany`] and [`PublicKeysError::TooManyUnnamed`], with those that are there already.
-    #[cfg(feature = "api-keys")]
-    pub fn keys(mut self, keys: PublicKeys) -> Result<Self, PublicKeysError> {
-        self.keys = Some(match self.keys.take() {
+    #[cfg(feature = "jwt-keys")]
+    pub fn public_keys(mut self, keys: PublicKeys) -> Result<Self, PublicKeysError> {
+        self.public_keys = Some(match self.public_keys.take() {
             Some(others) => others.and(keys)?,
             None => keys,
         });
         Ok(self)
     }
 
-    /// Keys that there is no use for here.
-    #[cfg(all(feature = "api-keys", feature = "config"))]
-    pub(super) fn skipped_keys(&self) -> Option<&super::KeyProblems> {
-        self.keys.as_ref().map(PublicKeys::skipped)
+    #[cfg(feature = "jwt-keys")]
+    pub(super) const fn verified_by(&self) -> Option<&PublicKeys> {
+        self.public_keys.as_ref()
     }
 
     /// Compares a token with the rule at a moment.
@@ -161,20 +160,20 @@ impl TokenRule {
         token: &Signed<'_>,
         verified: &mut Verified,
     ) -> Result<(), TokenError> {
-        match &self.key {
-            Some(key) if token.algorithm == "HS256" => {
-                let is_signed = key.verifies(token.signed, token.signature);
+        match &self.secret {
+            Some(secret) if token.algorithm == "HS256" => {
+                let is_signed = secret.verifies(token.signed, token.signature);
                 return is_signed.then_some(()).ok_or(TokenError::Signature);
             }
             _ => {}
         }
-        #[cfg(feature = "api-keys")]
-        if let Some(keys) = &self.keys {
+        #[cfg(feature = "jwt-keys")]
+        if let Some(keys) = &self.public_keys {
             return keys.verify(token, verified);
         }
-        #[cfg(not(feature = "api-keys"))]
+        #[cfg(not(feature = "jwt-keys"))]
         let _ = (token.whole, token.key_id, verified);
-        if self.key.is_some() { Err(TokenError::Algorithm) } else { Ok(()) }
+        if self.secret.is_some() { Err(TokenError::Algorithm) } else { Ok(()) }
     }
 
     fn check_claims(&self, claims: &Claims, now: Timestamp) -> Result<(), TokenError> {
@@ -211,16 +210,16 @@ impl Default for TokenRule {
 }
 
 impl fmt::Debug for TokenRule {
-    /// Without the secret key.
+    /// Without the secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("TokenRule");
         debug
             .field("issuers", &self.issuers)
             .field("audiences", &self.audiences)
             .field("leeway", &self.leeway)
-            .field("has_key", &self.key.is_some());
-        #[cfg(feature = "api-keys")]
-        debug.field("keys", &self.keys);
+            .field("has_secret", &self.secret.is_some());
+        #[cfg(feature = "jwt-keys")]
+        debug.field("public_keys", &self.public_keys);
         debug.finish()
     }
 }
@@ -313,11 +312,11 @@ pub enum TokenError {
     Audience,
 }
 
-/// A key that is too short.
+/// A secret that is too short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("expected a key of at least {} bytes, found {found}", TokenRule::KEY_LEN)]
+#[error("expected a secret of at least {} bytes, found {found}", TokenRule::SECRET_LEN)]
 #[non_exhaustive]
-pub struct KeyError {
+pub struct SecretError {
     /// How many bytes it has.
     pub found: usize,
 }
@@ -382,7 +381,7 @@ mod tests {
 
     #[test]
     fn headers_and_signatures() {
-        let (shape, keyed) = (TokenRule::new(), TokenRule::new().key(KEY).unwrap());
+        let (shape, keyed) = (TokenRule::new(), TokenRule::new().secret(KEY).unwrap());
         let claims = format!(r#"{{"exp":{NOW}}}"#);
         for (header, of_shape, of_key) in [
             (HS256, Ok(()), Ok(())),
@@ -436,7 +435,7 @@ mod tests {
             .eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ\
             .dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
         let key = base64url::decode(key.as_bytes()).unwrap();
-        let rule = TokenRule::new().issuer("joe").key(&key).unwrap().leeway(Duration::ZERO);
+        let rule = TokenRule::new().issuer("joe").secret(&key).unwrap().leeway(Duration::ZERO);
         let at = |seconds| {
             rule.check(token.as_bytes(), Timestamp::from_unix(Duration::from_secs(seconds)))
         };

@@ -94,6 +94,8 @@ pub struct UdpTransport {
     tos: TypeOfService,
     intake: Intake,
     burst: Burst,
+    /// Whether all buffers were taken for it.
+    is_full: bool,
     /// Bytes behind each payload.
     room: usize,
     outbox: Outbox,
@@ -205,6 +207,7 @@ impl UdpTransport {
             waiting,
             tos: TypeOfService::new(settings),
             burst: Burst::default(),
+            is_full: false,
             room,
             outbox: Outbox::default(),
             next: 0,
@@ -224,16 +227,18 @@ impl UdpTransport {
         self.receive_buffer
     }
 
-    /// Asks what the kernel has dropped, now and then and whenever nothing more is there: to be told with each datagram
-    /// (`SO_RXQ_OVFL`) would cost each of them something.
+    /// Asks what the kernel has dropped: when all buffers are taken, as what is dropped then says that there is too much to
+    /// do; when nothing more is there; and else now and then. To be told with each datagram (`SO_RXQ_OVFL`) would cost each of
+    /// them something.
     fn note_overflow(&mut self, received: usize, now: Timestamp) {
         const OFTEN: Duration = Duration::from_millis(50);
 
         let is_early = now >= self.asked && now.saturating_since(self.asked) < OFTEN;
-        if is_early && received > 0 {
+        if is_early && received > 0 && !self.is_full {
             return;
         }
         self.asked = now;
+        // It was asked for when the socket was opened, and can be had.
         if let Ok(queue) = sys::receive_queue(self.socket.as_fd()) {
             let more = queue.dropped.wrapping_sub(self.overflow);
             self.overflow = queue.dropped;
@@ -252,6 +257,7 @@ impl Transport for UdpTransport {
         self.outbox.clear();
         self.next = 0;
         let received = self.waiting.receive(&mut self.receiver, &self.socket, wait)?;
+        self.is_full = received >= Self::BUFFERS;
         let now = Timestamp::from_unix(now());
         self.note_overflow(received, now);
         self.burst.begin(now);
@@ -264,6 +270,10 @@ impl Transport for UdpTransport {
         let received = self.burst.len();
         self.counters.bursts = self.counters.bursts.saturating_add(u64::from(received > 0));
         Ok(received)
+    }
+
+    fn is_full(&self) -> bool {
+        self.is_full
     }
 
     fn frames(&mut self, numbers: Range<usize>) -> impl Iterator<Item = Frame<'_>> {
@@ -344,6 +354,9 @@ fn unbound(settings: &UdpSettings) -> Result<UdpSocket, OpenError> {
     let socket = sys::socket(libc::AF_INET, libc::SOCK_DGRAM, 0)
         .map_err(OpenError::system("open a UDP socket"))?;
     let fd = socket.as_fd();
+    // Where it cannot say that, nothing would ever seem to be lost.
+    sys::receive_queue(fd)
+        .map_err(OpenError::system("count what it drops (SO_MEMINFO, Linux 4.12)"))?;
     set_buffer(fd, Side::Receive, settings.receive_buffer);
     let on =
         |level, name, what| sys::set_option(fd, level, name, 1).map_err(OpenError::system(what));

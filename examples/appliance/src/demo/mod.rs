@@ -121,7 +121,7 @@ fn policy(folder: &Path) -> Result<String> {
     }
     let directory = serde_json::to_string(&evidence)?;
     let tap = format!("\n[tap]\ndirectory = {directory}\nalerts = \"warning\"\n");
-    Ok(POLICY.replace("KEY", &token::key()) + &tap)
+    Ok(POLICY.replace("SECRET", &token::secret()) + &tap)
 }
 
 fn leave(folder: &Path, files: &[(&str, &[u8])]) -> Result<()> {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 /// Known to the issuer and to the appliance. In base64url it stands in the policy.
-const KEY: &[u8] = b"the demonstration's own, no secret";
+const SECRET: &[u8] = b"the demonstration's own, no secret";
 
 /// Who may write, and for how long.
 pub(super) struct Claims<'a> {
@@ -25,14 +25,14 @@ pub(super) fn issue(claims: &Claims<'_>) -> String {
     let part = |value: &Value| base64url(value.to_string().as_bytes());
     let signed = format!("{}.{}", part(&header), part(&claims));
     // Keys of any length are taken.
-    let mut mac = Hmac::<Sha256>::new_from_slice(KEY).expect("a key of any length");
+    let mut mac = Hmac::<Sha256>::new_from_slice(SECRET).expect("a key of any length");
     mac.update(signed.as_bytes());
     format!("{signed}.{}", base64url(&mac.finalize().into_bytes()))
 }
 
-/// The key as a policy has it.
-pub(super) fn key() -> String {
-    base64url(KEY)
+/// The secret as a policy has it.
+pub(super) fn secret() -> String {
+    base64url(SECRET)
 }
 
 /// Base 64 with the alphabet of URLs and without padding (RFC 4648 §5).

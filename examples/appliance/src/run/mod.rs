@@ -103,6 +103,7 @@ fn serve(options: Options, mut plan: Plan, log: &Log) -> Result<()> {
         .serve(&settings)?;
     tell(&plan, &settings, workers.get());
     plan.tell_signatures();
+    plan.tell_keys();
     let control = running.control();
     let counting = match &records {
         Some((file, eve, _)) => Some(eve::count(file, eve, control.clone())?),

@@ -9,12 +9,13 @@ use gwlb_geneve::config::{self, Config, EveFile, LogFormat, Run, TransportKind};
 use gwlb_geneve::engine::Settings;
 use gwlb_geneve::inspect::{Chain, ExceptionPolicy};
 use gwlb_geneve::inspectors::access::IpNetwork;
+use gwlb_geneve::inspectors::api::ApiRules;
 use gwlb_geneve::inspectors::signatures::Signatures;
 use gwlb_geneve::observe::eve::Eve;
 use gwlb_geneve::observe::evidence::EvidenceSettings;
 use gwlb_geneve::runtime::ManagementSettings;
 use gwlb_geneve::transport::udp::{self, Origins, UdpSettings};
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::shadow::ShadowFile;
 use crate::{arguments, setup, token};
@@ -229,6 +230,28 @@ impl Plan {
         let more = (errors.len() + problems.len()).saturating_sub(MOST);
         if more > 0 {
             warn!("signatures: and {more} more; `appliance rules check` tells them all");
+        }
+    }
+
+    /// Says how many public keys rules verify tokens by, and which there is no use for: of the first so many rules.
+    pub(super) fn tell_keys(&self) {
+        const MOST: usize = 20;
+
+        let rules = self.config.api_rules().map_or(&[][..], ApiRules::rules);
+        let keyed = rules.iter().zip(1..).filter_map(|(rule, number)| {
+            let keys = rule.public_keys()?;
+            Some((number, keys.len(), keys.skipped()))
+        });
+        let mut keyed = keyed.collect::<Vec<(usize, _, _)>>().into_iter();
+        for (number, count, skipped) in keyed.by_ref().take(MOST) {
+            let keys = if count == 1 { "public key" } else { "public keys" };
+            match skipped.count() {
+                0 => info!("api: rule {number}: {count} {keys}"),
+                more => warn!("api: rule {number}: {count} {keys}, {more} not taken: {skipped}"),
+            }
+        }
+        if keyed.len() > 0 {
+            info!("api: and {} more rules with public keys", keyed.len());
         }
     }
 

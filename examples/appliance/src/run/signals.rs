@@ -131,6 +131,7 @@ fn reload(
         Ok(()) => {
             tell_differences(text, &plan.text);
             plan.tell_signatures();
+            plan.tell_keys();
             let of_flows = match flows {
                 Flows::Keep => "flows that there are keep their inspectors",
                 Flows::Reopen => "flows that there are go on under it, too",
@@ -166,12 +167,12 @@ fn follow(
     }
 }
 
-/// Says what a new configuration says otherwise.
+/// Says what the text of a new configuration says otherwise. The files that it names may have changed all the same.
 fn tell_differences(before: &str, after: &str) {
     const MOST: usize = 100;
     let differences = differences(before, after);
     if differences.is_empty() {
-        info!("SIGHUP: the configuration says what it said before");
+        info!("SIGHUP: the text of the configuration says what it said before");
     }
     for difference in differences.iter().take(MOST) {
         info!("SIGHUP: {difference}");

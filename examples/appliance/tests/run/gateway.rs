@@ -7,7 +7,7 @@ use std::time::Duration;
 use gwlb_geneve::EtherType;
 use gwlb_geneve::geneve::{Builder, TunnelOption};
 use gwlb_geneve::gwlb::{Profile, ProfileOption};
-use gwlb_geneve::packet::Checksum;
+use gwlb_geneve::packet::{Checksum, IpProtocol};
 
 /// Where the appliance is told to listen.
 pub(crate) const APPLIANCE: (Ipv4Addr, u16) = (Ipv4Addr::new(127, 0, 0, 1), 6081);
@@ -66,6 +66,45 @@ impl Gateway {
 
 /// A datagram of a flow through a load balancer: UDP from `port` to `to`.
 pub(crate) fn datagram(port: u16, to: u16) -> Vec<u8> {
+    let [[a, b], [c, d]] = [port, to].map(u16::to_be_bytes);
+    let datagram = [&[a, b, c, d, 0, 16, 0, 0], &b"question"[..]].concat();
+    wrapped((CLIENT, SERVER), 17, &datagram)
+}
+
+/// The datagrams of a connection through a load balancer from `port` to port 80: its handshake, and a request in one segment.
+pub(crate) fn request(port: u16, request: &str) -> [Vec<u8>; 4] {
+    const SYN: u8 = 2;
+    const ACK: u8 = 16;
+
+    let segment = |is_back: bool, flags: u8, sequence: u32, acknowledged: u32, data: &str| {
+        let (addresses, ports) = match is_back {
+            true => ((SERVER, CLIENT), [80, port]),
+            false => ((CLIENT, SERVER), [port, 80]),
+        };
+        let mut segment = ports.map(u16::to_be_bytes).concat();
+        segment.extend([sequence, acknowledged].map(u32::to_be_bytes).concat());
+        segment.extend([0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
+        segment.extend(data.as_bytes());
+        let mut sum = Checksum::new();
+        let length = segment.len().try_into().unwrap();
+        sum.add_pseudo_header_v4(addresses.0, addresses.1, IpProtocol::TCP, length);
+        sum.add(&segment);
+        segment[16..18].copy_from_slice(&sum.finish().to_be_bytes());
+        wrapped(addresses, 6, &segment)
+    };
+    [
+        segment(false, SYN, 1_000, 0, ""),
+        segment(true, SYN | ACK, 5_000, 1_001, ""),
+        segment(false, ACK, 1_001, 5_001, ""),
+        segment(false, ACK, 1_001, 5_001, request),
+    ]
+}
+
+const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 1);
+const SERVER: Ipv4Addr = Ipv4Addr::new(10, 2, 0, 2);
+
+/// As a load balancer's node sends a packet from one of these addresses to the other.
+fn wrapped((from, to): (Ipv4Addr, Ipv4Addr), protocol: u8, payload: &[u8]) -> Vec<u8> {
     let profile = Profile::AWS;
     let option = |option, data| {
         TunnelOption::new(profile.class(), profile.option_type(option), data).unwrap()
@@ -79,12 +118,10 @@ pub(crate) fn datagram(port: u16, to: u16) -> Vec<u8> {
     let mut header = [0; 64];
     let length = Builder::new(EtherType::IPV4).options(options).build_into(&mut header).unwrap();
 
-    let mut inner = vec![0x45, 0, 0, 36, 0, 0, 0, 0, 64, 17, 0, 0, 10, 1, 0, 1, 10, 2, 0, 2];
+    let [a, b] = u16::try_from(20 + payload.len()).unwrap().to_be_bytes();
+    let mut inner = vec![0x45, 0, a, b, 0, 0, 0, 0, 64, protocol, 0, 0];
+    inner.extend([from, to].map(|address| address.octets()).concat());
     let checksum = Checksum::of(&inner).to_be_bytes();
     inner[10..12].copy_from_slice(&checksum);
-    inner.extend(port.to_be_bytes());
-    inner.extend(to.to_be_bytes());
-    inner.extend([0, 16, 0, 0]);
-    inner.extend(*b"question");
-    [&header[..length], &inner].concat()
+    [&header[..length], &inner, payload].concat()
 }

@@ -22,7 +22,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use appliance::{Appliance, HEALTH, MANAGE, alone, command, get, metric};
-use gateway::{APPLIANCE, Gateway, STRANGER, datagram};
+use gateway::{APPLIANCE, Gateway, STRANGER, datagram, request};
 use gwlb_geneve::config::{Config, Run};
 use gwlb_geneve::engine::Settings;
 use nix::sys::signal::Signal;
@@ -112,6 +112,62 @@ fn a_configuration_is_read_again() {
         assert!(appliance.log().contains(said), "{}", appliance.log());
         assert!(!gateway.passes(&datagram(1_003, 53)), "nothing was changed");
         assert!(get(HEALTH, "/healthz").unwrap().contains(" 200 OK"));
+    });
+}
+
+/// The public parts of two keys for ES256, and for each a token that it has signed: for anybody, until the year 2100. Nobody has
+/// their private parts.
+const KEYS: [&str; 2] = [
+    "-----BEGIN PUBLIC KEY-----\n\
+     MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAERCFROwZmr+b+BRuByikTeO1ZOAy4\n\
+     JN8EWpAgon8tVU0LEQpeZCqoWNPMopMoYQ16s6wy4ZQ4pf9ZSQv6XpPXtQ==\n\
+     -----END PUBLIC KEY-----\n",
+    r#"{ "keys": [
+        { "kty": "EC", "crv": "P-256",
+          "x": "wNK4mN7VMexzrizZYvGzIKlpyT7d4NYp7-HYBC4f6ug",
+          "y": "x-9UUTVB69xrD9DSM2dCrG099rgz9gXanq1sAHfHOS4" },
+        { "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" }] }"#,
+];
+const TOKENS: [&str; 2] = [
+    "eyJhbGciOiJFUzI1NiJ9.eyJleHAiOjQxMDI0NDQ4MDB9.\
+     FaRB2X-XushATUCd7H4qoiNMR8IO9gIohF2HQon9awNiJNRShO3kUg6lDKfmP9UT4Fc4iSMFyEiYgqm5AFxu9Q",
+    "eyJhbGciOiJFUzI1NiJ9.eyJleHAiOjQxMDI0NDQ4MDB9.\
+     StmVs4MdIpLacNNVHMkdLfZV3jGct24zpDrNV7yASrZEEY2TzTCi_RyOspb7rfm6gFPc8rmLfl0opAmRi5WGDA",
+];
+
+/// The text of a configuration stays the same when its files of keys are exchanged.
+#[test]
+fn new_keys_are_in_force_when_they_are_read_again() {
+    alone(|| {
+        let keys = file("keys", KEYS[0]);
+        let api = format!(
+            "[api]\nports = 80\ndefault = \"drop\"\nrule = [{{ token = {{ public-keys = {keys:?} }} }}]\n"
+        );
+        let path = file("keys.toml", &api);
+        let gateway = Gateway::new();
+        let appliance = Appliance::start(&["--config", path.to_str().unwrap()]);
+        let passes = |port: u16, token: &str| {
+            let text =
+                format!("GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n\r\n");
+            let [handshake @ .., request] = request(port, &text);
+            for datagram in handshake {
+                assert!(gateway.passes(&datagram), "{}", appliance.log());
+            }
+            gateway.passes(&request)
+        };
+        let log = |said: &str| appliance.wait_for(said, || appliance.log().contains(said));
+        assert_eq!([passes(1_000, TOKENS[0]), passes(1_001, TOKENS[1])], [true, false]);
+        log("api: rule 1: 1 public key\n");
+
+        file("keys", KEYS[1]);
+        appliance.signal(Signal::SIGHUP);
+        appliance.wait_for("reload", || appliance.log().contains("is in force"));
+        log("SIGHUP: the text of the configuration says what it said before");
+        log(&format!(
+            "api: rule 1: 1 public key, 1 not taken: {}: key 2: expected `kty` `RSA` or `EC`, found `OKP`",
+            keys.display()
+        ));
+        assert_eq!([passes(1_002, TOKENS[0]), passes(1_003, TOKENS[1])], [false, true]);
     });
 }
 
@@ -312,18 +368,33 @@ fn mistakes_end_it_with_2() {
     }
 }
 
-/// What the example says of limits, time-outs and its place is what holds without it.
+/// What the example says of limits, time-outs and its place is what holds without it, comments among the limits included.
 #[test]
 fn the_example_says_the_defaults() {
     let text = include_str!("../../example.toml");
+    let (before, behind) = text.split_once("\n[limits]\n").unwrap();
+    let (limits, behind) = behind.split_once("\n\n").unwrap();
+    // But for one: no endpoint has a quota of flows where none is said.
+    let limits =
+        limits.replace("\n# ", "\n").replace("\nflows-per-endpoint", "\n# flows-per-endpoint");
+    let all = format!("{before}\n[limits]\n{limits}\n\n{behind}");
+    assert!(all.contains("\nstream-bytes-per-endpoint = "), "{all}");
+    let of = |settings: &Settings| {
+        let counts = [
+            settings.fragments,
+            settings.fragments_per_endpoint,
+            settings.message_bytes,
+            settings.message_bytes_per_endpoint,
+        ];
+        let rates = [settings.answers_per_second, settings.icmp_errors_per_second];
+        let sizes = (settings.flows, settings.streams, settings.defrag, settings.messages);
+        format!("{:?}", (sizes, counts, rates, settings.unhealthy_after, settings.timeouts))
+    };
+    for text in [text, &all] {
+        let config = Config::parse(text).unwrap();
+        assert_eq!(of(&config.settings()), of(&Settings::default()));
+    }
     let config = Config::parse(text).unwrap();
-    let (settings, defaults) = (config.settings(), Settings::default());
-    assert_eq!(settings.flows, defaults.flows);
-    assert_eq!(settings.timeouts, defaults.timeouts);
-    assert_eq!(settings.fragments, defaults.fragments);
-    assert_eq!(settings.answers_per_second, defaults.answers_per_second);
-    assert_eq!(settings.icmp_errors_per_second, defaults.icmp_errors_per_second);
-    assert_eq!(settings.unhealthy_after, defaults.unhealthy_after);
     let differs = config.run().fixed(&Run::default());
     assert_eq!(
         differs,

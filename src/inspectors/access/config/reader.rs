@@ -166,7 +166,7 @@ pub(crate) fn many<T>(
     reader: &mut Reader<'_>,
     table: &DeTable<'_>,
     key: &'static str,
-    parse: impl Fn(&str) -> Result<Vec<T>, ConfigProblem>,
+    mut parse: impl FnMut(&str) -> Result<Vec<T>, ConfigProblem>,
 ) -> Vec<T> {
     let Some(value) = table.get(key) else { return Vec::new() };
     let values = match value.get_ref() {

@@ -3,15 +3,15 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::json::Json;
-use super::{KeyProblems, Kind, PublicKey, PublicKeys, PublicKeysError, Unfit, start};
+use super::{Kind, PublicKey, PublicKeyProblems, PublicKeys, PublicKeysError, Unfit, start};
 use crate::inspectors::api::base64url;
 
 /// The keys of a JWK Set (RFC 7517 §5), and why others are none. At most one more than there may be.
-pub(super) fn parse(text: &[u8]) -> Result<(Vec<PublicKey>, KeyProblems), PublicKeysError> {
+pub(super) fn parse(text: &[u8]) -> Result<(Vec<PublicKey>, PublicKeyProblems), PublicKeysError> {
     let set: Json = serde_json::from_slice(text)
         .map_err(|error| PublicKeysError::Json { line: error.line(), column: error.column() })?;
     let Some(Json::List(all)) = set.get("keys") else { return Err(PublicKeysError::NoSet) };
-    let (mut keys, mut problems) = (Vec::new(), KeyProblems::default());
+    let (mut keys, mut problems) = (Vec::new(), PublicKeyProblems::default());
     for (place, jwk) in all.iter().enumerate() {
         let id = jwk.get("kid").and_then(Json::text);
         match kind(jwk) {

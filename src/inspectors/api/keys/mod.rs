@@ -44,7 +44,7 @@ use super::token::Signed;
 ///     keys.skipped().told()[0].to_string(),
 ///     "key 2: expected `kty` `RSA` or `EC`, found `OKP`"
 /// );
-/// let rule = TokenRule::new().issuer("https://login.example").keys(keys)?;
+/// let rule = TokenRule::new().issuer("https://login.example").public_keys(keys)?;
 /// # let _ = rule;
 /// # Ok::<(), gwlb_geneve::inspectors::api::PublicKeysError>(())
 /// ```
@@ -52,7 +52,7 @@ use super::token::Signed;
 pub struct PublicKeys {
     /// At least one.
     keys: Vec<PublicKey>,
-    skipped: KeyProblems,
+    skipped: PublicKeyProblems,
     /// Of all keys: what is said of a token holds for these.
     digest: Sha256,
 }
@@ -94,7 +94,7 @@ impl PublicKeys {
     pub fn parse(text: &[u8]) -> Result<Self, PublicKeysError> {
         let (keys, skipped) = match text.trim_ascii_start().first() {
             Some(b'{') => jwk::parse(text)?,
-            _ => (pem::parse(text)?, KeyProblems::default()),
+            _ => (pem::parse(text)?, PublicKeyProblems::default()),
         };
         if keys.is_empty() {
             return Err(PublicKeysError::NoneFit(skipped));
@@ -102,7 +102,7 @@ impl PublicKeys {
         Self::of(keys, skipped)
     }
 
-    fn of(keys: Vec<PublicKey>, skipped: KeyProblems) -> Result<Self, PublicKeysError> {
+    fn of(keys: Vec<PublicKey>, skipped: PublicKeyProblems) -> Result<Self, PublicKeysError> {
         if keys.len() > Self::MOST {
             return Err(PublicKeysError::TooMany);
         }
@@ -125,6 +125,15 @@ impl PublicKeys {
         Self::of(self.keys, self.skipped)
     }
 
+    /// Says of what was left out that it is in this file.
+    #[cfg(feature = "config")]
+    pub(super) fn of_file(mut self, file: &str) -> Self {
+        for problem in &mut self.skipped.told {
+            problem.file = Some(file.into());
+        }
+        self
+    }
+
     /// How many there are: one at least.
     #[expect(clippy::len_without_is_empty, reason = "it never is")]
     pub fn len(&self) -> usize {
@@ -132,7 +141,7 @@ impl PublicKeys {
     }
 
     /// What was left out, and why.
-    pub fn skipped(&self) -> &KeyProblems {
+    pub fn skipped(&self) -> &PublicKeyProblems {
         &self.skipped
     }
 
@@ -280,10 +289,10 @@ pub enum PublicKeysError {
     NoSet,
     /// A key in PEM cannot be taken.
     #[error(transparent)]
-    Key(#[from] KeyProblem),
+    Key(#[from] PublicKeyProblem),
     /// No key of a JWK Set can be taken.
-    #[error("expected a key for RS256 or ES256, found none{}", Problems(.0))]
-    NoneFit(KeyProblems),
+    #[error("expected a key for RS256 or ES256, found none{}{}", if .0.count() > 0 { ": " } else { "" }, .0)]
+    NoneFit(PublicKeyProblems),
     /// There are more than [`PublicKeys::MOST`].
     #[error("expected at most {} keys, found more", PublicKeys::MOST)]
     TooMany,
@@ -302,17 +311,17 @@ pub enum PublicKeysError {
 
 /// Why keys cannot be taken: of the first ones, and of how many.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct KeyProblems {
-    told: Vec<KeyProblem>,
+pub struct PublicKeyProblems {
+    told: Vec<PublicKeyProblem>,
     more: usize,
 }
 
-impl KeyProblems {
+impl PublicKeyProblems {
     /// Of so many keys it is told why.
     pub const MOST: usize = 8;
 
     /// The first ones: at most [`MOST`](Self::MOST).
-    pub fn told(&self) -> &[KeyProblem] {
+    pub fn told(&self) -> &[PublicKeyProblem] {
         &self.told
     }
 
@@ -322,7 +331,7 @@ impl KeyProblems {
     }
 
     /// It is made only where it is told.
-    fn push(&mut self, problem: impl FnOnce() -> KeyProblem) {
+    fn push(&mut self, problem: impl FnOnce() -> PublicKeyProblem) {
         match self.told.len() < Self::MOST {
             true => self.told.push(problem()),
             false => self.more = self.more.saturating_add(1),
@@ -335,22 +344,27 @@ impl KeyProblems {
     }
 }
 
-struct Problems<'a>(&'a KeyProblems);
-
-impl fmt::Display for Problems<'_> {
+impl fmt::Display for PublicKeyProblems {
+    /// One after the other, with semicolons between them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, problem) in self.0.told.iter().enumerate() {
-            write!(f, "{}{problem}", if number == 0 { ": " } else { "; " })?;
+        for (number, problem) in self.told.iter().enumerate() {
+            write!(f, "{}{problem}", if number == 0 { "" } else { "; " })?;
         }
-        if self.0.more == 0 { Ok(()) } else { write!(f, "; and {} more", self.0.more) }
+        if self.more == 0 { Ok(()) } else { write!(f, "; and {} more", self.more) }
     }
 }
 
 /// Why a key cannot be taken.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("key {number}{}: expected {expected}, found {found}", Id(.id.as_deref()))]
+#[error(
+    "{}key {number}{}: expected {expected}, found {found}",
+    InFile(.file.as_deref()),
+    Id(.id.as_deref())
+)]
 #[non_exhaustive]
-pub struct KeyProblem {
+pub struct PublicKeyProblem {
+    /// The file that it is in, where a configuration names it.
+    pub file: Option<String>,
     /// Which of the keys in its file, counted from 1.
     pub number: usize,
     /// The start of its ID, if it has one.
@@ -359,6 +373,14 @@ pub struct KeyProblem {
     pub expected: String,
     /// What it is.
     pub found: String,
+}
+
+struct InFile<'a>(Option<&'a str>);
+
+impl fmt::Display for InFile<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |file| write!(f, "{file}: "))
+    }
 }
 
 struct Id<'a>(Option<&'a str>);
@@ -379,7 +401,7 @@ fn start(text: &str) -> String {
     }
 }
 
-/// A [`KeyProblem`] of which the place is not known yet.
+/// A [`PublicKeyProblem`] of which the place is not known yet.
 struct Unfit {
     expected: String,
     found: String,
@@ -390,7 +412,8 @@ impl Unfit {
         Self { expected: expected.into(), found: found.into() }
     }
 
-    fn at(self, number: usize, id: Option<&str>) -> KeyProblem {
-        KeyProblem { number, id: id.map(start), expected: self.expected, found: self.found }
+    fn at(self, number: usize, id: Option<&str>) -> PublicKeyProblem {
+        let id = id.map(start);
+        PublicKeyProblem { file: None, number, id, expected: self.expected, found: self.found }
     }
 }

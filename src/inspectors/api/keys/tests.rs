@@ -45,7 +45,7 @@ fn set(members: &[&str]) -> String {
 }
 
 fn rule(members: &[&str]) -> TokenRule {
-    TokenRule::new().leeway(Duration::ZERO).keys(keys(members)).unwrap()
+    TokenRule::new().leeway(Duration::ZERO).public_keys(keys(members)).unwrap()
 }
 
 fn at(seconds: u64) -> Timestamp {
@@ -160,7 +160,7 @@ fn no_algorithm_is_taken_for_another() {
             let token = format!("{signed}.{}", encode(&tag(&secret, signed.as_bytes())));
             assert_eq!(check(&rule, &token), Err(TokenError::Algorithm));
             // Nor where there is a secret besides.
-            let both = rule.clone().key(&[7; 32]).unwrap();
+            let both = rule.clone().secret(&[7; 32]).unwrap();
             assert_eq!(check(&both, &token), Err(TokenError::Signature));
         }
     }
@@ -169,7 +169,7 @@ fn no_algorithm_is_taken_for_another() {
 #[test]
 fn a_secret_and_public_keys_stand_beside_each_other() {
     let secret = [7; 32];
-    let rule = rule(&[RSA]).keys(keys(&[EC])).unwrap().key(&secret).unwrap();
+    let rule = rule(&[RSA]).public_keys(keys(&[EC])).unwrap().secret(&secret).unwrap();
     let signed = format!(
         "{}.{}",
         encode(br#"{"alg":"HS256"}"#),
@@ -179,7 +179,7 @@ fn a_secret_and_public_keys_stand_beside_each_other() {
     for token in [&token, RSA_TOKEN, EC_TOKEN] {
         assert_eq!(check(&rule, token), Ok(()));
     }
-    let secret_alone = TokenRule::new().key(&secret).unwrap();
+    let secret_alone = TokenRule::new().secret(&secret).unwrap();
     assert_eq!(check(&secret_alone, EC_TOKEN), Err(TokenError::Algorithm));
 }
 
@@ -322,12 +322,12 @@ fn what_is_no_jwk_set_is_told() {
         assert_eq!(PublicKeys::parse(text.as_bytes()).unwrap_err().to_string(), expected);
     }
     let most = PublicKeys::parse(named(32).as_bytes()).unwrap();
-    let rule = TokenRule::new().keys(most).unwrap();
-    assert_eq!(rule.keys(keys(&[RSA])).unwrap_err(), PublicKeysError::TooMany);
+    let rule = TokenRule::new().public_keys(most).unwrap();
+    assert_eq!(rule.public_keys(keys(&[RSA])).unwrap_err(), PublicKeysError::TooMany);
     // Each kind by itself.
-    let rule = TokenRule::new().keys(keys(&[[RSA; 8], [EC; 8]].concat())).unwrap();
+    let rule = TokenRule::new().public_keys(keys(&[[RSA; 8], [EC; 8]].concat())).unwrap();
     assert_eq!(
-        rule.keys(keys(&[RSA])).unwrap_err().to_string(),
+        rule.public_keys(keys(&[RSA])).unwrap_err().to_string(),
         "expected at most 8 keys for RS256 without an ID, found 9"
     );
 }
@@ -445,7 +445,7 @@ fn keys_in_pem() {
     let both = format!("Two keys:\n{}and\n{}", pem(rsa), ec_pem());
     let keys = PublicKeys::parse(both.as_bytes()).unwrap();
     assert_eq!(keys.len(), 2);
-    let rule = TokenRule::new().keys(keys).unwrap();
+    let rule = TokenRule::new().public_keys(keys).unwrap();
     for token in [RSA_TOKEN, EC_TOKEN, &es256(r#"{"alg":"ES256","kid":"any"}"#)] {
         assert_eq!(check(&rule, token), Ok(()));
     }
