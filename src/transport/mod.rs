@@ -47,7 +47,8 @@ pub trait Transport: Send {
     fn receive(&mut self, wait: Duration) -> io::Result<usize>;
 
     /// Whether the burst is as large as they come, so that more is likely to wait: by such bursts a worker knows that it has
-    /// too much to do. With a full burst [`TransportCounters::overflow`] has to be up to date, with others it need not.
+    /// too much to do. While bursts are full [`TransportCounters::overflow`] has to be up to date, to some milliseconds; else it
+    /// may be later.
     fn is_full(&self) -> bool;
 
     /// The datagrams of the burst with these numbers, counted from 0. Numbers beyond the burst give nothing.

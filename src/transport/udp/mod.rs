@@ -227,14 +227,16 @@ impl UdpTransport {
         self.receive_buffer
     }
 
-    /// Asks what the kernel has dropped: when all buffers are taken, as what is dropped then says that there is too much to
-    /// do; when nothing more is there; and else now and then. To be told with each datagram (`SO_RXQ_OVFL`) would cost each of
-    /// them something.
+    /// Asks what the kernel has dropped: now and then, more often while all buffers are taken, as what is dropped then says
+    /// that there is too much to do, and whenever nothing more is there. To be told with each datagram (`SO_RXQ_OVFL`) would
+    /// cost each of them something, and to ask with each burst a third system call.
     fn note_overflow(&mut self, received: usize, now: Timestamp) {
         const OFTEN: Duration = Duration::from_millis(50);
+        const FULL: Duration = Duration::from_millis(10);
 
-        let is_early = now >= self.asked && now.saturating_since(self.asked) < OFTEN;
-        if is_early && received > 0 && !self.is_full {
+        let often = if self.is_full { FULL } else { OFTEN };
+        let is_early = now >= self.asked && now.saturating_since(self.asked) < often;
+        if is_early && received > 0 {
             return;
         }
         self.asked = now;
