@@ -41,18 +41,23 @@ impl Histogram {
     /// Counts one that took so long.
     #[inline]
     pub fn record(&mut self, took: Duration) {
-        self.record_nanos(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+        self.record_times(took, 1);
     }
 
     /// Counts one that took so many nanoseconds.
     #[inline]
     pub fn record_nanos(&mut self, nanos: u64) {
-        self.record_many(nanos, 1);
+        self.add_nanos(nanos, 1);
     }
 
-    /// Counts some of which each took so many nanoseconds.
+    /// Counts so many that took so long each.
     #[inline]
-    pub fn record_many(&mut self, nanos: u64, count: u64) {
+    pub(crate) fn record_times(&mut self, took: Duration, count: u64) {
+        self.add_nanos(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), count);
+    }
+
+    #[inline]
+    fn add_nanos(&mut self, nanos: u64, count: u64) {
         if count == 0 {
             return;
         }
@@ -204,6 +209,21 @@ mod tests {
         sum.add(&histogram);
         assert_eq!((sum.count(), sum.sum()), (6, histogram.sum() * 2));
         assert_eq!(sum.max(), histogram.max());
+    }
+
+    #[test]
+    fn several_at_once_are_as_many_one_by_one() {
+        let (mut at_once, mut one_by_one) = (Histogram::new(), Histogram::new());
+        for (took, count) in [(7, 3), (20_000, 1), (9, 0), (100_000_000_000, 2)] {
+            let took = Duration::from_nanos(took);
+            at_once.record_times(took, count);
+            (0..count).for_each(|_| one_by_one.record(took));
+        }
+        assert_eq!(at_once, one_by_one);
+        assert_eq!(at_once.count(), 6);
+        let mut longest = Histogram::new();
+        longest.record_times(Duration::MAX, 1);
+        assert_eq!(longest.max(), Duration::from_nanos(u64::MAX));
     }
 
     #[test]

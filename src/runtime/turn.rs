@@ -82,8 +82,7 @@ impl<T: Transport, I: Inspector, R: Rewriter> Worker<T, I, R> {
         self.is_idle = received == 0 && taken_over == 0;
         self.now = (self.settings.clock)();
         for (time, count) in self.times.drain(..) {
-            let took = self.now.saturating_since(time).as_nanos();
-            self.latency.record_many(u64::try_from(took).unwrap_or(u64::MAX), count);
+            self.latency.record_times(self.now.saturating_since(time), count);
         }
         self.upkeep(first.filter(|_| received > 0));
         Ok(Turn { received, taken_over, sent })

@@ -13,6 +13,16 @@ proptest! {
     }
 }
 
+/// Of the scripts with long patterns enough load, and hold, to say something: nothing is asked of them otherwise where grams do not
+/// say that there is anything.
+#[test]
+fn long_patterns_are_found_and_not_found() {
+    let outcomes = (0..500).map(|seed| check(&from_seed(seed))).filter(|it| it.is_long);
+    let (asked, held) = outcomes
+        .fold((0, 0), |(asked, held), outcome| (asked + outcome.asked, held + outcome.held));
+    assert!(asked > 250 && held > 50 && held < asked, "{asked} asked, {held} held");
+}
+
 /// By hand: `SIGNATURE_PAIRS=1000000 cargo test --release --all-features --test signatures -- --ignored agree`
 #[test]
 #[ignore = "takes minutes"]

@@ -166,6 +166,11 @@ fn a_body_that_cannot_be_inflated_is_not_answered() {
         ("gzip", &b"\x1f\x8b\x08\0\0\0\0\0\0\0\x07......"[..]),
         ("deflate", b"\x78\x9c\x07............."),
         ("deflate", b"\x07..............."),
+        // What nobody here inflates, and what is inflated once only.
+        ("br", b"\x8b\x07\x80............."),
+        ("zstd", b"\x28\xb5\x2f\xfd............"),
+        ("gzip, gzip", b"\x1f\x8b\x08\0\0\0\0\0\0\0......"),
+        ("gzip\r\nContent-Encoding: deflate", b"\x1f\x8b\x08......"),
     ] {
         let len = body.len();
         let head = format!(
@@ -199,6 +204,88 @@ fn a_body_that_cannot_be_inflated_is_not_answered() {
                     true => sent.assert_refused("signatures-unanswered"),
                     false => sent.assert_forwarded(),
                 }
+            }
+        }
+    }
+}
+
+/// What says that it is not coded is plain, and what is coded otherwise is looked at as it is sent.
+#[test]
+fn a_body_that_is_not_inflated_is_looked_at_as_it_is_sent() {
+    let rule = |action| {
+        format!("{action} http any any -> any any (file.data; content:\"needle\"; sid:1;)")
+    };
+    for (coding, is_open) in [("identity", false), ("identity, ", false), ("br", true)] {
+        let answer = |body: &str| {
+            let len = body.len();
+            format!(
+                "HTTP/1.1 200 OK\r\nContent-Encoding: {coding}\r\nContent-Length: {len}\r\n\r\n{body}"
+            )
+        };
+        let set = set(&rule("alert"));
+        let mut talk = Talk::new(engine_of(&set));
+        talk.ask(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        let sent = talk.answer(answer("hay, needle").as_bytes());
+        assert_eq!((told(&sent), open(&sent), set.counters().unanswered), (vec![1], 0, 0));
+        let set = set_with(&rule("drop"), |settings| settings.limits.refuses_unanswered = true);
+        let mut talk = Talk::new(engine_of(&set));
+        talk.ask(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        let sent = talk.answer(answer("hay").as_bytes());
+        assert_eq!(!sent.is_forwarded(), is_open, "{coding}: {}", sent.outcome);
+        // No byte of a body, no doubt.
+        let mut talk = Talk::new(engine_of(&set));
+        talk.ask(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        talk.answer(answer("").as_bytes()).assert_forwarded();
+    }
+}
+
+/// Whether its server inflates it or not, what a request hides by its coding is found.
+#[test]
+fn the_body_of_a_request_is_looked_at_inflated_and_as_it_is_sent() {
+    let deflated = |text: &str| miniz_oxide::deflate::compress_to_vec(text.as_bytes(), 6);
+    let gzip = |text| {
+        let head = &b"\x1f\x8b\x08\0\0\0\0\0\0\x03"[..];
+        [head, &deflated(text), &[0; 8]].concat()
+    };
+    let needle = gzip("k=needle, k=needle");
+    assert!(!needle.windows(6).any(|it| it == b"needle"), "else this shows nothing");
+    for (coding, body, expected) in [
+        ("gzip", needle.clone(), Some("signatures")),
+        ("deflate", deflated("k=needle, k=needle"), Some("signatures")),
+        ("gzip", gzip("k=hay, k=hay"), None),
+        ("deflate", deflated("k=hay, k=hay"), None),
+        // Nothing of it comes out: it is a comment, or behind the end.
+        ("gzip", b"\x1f\x8b\x08\x10\0\0\0\0\0\x03&k=needle&\0\x03\0".to_vec(), Some("signatures")),
+        ("gzip", [&gzip("")[..], b"&k=needle"].concat(), Some("signatures")),
+        ("gzip", b"k=needle".to_vec(), Some("signatures")),
+        ("deflate", b"&k=needle".to_vec(), Some("signatures")),
+        ("br", b"k=needle".to_vec(), Some("signatures")),
+        ("br", b"k=hay".to_vec(), Some("signatures-unanswered")),
+        ("gzip, gzip", gzip("k=hay"), Some("signatures-unanswered")),
+        ("gzip", [&gzip("")[..10], b"\x07..."].concat(), Some("signatures-unanswered")),
+    ] {
+        let rule = r#"drop http any any -> any any (http.method; content:"POST"; http.request_body; content:"needle"; sid:1;)"#;
+        let set = set_with(rule, |settings| settings.limits.refuses_unanswered = true);
+        let coded = format!("\r\nContent-Encoding: {coding}\r\n\r\n");
+        let (len, said) = (body.len(), body.escape_ascii());
+        let head = format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {len}{coded}");
+        for cut in [1, 7, len] {
+            let mut talk = Talk::new(engine_of(&set));
+            talk.ask(head.as_bytes()).assert_forwarded();
+            let sent = body.chunks(cut).map(|piece| talk.ask(piece));
+            let mut refused = sent.filter(|sent| !sent.is_forwarded());
+            let (refused, expected) = match (refused.next(), expected) {
+                (Some(refused), Some(expected)) => (refused, expected),
+                (refused, expected) => {
+                    let refused = refused.map(|sent| sent.outcome);
+                    assert_eq!(refused.is_some(), expected.is_some(), "{coding}: {said}");
+                    continue;
+                }
+            };
+            // What cannot be inflated may be refused before the needle is there.
+            if cut == len || open(&refused) == 0 {
+                refused.assert_refused(expected);
+                assert_eq!(told(&refused).len(), usize::from(expected == "signatures"));
             }
         }
     }

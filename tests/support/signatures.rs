@@ -22,11 +22,16 @@ pub struct Outcome {
     pub asked: u64,
     /// Those that have held.
     pub held: u64,
+    /// Whether all patterns were so long that what they begin with says where to look for them.
+    pub is_long: bool,
 }
 
 /// Bytes that choices are made by.
 struct Choices<'a> {
     bytes: &'a [u8],
+    /// Whether patterns are long. Each is kept then: by chance alone none would be found.
+    is_long: bool,
+    patterns: Vec<String>,
 }
 
 impl Choices<'_> {
@@ -64,7 +69,8 @@ pub fn from_seed(seed: u64) -> Vec<u8> {
 
 /// Makes rules and bytes, and compares what is found of them.
 pub fn check(bytes: &[u8]) -> Outcome {
-    let mut choices = Choices { bytes };
+    let mut choices = Choices { bytes, is_long: false, patterns: Vec::new() };
+    choices.is_long = choices.often(2);
     let of_messages = choices.often(2);
     let rules: Vec<String> = (1..=1 + u32::from(choices.below(4)))
         .map(|sid| rule(&mut choices, of_messages, sid))
@@ -107,18 +113,37 @@ pub fn check(bytes: &[u8]) -> Outcome {
         said.escape_ascii(),
         settings.limits.request_body,
     );
-    Outcome { asked: rules.len() as u64, held: found.len() as u64 }
+    Outcome { asked: rules.len() as u64, held: found.len() as u64, is_long: choices.is_long }
 }
 
-/// A few letters, so that there is often something to be found.
+/// A few letters, so that there is often something to be found, and of long patterns some as they are, or the first part of them.
 fn words(choices: &mut Choices<'_>, most: u8) -> String {
-    let len = choices.below(most);
-    (0..len).map(|_| choices.one(&["a", "b", "c", "A", "B", "1", "2", "0"])).collect()
+    let len = usize::from(choices.below(most));
+    let mut words = String::new();
+    while words.len() < len {
+        let of_patterns = !choices.patterns.is_empty() && choices.often(3);
+        if of_patterns {
+            let which = usize::from(choices.next()) % choices.patterns.len();
+            let part =
+                if choices.often(3) { 1 + usize::from(choices.below(8)) } else { usize::MAX };
+            words.extend(choices.patterns[which].chars().take(part));
+        } else {
+            words += choices.one(&["a", "b", "c", "A", "B", "1", "2", "0"]);
+        }
+    }
+    words.truncate(len);
+    words
 }
 
+/// Short ones have no grams, long ones have such of three bytes or four: all of a script are of one kind, since one that is short
+/// leaves those beside it without.
 fn pattern(choices: &mut Choices<'_>) -> String {
-    let len = 1 + choices.below(3);
-    (0..len).map(|_| choices.one(&["a", "b", "c", "A", "1", "2"])).collect()
+    let len = if choices.is_long { 4 + choices.below(6) } else { 1 + choices.below(3) };
+    let pattern: String = (0..len).map(|_| choices.one(&["a", "b", "c", "A", "1", "2"])).collect();
+    if choices.is_long {
+        choices.patterns.push(pattern.clone());
+    }
+    pattern
 }
 
 fn rule(choices: &mut Choices<'_>, of_messages: bool, sid: u32) -> String {
@@ -196,21 +221,24 @@ fn item(choices: &mut Choices<'_>) -> String {
 
 fn content(choices: &mut Choices<'_>) -> String {
     let negated = if choices.often(6) { "!" } else { "" };
-    let mut text = format!("content:{negated}\"{}\"; ", pattern(choices));
+    let pattern = pattern(choices);
+    // What a pattern does not fit into does not load.
+    let least = pattern.len().max(3) as u8;
+    let mut text = format!("content:{negated}\"{pattern}\"; ");
     if choices.often(3) {
         text += "nocase; ";
     }
     match choices.below(8) {
         0 => text += &format!("offset:{}; ", choices.below(5)),
-        1 => text += &format!("depth:{}; ", 3 + choices.below(8)),
-        2 => text += &format!("offset:{}; depth:{}; ", choices.below(4), 3 + choices.below(6)),
+        1 => text += &format!("depth:{}; ", least + choices.below(8)),
+        2 => text += &format!("offset:{}; depth:{}; ", choices.below(4), least + choices.below(6)),
         3 => text += &format!("distance:{}; ", i16::from(choices.below(8)) - 3),
-        4 => text += &format!("within:{}; ", 3 + choices.below(6)),
+        4 => text += &format!("within:{}; ", least + choices.below(6)),
         5 => {
             text += &format!(
                 "distance:{}; within:{}; ",
                 i16::from(choices.below(8)) - 3,
-                3 + choices.below(6)
+                least + choices.below(6)
             );
         }
         6 => text += choices.one(&["startswith; ", "endswith; "]),

@@ -54,7 +54,7 @@ pub struct SignatureLimits {
     pub stream_depth: u64,
     /// Bytes of a stream before new ones that are looked at again with them. 4 KiB by default.
     pub stream_window: usize,
-    /// Bytes of a request's body, inflated. 64 KiB by default.
+    /// Bytes of a request's body, inflated, and as many of it as it is sent. 64 KiB by default.
     pub request_body: usize,
     /// Bytes of a response's body, inflated. 64 KiB by default.
     pub response_body: usize,
@@ -68,7 +68,7 @@ pub struct SignatureLimits {
     /// 100,000 by default.
     pub steps: u64,
     /// Whether flows are dropped for which a rule that drops or rejects was not asked for all of it, as there were no steps left, too many
-    /// waited, or what it may look at had no room or could not be inflated; otherwise, as by default, that is told only.
+    /// waited, or what it may look at had no room or could not be inflated, be it broken or compressed in an unknown way; otherwise, as by default, that is told only.
     pub refuses_unanswered: bool,
     /// Entries that all workers together remember: counts of thresholds and filters, and as many bits of addresses. 65,536 by default.
     pub remembered: usize,
@@ -112,7 +112,8 @@ pub struct SignatureCounters {
     /// Packets, pieces of streams and messages for which not all was done: [`SignatureLimits::steps`].
     pub budget_used_up: u64,
     /// Packets, pieces of streams and messages for which a rule that drops or rejects was not asked for all of it, or not followed up, or
-    /// for which there was no room where one may want them later, or bodies that one looks at and that could not be inflated.
+    /// for which there was no room where one may want them later, or bodies that one looks at and that could not be inflated, be they
+    /// broken or compressed in an unknown way.
     pub unanswered: u64,
     /// Pieces of streams and bodies that were not kept, as all flows had as much as they may have: [`SignatureLimits::bytes`].
     pub no_room: u64,

@@ -39,9 +39,12 @@
 //! # How they are looked for
 //!
 //! Of each rule one pattern is chosen that has to be there whenever it holds: the one that it names (`fast_pattern`), else the one that is
-//! likely the rarest. For each buffer, side and transform, these patterns are one automaton (Aho-Corasick), which looks at each
-//! byte once; a rule is asked only where its pattern was found, and those without any wherever there is something to look at, its ends
-//! and protocol first.
+//! likely the rarest. For each buffer, side and transform, these patterns are up to three automata (Aho-Corasick): one for those that may
+//! be anywhere, one for those that have to be near the first byte, and one for those of rules that are for few ports, which has nothing to
+//! do between others. Where all patterns of an automaton have four bytes or more, and are not too many, a table of what they begin with
+//! says where it has to look; otherwise it looks at each byte once. A rule is asked only where its pattern was found, and one without any
+//! wherever there is something to look at, unless it is about packets and the first of its conditions does not hold for this one: its
+//! conditions, ends and protocol first, the bytes last.
 //!
 //! # What is read otherwise than by Suricata
 //!
@@ -52,6 +55,8 @@
 //! * Old keywords become those of today: `urilen` is [`Detection::Size`] of the URI, `tls.fingerprint` a pattern of
 //!   [`Buffer::TlsCertificateFingerprint`].
 //! * `prefilter` is taken and means nothing, and so does `expire` of `xbits` where a bit is asked for.
+//! * A compressed body of a request is looked at inflated and as it is sent; a rule with what must not be there may hold for the latter.
+//! * A body in several content codings, or in `br`, is looked at as it is sent.
 //! * A `;` ends an option, also between quotes, unless there is a backslash before it; so it is with Suricata.
 
 mod address;

@@ -3,7 +3,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use std::collections::HashMap;
 
-use super::{Coding, Inflate};
+use super::{Compression, Inflate};
 use crate::gwlb::EndpointId;
 
 /// The bytes that the flows of a worker may hold together, and those of each endpoint.
@@ -141,7 +141,7 @@ impl Drop for Share {
     }
 }
 
-/// A body as far as it has come: up to a bound, and inflated where it is compressed.
+/// A body as far as it has come: up to a bound, and inflated where that is asked for.
 #[derive(Debug)]
 pub(in super::super) struct Body {
     bytes: Vec<u8>,
@@ -155,14 +155,14 @@ pub(in super::super) struct Body {
 impl Body {
     /// One of at most so many bytes, of a share that has none yet.
     pub(in super::super) fn new(
-        coding: Option<Coding>,
+        compression: Option<Compression>,
         most: usize,
         mut share: Share,
     ) -> Result<Self, Full> {
-        let inflate = match coding {
-            Some(coding) => {
+        let inflate = match compression {
+            Some(compression) => {
                 share.set(Inflate::BYTES)?;
-                Some(Inflate::new(coding))
+                Some(Inflate::new(compression))
             }
             None => None,
         };
@@ -247,7 +247,7 @@ mod tests {
         for most in [100, 5_000, 10_000, 1 << 16] {
             let mut pool = Pool::new(1 << 20, 1 << 20);
             let share = pool.of(EndpointId(1)).share();
-            let mut body = Body::new(Some(Coding::Deflate), most, share).unwrap();
+            let mut body = Body::new(Some(Compression::Deflate), most, share).unwrap();
             for piece in compressed.chunks(2) {
                 assert_eq!(body.add(piece, false), Ok(()));
                 let state = if body.is_whole() { 0 } else { Inflate::BYTES };
@@ -266,7 +266,7 @@ mod tests {
         assert_eq!(one.add(b"1234", false), Ok(()));
         assert_eq!(other.add(b"123", false), Err(Full::All));
         assert!(!one.is_whole() && other.is_whole() && other.bytes().is_empty());
-        let inflated = Body::new(Some(Coding::Gzip), 10, pool.of(EndpointId(1)).share());
+        let inflated = Body::new(Some(Compression::Gzip), 10, pool.of(EndpointId(1)).share());
         assert_eq!(inflated.err(), Some(Full::Endpoint));
         assert_eq!(pool.used(), 4);
     }

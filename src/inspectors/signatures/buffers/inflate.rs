@@ -4,9 +4,22 @@ use alloc::vec::Vec;
 use miniz_oxide::inflate::TINFLStatus;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
 
-/// How a body is compressed (RFC 9110 §8.4.1).
+use crate::protocol::http::Headers;
+
+/// How a body is coded (RFC 9110 §8.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) enum Coding {
+    /// Not at all.
+    Plain,
+    /// So that it can be inflated.
+    Known(Compression),
+    /// In another way, or in several, one after the other.
+    Unknown,
+}
+
+/// What can be inflated (RFC 9110 §8.4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Compression {
     /// `gzip`, `x-gzip` (RFC 1952).
     Gzip,
     /// `deflate`: zlib (RFC 1950), or what some send instead, without a wrapping (RFC 1951).
@@ -14,12 +27,32 @@ pub(in super::super) enum Coding {
 }
 
 impl Coding {
-    /// By the value of Content-Encoding; `None` where the body is sent as it is, or compressed otherwise.
-    pub(in super::super) fn named(value: &[u8]) -> Option<Self> {
-        let value = value.trim_ascii();
-        if value.eq_ignore_ascii_case(b"gzip") || value.eq_ignore_ascii_case(b"x-gzip") {
+    /// By all Content-Encodings of a message, which are one list.
+    pub(in super::super) fn of(headers: Headers<'_>) -> Self {
+        let codings = headers.filter(|it| it.name.eq_ignore_ascii_case("content-encoding"));
+        codings.fold(Self::Plain, |coding, header| {
+            header.value.split(|byte| *byte == b',').fold(coding, Self::and)
+        })
+    }
+
+    /// One more, by its name.
+    fn and(self, name: &[u8]) -> Self {
+        let name = name.trim_ascii();
+        if name.is_empty() || name.eq_ignore_ascii_case(b"identity") {
+            return self;
+        }
+        match (self, Compression::named(name)) {
+            (Self::Plain, Some(compression)) => Self::Known(compression),
+            _ => Self::Unknown,
+        }
+    }
+}
+
+impl Compression {
+    fn named(name: &[u8]) -> Option<Self> {
+        if name.eq_ignore_ascii_case(b"gzip") || name.eq_ignore_ascii_case(b"x-gzip") {
             Some(Self::Gzip)
-        } else if value.eq_ignore_ascii_case(b"deflate") {
+        } else if name.eq_ignore_ascii_case(b"deflate") {
             Some(Self::Deflate)
         } else {
             None
@@ -44,12 +77,12 @@ impl Inflate {
     /// Bytes that one takes, beside what comes out.
     pub(in super::super) const BYTES: usize = size_of::<DecompressorOxide>();
 
-    pub(in super::super) fn new(coding: Coding) -> Self {
-        let stage = match coding {
-            Coding::Gzip => Stage::Gzip(Gzip::default()),
-            Coding::Deflate => Stage::Guess(None),
+    pub(in super::super) fn new(compression: Compression) -> Self {
+        let stage = match compression {
+            Compression::Gzip => Stage::Gzip(Gzip::default()),
+            Compression::Deflate => Stage::Guess(None),
         };
-        let is_gzip = coding == Coding::Gzip;
+        let is_gzip = compression == Compression::Gzip;
         let state = Box::default();
         Self { stage, begin: 0, has_zlib_header: false, members: 0, is_gzip, state }
     }
@@ -353,8 +386,8 @@ mod tests {
         bytes
     }
 
-    fn inflated(coding: Coding, bytes: &[u8], cut: usize, most: usize) -> Vec<u8> {
-        let mut inflate = Inflate::new(coding);
+    fn inflated(compression: Compression, bytes: &[u8], cut: usize, most: usize) -> Vec<u8> {
+        let mut inflate = Inflate::new(compression);
         let mut plain = Vec::new();
         for piece in bytes.chunks(cut) {
             if !inflate.feed(piece, &mut plain, most) {
@@ -365,15 +398,36 @@ mod tests {
     }
 
     #[test]
+    fn codings_of_all_headers_are_one_list() {
+        let coding = |names: &[&str]| {
+            names.iter().fold(Coding::Plain, |coding, name| coding.and(name.as_bytes()))
+        };
+        let (gzip, deflate) = (Compression::Gzip, Compression::Deflate);
+        for (names, expected) in [
+            (&[][..], Coding::Plain),
+            (&["identity", " "], Coding::Plain),
+            (&[" GZip "], Coding::Known(gzip)),
+            (&["identity", "x-gzip"], Coding::Known(gzip)),
+            (&["deflate"], Coding::Known(deflate)),
+            (&["br"], Coding::Unknown),
+            (&["none"], Coding::Unknown),
+            (&["gzip", "gzip"], Coding::Unknown),
+            (&["zstd", "gzip"], Coding::Unknown),
+        ] {
+            assert_eq!(coding(names), expected, "{names:?}");
+        }
+    }
+
+    #[test]
     fn what_was_compressed_comes_out_however_it_is_cut() {
         let plain: Vec<u8> = (0..20_000_u32).flat_map(|it| (it / 7).to_be_bytes()).collect();
         for cut in [1, 2, 7, 100, 1460, usize::MAX >> 1] {
             for flags in [0, 2, 4, 8, 16, 30] {
-                let found = inflated(Coding::Gzip, &gzipped(&plain, flags), cut, 1 << 20);
+                let found = inflated(Compression::Gzip, &gzipped(&plain, flags), cut, 1 << 20);
                 assert!(found == plain, "flags {flags}, cut at {cut}: {} bytes", found.len());
             }
             for zlib in [false, true] {
-                let found = inflated(Coding::Deflate, &deflated(&plain, zlib), cut, 1 << 20);
+                let found = inflated(Compression::Deflate, &deflated(&plain, zlib), cut, 1 << 20);
                 assert!(found == plain, "zlib {zlib}, cut at {cut}: {} bytes", found.len());
             }
         }
@@ -392,7 +446,7 @@ mod tests {
             let plain = vec![b'm'; len];
             let bytes = [stored(first, &plain), stored(1, b"end")].concat();
             for cut in [1, 2, 3, 1_000] {
-                let found = inflated(Coding::Deflate, &bytes, cut, 1_000);
+                let found = inflated(Compression::Deflate, &bytes, cut, 1_000);
                 assert_eq!(found, [&plain[..], b"end"].concat(), "{first:x} {len:x} cut at {cut}");
             }
         }
@@ -403,7 +457,11 @@ mod tests {
         for level in 0..=10 {
             let bytes = miniz_oxide::deflate::compress_to_vec_zlib(b"plain text", level);
             for cut in [1, 2, 1_000] {
-                assert_eq!(inflated(Coding::Deflate, &bytes, cut, 100), b"plain text", "{level}");
+                assert_eq!(
+                    inflated(Compression::Deflate, &bytes, cut, 100),
+                    b"plain text",
+                    "{level}"
+                );
             }
         }
     }
@@ -412,14 +470,14 @@ mod tests {
     fn a_bomb_goes_off_no_further_than_the_bound() {
         let bomb = gzipped(&vec![0; 64 << 20], 0);
         assert!(bomb.len() < 100_000);
-        let found = inflated(Coding::Gzip, &bomb, 1460, 10_000);
+        let found = inflated(Compression::Gzip, &bomb, 1460, 10_000);
         assert_eq!(found.len(), 10_000);
         assert!(found.capacity() <= 10_000, "{}", found.capacity());
     }
 
     #[test]
     fn what_is_broken_ends_it() {
-        let mut inflate = Inflate::new(Coding::Gzip);
+        let mut inflate = Inflate::new(Compression::Gzip);
         let mut plain = Vec::new();
         let broken = [&gzipped(b"", 0)[..10], &[0xff; 20]].concat();
         assert!(!inflate.feed(&broken, &mut plain, 100) && inflate.is_broken());
@@ -433,7 +491,7 @@ mod tests {
         let block = [0x4b, 0x4c, 0x02, 0x62, 0x00];
         let broken = [&gzipped(b"before", 0)[..], &gzipped(b"", 0)[..10], &block].concat();
         for cut in [1, 3, 100] {
-            assert_eq!(inflated(Coding::Gzip, &broken, cut, 100), b"beforeab", "{cut}");
+            assert_eq!(inflated(Compression::Gzip, &broken, cut, 100), b"beforeab", "{cut}");
         }
     }
 
@@ -441,16 +499,20 @@ mod tests {
     fn members_follow_each_other_and_what_follows_them_is_nothing() {
         let all = [&gzipped(b" ", 0)[..], &gzipped(b"the malware", 30), &gzipped(b"", 8), b"rest"];
         for cut in [1, 2, 3, 7, 30, 1_000] {
-            assert_eq!(inflated(Coding::Gzip, &all.concat(), cut, 100), b" the malware", "{cut}");
-            assert_eq!(inflated(Coding::Gzip, &all.concat(), cut, 5), b" the ", "{cut}");
+            assert_eq!(
+                inflated(Compression::Gzip, &all.concat(), cut, 100),
+                b" the malware",
+                "{cut}"
+            );
+            assert_eq!(inflated(Compression::Gzip, &all.concat(), cut, 5), b" the ", "{cut}");
         }
         // Not without end.
         let many = [gzipped(b"", 0).repeat(1_000), gzipped(b"end", 0)].concat();
-        assert_eq!(inflated(Coding::Gzip, &many, 1_460, 100), b"");
+        assert_eq!(inflated(Compression::Gzip, &many, 1_460, 100), b"");
         for (bytes, most, is_broken) in
             [(&many, 100, true), (&all.concat(), 100, false), (&many, 0, false)]
         {
-            let mut inflate = Inflate::new(Coding::Gzip);
+            let mut inflate = Inflate::new(Compression::Gzip);
             inflate.feed(bytes, &mut Vec::new(), most);
             assert_eq!(inflate.is_broken(), is_broken);
         }
@@ -460,8 +522,8 @@ mod tests {
     fn what_only_says_that_it_is_gzip_comes_out_as_it_is() {
         for text in [&b"the malware"[..], b"\x1f\x8b9 text", b"\x1f text"] {
             for cut in [1, 2, 5, 100] {
-                assert_eq!(inflated(Coding::Gzip, text, cut, 100), text, "{cut}");
-                assert_eq!(inflated(Coding::Gzip, text, cut, 4), text[..4], "{cut}");
+                assert_eq!(inflated(Compression::Gzip, text, cut, 100), text, "{cut}");
+                assert_eq!(inflated(Compression::Gzip, text, cut, 4), text[..4], "{cut}");
             }
         }
     }

@@ -12,7 +12,7 @@ mod uri;
 
 pub(super) use body::{Body, Full, Pool, Portion, Share};
 pub(super) use http::{Head, head_of_request, head_of_response};
-pub(super) use inflate::{Coding, Inflate};
+pub(super) use inflate::{Coding, Compression, Inflate};
 pub(super) use lines::{Lines, Spoken};
 pub(super) use tls::{certificates, client_hello, query, server_hello};
 pub(super) use transform::transform;

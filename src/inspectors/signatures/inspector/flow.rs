@@ -62,14 +62,23 @@ pub(super) struct Transaction {
     pub(super) waiting: Vec<u32>,
     /// Rules that have held.
     pub(super) held: Vec<u32>,
-    pub(super) body: Option<Body>,
-    /// How many bytes of the body were looked at.
-    pub(super) scanned: usize,
-    /// How many were, at least for the rules that decide what becomes of the flow.
-    pub(super) answered: usize,
+    /// What its receiver may take the body for, as long as there is to be more of that.
+    pub(super) readings: SmallVec<[Reading; 1]>,
+    /// Whether the body is coded in a way that is not known, and none of it has come yet.
+    pub(super) is_unreadable: bool,
     /// The number of the body's next byte, as it was sent.
     pub(super) end_of_body: u64,
     pub(super) share: Share,
+}
+
+/// A body, inflated or as it was sent, and how far rules were asked about it.
+#[derive(Debug)]
+pub(super) struct Reading {
+    pub(super) body: Body,
+    /// How many bytes of it were looked at.
+    pub(super) scanned: usize,
+    /// How many were, at least for the rules that decide what becomes of the flow.
+    pub(super) answered: usize,
 }
 
 /// The most bits of a flow, and rules that wait for more of it.
@@ -261,15 +270,21 @@ impl SideState {
     }
 }
 
+impl Reading {
+    /// One that nothing was asked about yet.
+    pub(super) const fn of(body: Body) -> Self {
+        Self { body, scanned: 0, answered: 0 }
+    }
+}
+
 impl Transaction {
     fn new(portion: &Arc<Portion>) -> Self {
         Self {
             kept: Buffers::default(),
             waiting: Vec::new(),
             held: Vec::new(),
-            body: None,
-            scanned: 0,
-            answered: 0,
+            readings: SmallVec::new(),
+            is_unreadable: false,
             end_of_body: 0,
             share: portion.share(),
         }
@@ -287,8 +302,8 @@ impl Transaction {
         self.kept = Buffers::default();
         self.share.give_all_but(0);
         self.waiting.clear();
-        self.body = None;
-        (self.scanned, self.answered, self.end_of_body) = (0, 0, 0);
+        self.readings.clear();
+        (self.is_unreadable, self.end_of_body) = (false, 0);
     }
 
     /// Notes that a rule may hold later. Where too many wait, the one that counts least does not any more, which is given.

@@ -7,12 +7,12 @@ use super::super::buffers::{
 use super::super::matching::{Ready, Sight, View};
 use super::super::{ApplicationProtocol, Buffer};
 use super::SignatureInspector;
-use super::flow::SignatureFlow;
+use super::flow::{Reading, SignatureFlow};
 use super::judge::{Event, Place};
 use crate::Side;
 use crate::inspect::{Beginning, Context, Interest, Message, Packet, Verdict};
 use crate::packet::Ports;
-use crate::protocol::http::Framing;
+use crate::protocol::http::{Framing, Headers};
 use crate::protocol::{self, Protocol};
 
 impl SignatureInspector {
@@ -31,15 +31,13 @@ impl SignatureInspector {
         let step = match message.what {
             protocol::Message::HttpRequest(request) => {
                 head_of_request(request, wanted, head, &mut buffers);
-                Step::Head { coding: None, has_body: request.framing() != Framing::None }
+                let has_body = request.framing() != Framing::None;
+                Step::Head { coding: coding(has_body, wanted, || request.headers()), has_body }
             }
             protocol::Message::HttpResponse(response) => {
                 head_of_response(response, wanted, head, &mut buffers);
-                let coding = response.header("content-encoding");
-                Step::Head {
-                    coding: coding.and_then(|coding| Coding::named(&coding)),
-                    has_body: response.framing() != Framing::None,
-                }
+                let has_body = response.framing() != Framing::None;
+                Step::Head { coding: coding(has_body, wanted, || response.headers()), has_body }
             }
             protocol::Message::HttpBody(body) => {
                 Step::Body { offset: body.offset(), data: body.data(), is_last: body.is_last() }
@@ -130,23 +128,26 @@ impl SignatureInspector {
             Step::Next => self.next(flow, message, buffers, cx),
             Step::Body { offset, data, is_last } => {
                 let transaction = &mut flow.side(side).transaction;
-                let Some(body) = &mut transaction.body else { return Verdict::PASS };
-                transaction.end_of_body = match transaction.end_of_body == offset {
-                    true => offset.saturating_add(u64::try_from(data.len()).unwrap_or(u64::MAX)),
-                    false => {
+                if transaction.readings.is_empty() {
+                    return Verdict::PASS;
+                }
+                let is_gap = transaction.end_of_body != offset;
+                let end = offset.saturating_add(u64::try_from(data.len()).unwrap_or(u64::MAX));
+                transaction.end_of_body = if is_gap { u64::MAX } else { end };
+                // Receivers may make more of it.
+                let mut is_unread = !data.is_empty() && mem::take(&mut transaction.is_unreadable);
+                for Reading { body, .. } in &mut transaction.readings {
+                    if is_gap {
                         // What is missing may be anything.
                         body.end();
-                        u64::MAX
                     }
-                };
-                match body.add(data, is_last) {
-                    // Receivers may make more of it.
-                    Ok(()) if body.is_broken() => {
-                        self.scratch.is_unanswered |=
-                            *self.signatures.set().refuses_in_bodies.of(side);
+                    match body.add(data, is_last) {
+                        Ok(()) => is_unread |= body.is_broken(),
+                        Err(full) => self.lose_message(full, side),
                     }
-                    Ok(()) => {}
-                    Err(full) => self.lose_message(full, side),
+                }
+                if is_unread {
+                    self.scratch.is_unanswered |= *self.signatures.set().refuses_in_bodies.of(side);
                 }
                 self.body(flow, packet, side, cx)
             }
@@ -154,8 +155,11 @@ impl SignatureInspector {
                 let mut verdict = Verdict::PASS;
                 for side in Side::ALL.into_iter().filter(|it| *it == side || is_whole_flow) {
                     let Some(sides) = &mut flow.sides else { break };
-                    let Some(body) = &mut sides.of_mut(side).transaction.body else { continue };
-                    body.end();
+                    let readings = &mut sides.of_mut(side).transaction.readings;
+                    if readings.is_empty() {
+                        continue;
+                    }
+                    readings.iter_mut().for_each(|reading| reading.body.end());
                     if verdict == Verdict::PASS {
                         verdict = self.body(flow, packet, side, cx);
                     }
@@ -209,18 +213,42 @@ impl SignatureInspector {
         side: Side,
         cx: &mut Context<'_>,
     ) -> Verdict {
+        let mut readings = mem::take(&mut flow.side(side).transaction.readings);
+        let mut verdict = Verdict::PASS;
+        for reading in &mut readings {
+            if verdict == Verdict::PASS {
+                verdict = self.reading(flow, reading, (packet, side), cx);
+            }
+        }
+        readings.retain(|reading| !reading.body.is_whole());
         let transaction = &mut flow.side(side).transaction;
-        let Some(body) = transaction.body.take() else { return Verdict::PASS };
+        match readings.is_empty() {
+            true => transaction.end(),
+            false => transaction.readings = readings,
+        }
+        verdict
+    }
+
+    /// The same of one thing that it may be taken for.
+    fn reading(
+        &mut self,
+        flow: &mut SignatureFlow,
+        reading: &mut Reading,
+        (packet, side): (&Packet<'_>, Side),
+        cx: &mut Context<'_>,
+    ) -> Verdict {
+        let Reading { body, scanned, answered } = reading;
         let len = body.bytes().len();
-        let grown = len.saturating_sub(transaction.scanned);
+        let grown = len.saturating_sub(*scanned);
         let is_put_off = !body.is_whole() && grown < ENOUGH && self.scratch.budget.is_half_spent();
         // Rules that only tell are asked about all of it together with what comes next. For those that refuse the packet at hand
         // may be the last one that can be refused.
         let seen = match is_put_off {
-            true => transaction.answered.max(transaction.scanned),
-            false => mem::replace(&mut transaction.scanned, len),
+            true => (*answered).max(*scanned),
+            false => mem::replace(scanned, len),
         };
-        transaction.answered = len;
+        *answered = len;
+        let transaction = &mut flow.side(side).transaction;
         let kept = mem::take(&mut transaction.kept);
         let instance = Instance { bytes: body.bytes(), is_whole: body.is_whole() };
         self.scratch.begin();
@@ -264,14 +292,7 @@ impl SignatureInspector {
             self.note_outcomes(flow, side);
             flow.side(side).tail = tail;
         }
-        let is_whole = body.is_whole();
-        let transaction = &mut flow.side(side).transaction;
-        if is_whole {
-            transaction.end();
-        } else {
-            transaction.kept = kept;
-            transaction.body = Some(body);
-        }
+        flow.side(side).transaction.kept = kept;
         verdict
     }
 
@@ -343,19 +364,29 @@ impl SignatureInspector {
         }
     }
 
-    fn await_body(&mut self, flow: &mut SignatureFlow, side: Side, coding: Option<Coding>) {
+    fn await_body(&mut self, flow: &mut SignatureFlow, side: Side, coding: Coding) {
         let wanted = self.signatures.set().messages.of(side).wanted;
         if !wanted.intersects(Kinds::of(BODIES)) {
             return;
         }
+        let (plain, inflated) = match (coding, side) {
+            (Coding::Plain | Coding::Unknown, _) => (true, None),
+            (Coding::Known(compression), Side::Server) => (false, Some(compression)),
+            // Many servers do not inflate anything, whatever a client says.
+            (Coding::Known(compression), Side::Client) => (true, Some(compression)),
+        };
         let limits = self.signatures.limits();
         let most = match side {
             Side::Client => limits.request_body,
             Side::Server => limits.response_body,
         };
-        let body = Body::new(coding, most, flow.share());
-        let body = body.map_err(|full| self.lose_message(full, side));
-        flow.side(side).transaction.body = body.ok();
+        flow.side(side).transaction.is_unreadable = coding == Coding::Unknown;
+        for compression in inflated.map(Some).into_iter().chain(plain.then_some(None)) {
+            match Body::new(compression, most, flow.share()) {
+                Ok(body) => flow.side(side).transaction.readings.push(Reading::of(body)),
+                Err(full) => self.lose_message(full, side),
+            }
+        }
     }
 
     /// There was no room for more of a message.
@@ -376,7 +407,7 @@ enum Step<'a> {
     Single,
     /// The head of a message that may have a body.
     Head {
-        coding: Option<Coding>,
+        coding: Coding,
         has_body: bool,
     },
     Body {
@@ -392,6 +423,14 @@ enum Step<'a> {
     End {
         is_whole_flow: bool,
     },
+}
+
+/// How a body is coded, if there is one and anybody wants to know.
+fn coding<'a>(has_body: bool, wanted: Kinds, headers: impl FnOnce() -> Headers<'a>) -> Coding {
+    match has_body && wanted.intersects(Kinds::of(BODIES)) {
+        true => Coding::of(headers()),
+        false => Coding::Plain,
+    }
 }
 
 /// The buffers that grow. A side has one body only, whatever it is called.

@@ -219,6 +219,10 @@ fn walk_at<A: Automaton>(
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection;
+    use proptest::prelude::*;
+    use proptest::sample::{Index, select};
+
     use super::*;
 
     #[test]
@@ -249,32 +253,77 @@ mod tests {
         assert!(places.ends.capacity() <= 4 && places.found.capacity() <= 4);
     }
 
-    proptest::proptest! {
-        /// One pattern, which has a byte to jump to, some, and more than a dense automaton is made of.
+    /// Looks for patterns in bytes of which some were seen before, and compares what is found with what each window ends with.
+    fn check(patterns: &[Vec<u8>], bytes: &[u8], seen: usize) -> Prefilter {
+        let numbered: Vec<_> = patterns.iter().cloned().zip(0..).collect();
+        let prefilter = Prefilter::new(&numbered).unwrap();
+        let (mut found, mut places) = (Vec::new(), Places::default());
+        prefilter.scan(bytes, seen, &mut places, |rule, end| found.push((rule, end)));
+        found.sort_unstable();
+        let mut expected = Vec::new();
+        for (pattern, rule) in &numbered {
+            let ends = (1..=bytes.len()).rev().filter(|end| *end > seen);
+            let mut ends = ends.filter(|end| {
+                let text = bytes[..*end].to_ascii_lowercase();
+                text.ends_with(&pattern.to_ascii_lowercase())
+            });
+            expected.extend(ends.next().map(|end| (*rule, end)));
+        }
+        assert_eq!(found, expected, "{} after {seen}", bytes.escape_ascii());
+        prefilter
+    }
+
+    /// Patterns of so many bytes at least, and bytes that have parts of them one behind the other, or all of one.
+    fn long() -> impl Strategy<Value = (usize, Vec<Vec<u8>>, Vec<u8>)> {
+        let lengths = select(vec![
+            (4, "[a-dX]{4,9}"),
+            (5, "[a-dX]{5,9}"),
+            (6, "[a-dX]{6,9}"),
+            (9, "[a-dX]{9,12}"),
+        ]);
+        let patterns = lengths
+            .prop_flat_map(|(shortest, one)| (Just(shortest), collection::btree_set(one, 1..6)));
+        let pieces = (any::<Index>(), 0..12_usize, "[a-dxy]{0,3}");
+        (patterns, collection::vec(pieces, 0..9)).prop_map(|((shortest, patterns), pieces)| {
+            let patterns: Vec<_> = patterns.into_iter().map(String::into_bytes).collect();
+            let mut bytes = Vec::new();
+            for (which, len, between) in pieces {
+                let pattern = which.get(&patterns);
+                bytes.extend(pattern.iter().take(len).map(u8::to_ascii_lowercase));
+                bytes.extend(between.bytes());
+            }
+            (shortest, patterns, bytes)
+        })
+    }
+
+    proptest! {
+        /// Short patterns, which have grams only where all are of four bytes: one, which has a byte to jump to, some, and more than a
+        /// dense automaton is made of.
         #[test]
         fn finds_what_windows_are(
-            patterns in proptest::collection::btree_set("[a-dX]{1,4}", 1..6),
-            more in proptest::sample::select(vec![0_u32, 600]),
+            patterns in collection::btree_set("[a-dX]{1,4}", 1..6),
+            more in select(vec![0_u32, 600]),
             bytes in "[a-dxy]{0,60}",
             seen in 0..20_usize,
         ) {
-            let mut given: Vec<_> = patterns.iter().map(|it| it.clone().into_bytes()).collect();
+            let mut given: Vec<_> = patterns.into_iter().map(String::into_bytes).collect();
             given.extend((0..more).map(|number| format!("{number:04}").into_bytes()));
-            let numbered: Vec<_> = given.iter().cloned().zip(0..).collect();
-            let prefilter = Prefilter::new(&numbered).unwrap();
-            let (mut found, mut places) = (Vec::new(), Places::default());
-            prefilter.scan(bytes.as_bytes(), seen, &mut places, |rule, end| found.push((rule, end)));
-            found.sort_unstable();
-            let mut expected = Vec::new();
-            for (pattern, rule) in &numbered {
-                let ends = (1..=bytes.len()).rev().filter(|end| *end > seen);
-                let mut ends = ends.filter(|end| {
-                    let text = bytes.as_bytes()[..*end].to_ascii_lowercase();
-                    text.ends_with(&pattern.to_ascii_lowercase())
-                });
-                expected.extend(ends.next().map(|end| (*rule, end)));
-            }
-            proptest::prop_assert_eq!(found, expected);
+            check(&given, bytes.as_bytes(), seen);
+        }
+
+        /// Long ones, which have grams of three bytes and of four, looked for at every second to sixth place: some of different lengths,
+        /// and with more that leave a shorter step and are more than a dense automaton is made of.
+        #[test]
+        fn finds_what_windows_are_where_grams_say_where_to_look(
+            (shortest, patterns, bytes) in long(),
+            more in select(vec![0_usize, 30, 600, 2_500]),
+            seen in 0..40_usize,
+        ) {
+            let mut given = patterns;
+            given.extend((0..more).map(|number| format!("{number:0shortest$}").into_bytes()));
+            let prefilter = check(&given, &bytes, seen);
+            prop_assert!(prefilter.grams.is_some());
+            prop_assert_eq!(matches!(prefilter.machine, Machine::Compact(_)), given.len() > 32);
         }
     }
 }
