@@ -239,55 +239,44 @@ fn a_body_that_is_not_inflated_is_looked_at_as_it_is_sent() {
     }
 }
 
-/// Whether its server inflates it or not, what a request hides by its coding is found.
+/// Not every server inflates what a request says is compressed, and a client could have much inflated for little.
 #[test]
-fn the_body_of_a_request_is_looked_at_inflated_and_as_it_is_sent() {
-    let deflated = |text: &str| miniz_oxide::deflate::compress_to_vec(text.as_bytes(), 6);
-    let gzip = |text| {
-        let head = &b"\x1f\x8b\x08\0\0\0\0\0\0\x03"[..];
-        [head, &deflated(text), &[0; 8]].concat()
-    };
-    let needle = gzip("k=needle, k=needle");
-    assert!(!needle.windows(6).any(|it| it == b"needle"), "else this shows nothing");
+fn the_coded_body_of_a_request_is_looked_at_as_it_is_sent_and_not_answered() {
+    let rule = r#"drop http any any -> any any (http.method; content:"POST"; http.request_body; content:"needle"; sid:1;)"#;
     for (coding, body, expected) in [
-        ("gzip", needle.clone(), Some("signatures")),
-        ("deflate", deflated("k=needle, k=needle"), Some("signatures")),
-        ("gzip", gzip("k=hay, k=hay"), None),
-        ("deflate", deflated("k=hay, k=hay"), None),
-        // Nothing of it comes out: it is a comment, or behind the end.
-        ("gzip", b"\x1f\x8b\x08\x10\0\0\0\0\0\x03&k=needle&\0\x03\0".to_vec(), Some("signatures")),
-        ("gzip", [&gzip("")[..], b"&k=needle"].concat(), Some("signatures")),
-        ("gzip", b"k=needle".to_vec(), Some("signatures")),
-        ("deflate", b"&k=needle".to_vec(), Some("signatures")),
-        ("br", b"k=needle".to_vec(), Some("signatures")),
-        ("br", b"k=hay".to_vec(), Some("signatures-unanswered")),
-        ("gzip, gzip", gzip("k=hay"), Some("signatures-unanswered")),
-        ("gzip", [&gzip("")[..10], b"\x07..."].concat(), Some("signatures-unanswered")),
+        ("gzip", &b"k=needle"[..], "signatures"),
+        ("br", b"k=needle", "signatures"),
+        ("gzip", b"\x1f\x8b\x08\0\0\0\0\0\0\x03hay", "signatures-unanswered"),
+        ("deflate", b"k=hay", "signatures-unanswered"),
+        ("br", b"k=hay", "signatures-unanswered"),
+        ("gzip, gzip", b"k=hay", "signatures-unanswered"),
     ] {
-        let rule = r#"drop http any any -> any any (http.method; content:"POST"; http.request_body; content:"needle"; sid:1;)"#;
         let set = set_with(rule, |settings| settings.limits.refuses_unanswered = true);
         let coded = format!("\r\nContent-Encoding: {coding}\r\n\r\n");
-        let (len, said) = (body.len(), body.escape_ascii());
-        let head = format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {len}{coded}");
-        for cut in [1, 7, len] {
-            let mut talk = Talk::new(engine_of(&set));
-            talk.ask(head.as_bytes()).assert_forwarded();
-            let sent = body.chunks(cut).map(|piece| talk.ask(piece));
-            let mut refused = sent.filter(|sent| !sent.is_forwarded());
-            let (refused, expected) = match (refused.next(), expected) {
-                (Some(refused), Some(expected)) => (refused, expected),
-                (refused, expected) => {
-                    let refused = refused.map(|sent| sent.outcome);
-                    assert_eq!(refused.is_some(), expected.is_some(), "{coding}: {said}");
-                    continue;
-                }
-            };
-            // What cannot be inflated may be refused before the needle is there.
-            if cut == len || open(&refused) == 0 {
-                refused.assert_refused(expected);
-                assert_eq!(told(&refused).len(), usize::from(expected == "signatures"));
-            }
-        }
+        let head = format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {}{coded}", body.len());
+        let mut talk = Talk::new(engine_of(&set));
+        talk.ask(head.as_bytes()).assert_forwarded();
+        let refused = talk.ask(body);
+        refused.assert_refused(expected);
+        assert_eq!(told(&refused).len(), usize::from(expected == "signatures"), "{coding}");
+    }
+}
+
+/// Some receivers leave out what they do not know: what is compressed in a known way beside an unknown one is looked at both ways.
+#[test]
+fn a_second_coding_does_not_hide_what_the_first_one_compresses() {
+    let deflated = miniz_oxide::deflate::compress_to_vec(b"needle, needle", 6);
+    let needle = [&b"\x1f\x8b\x08\0\0\0\0\0\0\x03"[..], &deflated, &[0; 8]].concat();
+    for coding in ["gzip, x", "gzip\r\nContent-Encoding: x", "x, gzip", "gzip, gzip"] {
+        let set = set(r#"alert http any any -> any any (file.data; content:"needle"; sid:1;)"#);
+        let mut talk = Talk::new(engine_of(&set));
+        talk.ask(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        let len = needle.len();
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Encoding: {coding}\r\nContent-Length: {len}\r\n\r\n"
+        );
+        let sent = talk.answer(&[head.as_bytes(), &needle].concat());
+        assert_eq!(told(&sent), [1], "{coding}");
     }
 }
 

@@ -55,7 +55,7 @@ pub enum Buffer {
     HttpRequestLine,
     /// `http.response_line`: without its line end.
     HttpResponseLine,
-    /// `http.request_body`: inflated, and as sent.
+    /// `http.request_body`: as sent.
     HttpRequestBody,
     /// `http.response_body`: inflated.
     HttpResponseBody,
@@ -63,7 +63,7 @@ pub enum Buffer {
     HttpStatusCode,
     /// `http.stat_msg`
     HttpStatusMessage,
-    /// `file.data`: the files that HTTP carries, inflated: bodies of responses, of requests for rules to servers, these as sent, too.
+    /// `file.data`: the files that HTTP carries, inflated: bodies of responses; of requests, for rules to servers, as sent.
     FileData,
     /// `tls.sni`: as sent, in whatever case.
     TlsSni,

@@ -54,7 +54,7 @@ pub struct SignatureLimits {
     pub stream_depth: u64,
     /// Bytes of a stream before new ones that are looked at again with them. 4 KiB by default.
     pub stream_window: usize,
-    /// Bytes of a request's body, inflated, and as many of it as it is sent. 64 KiB by default.
+    /// Bytes of a request's body. 64 KiB by default.
     pub request_body: usize,
     /// Bytes of a response's body, inflated. 64 KiB by default.
     pub response_body: usize,

@@ -55,8 +55,9 @@
 //! * Old keywords become those of today: `urilen` is [`Detection::Size`] of the URI, `tls.fingerprint` a pattern of
 //!   [`Buffer::TlsCertificateFingerprint`].
 //! * `prefilter` is taken and means nothing, and so does `expire` of `xbits` where a bit is asked for.
-//! * A compressed body of a request is looked at inflated and as it is sent; a rule with what must not be there may hold for the latter.
-//! * A body in several content codings, or in `br`, is looked at as it is sent.
+//! * A compressed body of a request is looked at as it is sent.
+//! * A body of a response in several content codings is looked at inflated by the first that is known, and as it is sent; a rule with
+//!   what must not be there may hold for the latter. One in `br` is looked at as it is sent.
 //! * A `;` ends an option, also between quotes, unless there is a backslash before it; so it is with Suricata.
 
 mod address;

@@ -13,8 +13,9 @@ pub(in super::super) enum Coding {
     Plain,
     /// So that it can be inflated.
     Known(Compression),
-    /// In another way, or in several, one after the other.
-    Unknown,
+    /// In another way, or in several, one after the other: the first of them that can be inflated, as some receivers leave out
+    /// what they do not know.
+    Unknown(Option<Compression>),
 }
 
 /// What can be inflated (RFC 9110 §8.4.1).
@@ -43,7 +44,8 @@ impl Coding {
         }
         match (self, Compression::named(name)) {
             (Self::Plain, Some(compression)) => Self::Known(compression),
-            _ => Self::Unknown,
+            (Self::Plain | Self::Unknown(None), found) => Self::Unknown(found),
+            (Self::Known(first) | Self::Unknown(Some(first)), _) => Self::Unknown(Some(first)),
         }
     }
 }
@@ -98,6 +100,9 @@ impl Inflate {
         loop {
             match &mut self.stage {
                 Stage::Over | Stage::Broken => return false,
+                Stage::Ended if input.is_empty() => return true,
+                // As behind gzip.
+                Stage::Ended => self.stage = Stage::Broken,
                 Stage::Guess(before) => {
                     let before = *before;
                     let (first, second) = match (before, input) {
@@ -132,14 +137,15 @@ impl Inflate {
                             add(begun, to, most);
                             self.stage = Stage::Plain;
                         }
-                        // What follows the last member is nothing.
-                        Step::Broken => self.stage = Stage::Over,
+                        // Receivers that do not inflate make something of what follows.
+                        Step::Broken => self.stage = Stage::Broken,
                     }
                 }
                 Stage::Plain => return add(input, to, most),
                 Stage::Data => match self.data(&mut input, to, most) {
                     Some(goes_on) => return goes_on,
-                    None => self.stage = Stage::Trailer(TRAILER),
+                    None if self.is_gzip => self.stage = Stage::Trailer(TRAILER),
+                    None => self.stage = Stage::Ended,
                 },
                 Stage::Trailer(left) => {
                     let skipped = input.len().min(*left);
@@ -164,7 +170,7 @@ impl Inflate {
         matches!(self.stage, Stage::Broken)
     }
 
-    /// Whether more is wanted; `None` where a member of gzip ends, and others may follow.
+    /// Whether more is wanted; `None` where it ends, or a member of gzip does, and others may follow.
     fn data(&mut self, input: &mut &[u8], to: &mut Vec<u8>, most: usize) -> Option<bool> {
         use inflate_flags::{
             TINFL_FLAG_HAS_MORE_INPUT, TINFL_FLAG_IGNORE_ADLER32, TINFL_FLAG_PARSE_ZLIB_HEADER,
@@ -195,12 +201,9 @@ impl Inflate {
             match status {
                 TINFLStatus::HasMoreOutput => {}
                 TINFLStatus::NeedsMoreInput => return Some(true),
-                TINFLStatus::Done if self.is_gzip => return None,
-                status => {
-                    self.stage = match status {
-                        TINFLStatus::Done => Stage::Over,
-                        _ => Stage::Broken,
-                    };
+                TINFLStatus::Done => return None,
+                _ => {
+                    self.stage = Stage::Broken;
                     return Some(false);
                 }
             }
@@ -261,8 +264,11 @@ enum Stage {
     Trailer(usize),
     /// It is not compressed.
     Plain,
+    /// It is at its end, without members.
+    Ended,
+    /// As much came out as is asked for.
     Over,
-    /// Not compressed as it says, or in more members than are looked at.
+    /// Not compressed as it says, with something behind its end, or in more members than are looked at.
     Broken,
 }
 
@@ -409,10 +415,10 @@ mod tests {
             (&[" GZip "], Coding::Known(gzip)),
             (&["identity", "x-gzip"], Coding::Known(gzip)),
             (&["deflate"], Coding::Known(deflate)),
-            (&["br"], Coding::Unknown),
-            (&["none"], Coding::Unknown),
-            (&["gzip", "gzip"], Coding::Unknown),
-            (&["zstd", "gzip"], Coding::Unknown),
+            (&["br"], Coding::Unknown(None)),
+            (&["none"], Coding::Unknown(None)),
+            (&["gzip", "deflate"], Coding::Unknown(Some(gzip))),
+            (&["zstd", "deflate"], Coding::Unknown(Some(deflate))),
         ] {
             assert_eq!(coding(names), expected, "{names:?}");
         }
@@ -496,7 +502,7 @@ mod tests {
     }
 
     #[test]
-    fn members_follow_each_other_and_what_follows_them_is_nothing() {
+    fn members_follow_each_other_and_what_follows_them_is_told() {
         let all = [&gzipped(b" ", 0)[..], &gzipped(b"the malware", 30), &gzipped(b"", 8), b"rest"];
         for cut in [1, 2, 3, 7, 30, 1_000] {
             assert_eq!(
@@ -510,11 +516,29 @@ mod tests {
         let many = [gzipped(b"", 0).repeat(1_000), gzipped(b"end", 0)].concat();
         assert_eq!(inflated(Compression::Gzip, &many, 1_460, 100), b"");
         for (bytes, most, is_broken) in
-            [(&many, 100, true), (&all.concat(), 100, false), (&many, 0, false)]
+            [(&many, 100, true), (&all.concat(), 100, true), (&many, 0, false)]
         {
             let mut inflate = Inflate::new(Compression::Gzip);
             inflate.feed(bytes, &mut Vec::new(), most);
             assert_eq!(inflate.is_broken(), is_broken);
+        }
+    }
+
+    /// Receivers that do not inflate take an empty stream for a little junk before the rest.
+    #[test]
+    fn what_is_behind_the_end_is_told() {
+        for (compression, before) in
+            [(Compression::Deflate, vec![3, 0]), (Compression::Gzip, gzipped(b"", 0))]
+        {
+            for (behind, is_broken) in [(&b""[..], false), (b"\n", true), (b"\nthe malware", true)]
+            {
+                for cut in [1, 2, 100] {
+                    let mut inflate = Inflate::new(compression);
+                    let all = [&before[..], behind].concat();
+                    all.chunks(cut).all(|piece| inflate.feed(piece, &mut Vec::new(), 100));
+                    assert_eq!(inflate.is_broken(), is_broken, "{compression:?} {behind:?} {cut}");
+                }
+            }
         }
     }
 

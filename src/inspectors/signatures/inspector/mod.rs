@@ -40,8 +40,8 @@ use scratch::Scratch;
 ///   packets alone. What a rule has held for in a stream does not count again for it.
 /// * Rules about messages look at all of a transaction, one side of it: the head of a request and its body, for instance. They hold once for it.
 ///   Bodies are looked at as they come; what depends on their end (negations, sizes) is judged when they are whole, or as large as they
-///   are looked at. Those that are compressed are looked at inflated, those of requests as they are sent, too, as not every server
-///   inflates them: a rule holds where it does for one of the two.
+///   are looked at. Those of responses that are compressed are looked at inflated, those in several codings as they are sent, too: a
+///   rule holds where it does for one of the two. Those of requests are looked at as they are sent.
 /// * Rules about nothing but addresses hold once for each side of a flow; other rules without bytes for each packet.
 ///
 /// Rules that hold for a packet, a piece of a stream or a message count in the order pass, drop, reject, alert. A pass in a stream or message
@@ -52,8 +52,8 @@ use scratch::Scratch;
 /// For all of a packet, the pieces of streams and the messages in it, [so many steps](super::SignatureLimits::steps) are done, of which no
 /// rule gets more than its share: one that takes long does not keep others from being asked. Where a rule that drops or rejects is not asked
 /// for all of it therefore, is not followed up as too many wait for more of a flow, or may have to look at bytes for which there was [no
-/// room](super::SignatureLimits::bytes) or in a body that could not be inflated, as it is broken, compressed in a way that is not known
-/// (all but `gzip` and `deflate`), or in several ways, that is [counted](super::SignatureCounters) and told
+/// room](super::SignatureLimits::bytes) or in a body that could not be inflated, as it is broken, a request's, compressed in a way that is not
+/// known (all but `gzip` and `deflate`), or in several ways, that is [counted](super::SignatureCounters) and told
 /// once for a flow, by an alert of the name [`UNANSWERED`](Self::UNANSWERED); the flow is dropped only where that is
 /// [wanted](super::SignatureLimits::refuses_unanswered). Where half of the steps of a packet are spent, rules that only alert are asked
 /// about bodies again once there is enough more of them, in this packet or the next, or when they end; those that decide what becomes of

@@ -369,18 +369,19 @@ impl SignatureInspector {
         if !wanted.intersects(Kinds::of(BODIES)) {
             return;
         }
-        let (plain, inflated) = match (coding, side) {
-            (Coding::Plain | Coding::Unknown, _) => (true, None),
-            (Coding::Known(compression), Side::Server) => (false, Some(compression)),
-            // Many servers do not inflate anything, whatever a client says.
-            (Coding::Known(compression), Side::Client) => (true, Some(compression)),
+        let (plain, inflated, is_unreadable) = match (coding, side) {
+            (Coding::Plain, _) => (true, None, false),
+            (Coding::Known(compression), Side::Server) => (false, Some(compression), false),
+            (Coding::Unknown(first), Side::Server) => (true, first, true),
+            // Many servers inflate nothing, and a client could have much inflated for little.
+            (Coding::Known(_) | Coding::Unknown(_), Side::Client) => (true, None, true),
         };
         let limits = self.signatures.limits();
         let most = match side {
             Side::Client => limits.request_body,
             Side::Server => limits.response_body,
         };
-        flow.side(side).transaction.is_unreadable = coding == Coding::Unknown;
+        flow.side(side).transaction.is_unreadable = is_unreadable;
         for compression in inflated.map(Some).into_iter().chain(plain.then_some(None)) {
             match Body::new(compression, most, flow.share()) {
                 Ok(body) => flow.side(side).transaction.readings.push(Reading::of(body)),
