@@ -125,9 +125,9 @@ fn trains_come_back_whole() {
     }
 }
 
-/// Of its buffers a train takes but one.
+/// Of its buffers a train takes but one; more trains than a few need not find room where they wait.
 #[test]
-fn a_few_trains_are_no_full_burst() {
+fn a_burst_is_full_by_its_datagrams() {
     if !may_run() {
         return;
     }
@@ -135,8 +135,9 @@ fn a_few_trains_are_no_full_burst() {
     (0..4).for_each(|_| node.send_train(20, &noise(20 * 50)));
     let mut seen = 0;
     until(|| {
-        seen += receive(&mut transport).len();
-        assert!(!transport.is_full());
+        let received = receive(&mut transport).len();
+        assert_eq!(transport.is_full(), received >= 128);
+        seen += received;
         if seen < 200 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });
     until(|| {

@@ -94,7 +94,7 @@ pub struct UdpTransport {
     tos: TypeOfService,
     intake: Intake,
     burst: Burst,
-    /// Whether all buffers were taken for it.
+    /// Whether it took all buffers, or has as many datagrams in fewer of them.
     is_full: bool,
     /// Bytes behind each payload.
     room: usize,
@@ -259,13 +259,14 @@ impl Transport for UdpTransport {
         self.outbox.clear();
         self.next = 0;
         let received = self.waiting.receive(&mut self.receiver, &self.socket, wait)?;
-        self.is_full = received >= Self::BUFFERS;
         let now = Timestamp::from_unix(now());
-        self.note_overflow(received, now);
         self.burst.begin(now);
         for message in self.receiver.messages() {
             self.burst.add(&message, &mut self.intake, &mut self.counters);
         }
+        // So many trains may be more than the kernel lets wait.
+        self.is_full = received.max(self.burst.len()) >= Self::BUFFERS;
+        self.note_overflow(received, now);
         if received > 0 {
             self.tos.note(now, self.burst.types_of_service(), self.socket.as_fd());
         }
