@@ -1,6 +1,6 @@
 //! Taking in what is forwarded.
 
-use super::arrival::{Accepted, Findings, Marks, Straight, Way};
+use super::arrival::{Findings, Marks, Straight};
 use super::connection::Connection;
 use super::half::{Bits, ENDLESS, Half};
 use super::pool::{Claim, Pool};
@@ -42,18 +42,11 @@ impl Connection {
         true
     }
 
-    /// Any way.
+    /// Any way; the findings by value, as for [`chunks`](Self::chunks).
+    #[cold]
     #[inline(never)]
-    pub(super) fn take_any(
-        &mut self,
-        pool: &mut Pool,
-        accepted: &Accepted,
-        payload: &[u8],
-    ) -> bool {
-        match &accepted.0 {
-            Way::Straight(straight) => self.take_in(pool, &self.in_full(straight), payload),
-            Way::Any(found) => self.take_in(pool, found, payload),
-        }
+    pub(super) fn take_any(&mut self, pool: &mut Pool, found: Findings, payload: &[u8]) -> bool {
+        self.take_in(pool, &found, payload)
     }
 
     fn take_in(&mut self, pool: &mut Pool, found: &Findings, payload: &[u8]) -> bool {
