@@ -113,10 +113,7 @@ impl Connection {
     #[inline(always)]
     pub fn commit(&mut self, pool: &mut Pool, accepted: &Accepted, payload: &[u8]) -> bool {
         match accepted.0 {
-            Way::Straight(straight) => {
-                self.take_straight(pool, &straight, payload)
-                    || self.take_any(pool, self.in_full(&straight), payload)
-            }
+            Way::Straight(straight) => self.take_straight(pool, &straight, payload),
             Way::Any(found) => self.take_any(pool, found, payload),
         }
     }
@@ -220,6 +217,16 @@ impl Connection {
         match side {
             Side::Client => &mut self.client,
             Side::Server => &mut self.server,
+        }
+    }
+
+    /// That of a side, that of the other one, and the count of commits.
+    #[inline(always)]
+    pub(super) const fn parts_mut(&mut self, side: Side) -> (&mut Half, &mut Half, &mut u32) {
+        let Self { client, server, moment, .. } = self;
+        match side {
+            Side::Client => (client, server, moment),
+            Side::Server => (server, client, moment),
         }
     }
 
