@@ -330,7 +330,8 @@ const fn are_near(a: u32, b: u32) -> bool {
 #[inline]
 fn length(segment: &TcpSegment<'_>) -> u32 {
     let flags = segment.flags();
-    let data = u32::try_from(segment.payload().len()).unwrap_or(u32::MAX);
+    let data = segment.bytes().len().saturating_sub(segment.header_len());
+    let data = u32::try_from(data).unwrap_or(u32::MAX);
     data.wrapping_add(flags.intersects(TcpFlags::SYN).into())
         .wrapping_add(flags.intersects(TcpFlags::FIN).into())
 }

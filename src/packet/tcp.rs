@@ -141,6 +141,7 @@ impl<'a> TcpSegment<'a> {
     }
 
     /// The data.
+    #[inline]
     pub fn payload(&self) -> &'a [u8] {
         #[cold]
         #[inline(never)]

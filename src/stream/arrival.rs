@@ -17,14 +17,36 @@ pub enum Arrival {
     Gap(Gap),
 }
 
+/// Why a segment is not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    Discard(Discard),
+    NoRoom(NoRoom),
+    Gap(Gap),
+}
+
+impl From<Refused> for Arrival {
+    #[inline(always)]
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Discard(why) => Self::Discard(why),
+            Refused::NoRoom(what) => Self::NoRoom(what),
+            Refused::Gap(gap) => Self::Gap(gap),
+        }
+    }
+}
+
 /// A segment that is part of the conversation, and what it brings.
 ///
 /// It holds for the connection and the pool as they were when it was considered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Accepted(pub(super) Way);
 
-/// How it is taken in. What most segments need is little, and apart: it is written to memory for each of them.
+/// How it is taken in. What most segments need is little, and apart. So is the tag: were it hidden among the findings, the
+/// compiler could not tell that [`look_at`](super::Connection::look_at) never comes upon the straight way, and would have
+/// both share their numbers' places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub(super) enum Way {
     Straight(Straight),
     Any(Findings),

@@ -1,14 +1,14 @@
 //! Taking in what is forwarded.
 
-use super::arrival::{Accepted, Findings, Marks, Straight, Way};
+use super::arrival::{Findings, Marks, Straight};
 use super::connection::Connection;
 use super::half::{Bits, ENDLESS, Half};
-use super::pool::{Claim, Pool};
+use super::pool::{BLOCK, Claim, Pool};
 use super::store::{Store, length};
 
 impl Connection {
-    /// The straight way. `false` where the connection has changed since, or where it takes another way to remember the bytes;
-    /// then nothing has changed that matters.
+    /// The straight way. `false` where the connection has changed since, or where others have left little memory; then
+    /// nothing has changed.
     #[inline(always)]
     pub(super) fn take_straight(
         &mut self,
@@ -19,41 +19,61 @@ impl Connection {
         if straight.moment != self.moment || straight.len != payload.len() {
             return false;
         }
-        let (mine, other) = self.halves_mut(straight.side);
-        if !payload.is_empty() {
-            // It starts where the store ends.
-            if !mine.store.append_quickly(pool, mine.acked, payload) {
-                return false;
-            }
-            mine.next = mine.next.wrapping_add(length(payload));
+        if payload.is_empty() {
+            self.take_acknowledgment(pool, straight);
+            return true;
         }
-        // Nobody looks at them where they are not agreed upon.
-        if straight.start == mine.acked {
-            (mine.recent, mine.recent_at) = (straight.stamp, straight.time);
-        }
-        if straight.ack > other.acked {
-            other.acked = straight.ack;
-            other.store.forget(pool, straight.ack);
-        }
-        if straight.edge > other.edge {
-            other.edge = straight.edge;
-        }
-        self.moment = self.moment.wrapping_add(1);
-        true
+        self.take_data(pool, straight, payload)
     }
 
-    /// Any way.
-    #[inline(never)]
-    pub(super) fn take_any(
-        &mut self,
-        pool: &mut Pool,
-        accepted: &Accepted,
-        payload: &[u8],
-    ) -> bool {
-        match &accepted.0 {
-            Way::Straight(straight) => self.take_in(pool, &self.in_full(straight), payload),
-            Way::Any(found) => self.take_in(pool, found, payload),
+    /// A segment without data. Most that acknowledge anything new are of this kind.
+    #[inline(always)]
+    fn take_acknowledgment(&mut self, pool: &mut Pool, straight: &Straight) {
+        let (mine, other, moment) = self.parts_mut(straight.side);
+        mine.note_stamp(straight);
+        other.note_edge(straight);
+        *moment = moment.wrapping_add(1);
+        if straight.ack > other.acked {
+            other.acked = straight.ack;
+            if !other.store.forget_quickly(pool, straight.ack) {
+                other.forget_more(pool);
+            }
         }
+    }
+
+    /// A segment with data, which starts where the store ends. The bytes come last: a call to copy them leaves little in
+    /// registers.
+    #[inline(always)]
+    fn take_data(&mut self, pool: &mut Pool, straight: &Straight, payload: &[u8]) -> bool {
+        let (mine, other, moment) = self.parts_mut(straight.side);
+        let mut end = mine.store.end_in_tail(payload);
+        if end > BLOCK {
+            // None of the ways below fails then.
+            if !pool.has_plenty() {
+                return false;
+            }
+            if !mine.store.begin(pool, payload) {
+                mine.note_stamp(straight);
+                other.note_edge(straight);
+                *moment = moment.wrapping_add(1);
+                other.note_acknowledgment(pool, straight);
+                return mine.append(pool, payload);
+            }
+            end = payload.len();
+        }
+        mine.note_stamp(straight);
+        other.note_edge(straight);
+        *moment = moment.wrapping_add(1);
+        other.note_acknowledgment(pool, straight);
+        mine.next = mine.next.wrapping_add(length(payload));
+        mine.store.append_in_tail(pool, payload, end)
+    }
+
+    /// Any way; the findings by value, as for [`chunks`](Self::chunks).
+    #[cold]
+    #[inline(never)]
+    pub(super) fn take_any(&mut self, pool: &mut Pool, found: Findings, payload: &[u8]) -> bool {
+        self.take_in(pool, &found, payload)
     }
 
     fn take_in(&mut self, pool: &mut Pool, found: &Findings, payload: &[u8]) -> bool {
@@ -116,21 +136,54 @@ impl Connection {
 }
 
 impl Half {
-    #[inline]
-    fn take_bytes(&mut self, pool: &mut Pool, found: &Findings, payload: &[u8]) -> bool {
-        let is_straight = found.start == self.next
-            && self.store.high() == self.next
-            && length(payload) == found.end.wrapping_sub(found.start)
-            && !self.is(Bits::IGNORED);
-        if is_straight && self.store.append_quickly(pool, self.acked, payload) {
-            self.next = found.end;
-            return true;
+    /// Takes in the time stamp of a segment that is next in order.
+    #[inline(always)]
+    fn note_stamp(&mut self, straight: &Straight) {
+        // Nobody looks at them where they are not agreed upon.
+        if self.next == self.acked {
+            (self.recent, self.recent_at) = (straight.stamp, straight.time);
         }
-        self.take_any_bytes(pool, found, payload)
+    }
+
+    /// Takes in the window that the other side offers.
+    #[inline(always)]
+    fn note_edge(&mut self, straight: &Straight) {
+        if straight.edge > self.edge {
+            self.edge = straight.edge;
+        }
+    }
+
+    /// Takes in what a segment with data acknowledges: seldom anything new, so that is apart.
+    #[inline(always)]
+    fn note_acknowledgment(&mut self, pool: &mut Pool, straight: &Straight) {
+        if straight.ack > self.acked {
+            self.take_acknowledgment(pool, straight.ack);
+        }
+    }
+
+    #[inline(never)]
+    fn take_acknowledgment(&mut self, pool: &mut Pool, offset: i64) {
+        self.acked = offset;
+        self.store.forget(pool, offset);
     }
 
     #[cold]
-    fn take_any_bytes(&mut self, pool: &mut Pool, found: &Findings, payload: &[u8]) -> bool {
+    #[inline(never)]
+    fn forget_more(&mut self, pool: &mut Pool) {
+        self.store.forget(pool, self.acked);
+    }
+
+    /// Remembers bytes in order that do not fit in the block of those before them.
+    #[inline(always)]
+    fn append(&mut self, pool: &mut Pool, payload: &[u8]) -> bool {
+        let start = self.next;
+        self.next = start.wrapping_add(length(payload));
+        self.store.append_across(pool, payload)
+            || self.store.append(pool, self.acked, start, payload)
+    }
+
+    #[cold]
+    fn take_bytes(&mut self, pool: &mut Pool, found: &Findings, payload: &[u8]) -> bool {
         if self.is(Bits::IGNORED) {
             self.next = self.next.max(found.end);
             return true;

@@ -65,12 +65,15 @@ impl Connection {
         match self.glance(pool, side, segment, now) {
             Some(straight) => {
                 debug_assert_eq!(
-                    Arrival::Accept(Accepted(Way::Any(self.in_full(&straight)))),
+                    Ok(self.in_full(&straight)),
                     self.look_at(pool, side, segment, now)
                 );
                 Arrival::Accept(Accepted(Way::Straight(straight)))
             }
-            None => self.look_at(pool, side, segment, now),
+            None => match self.look_at(pool, side, segment, now) {
+                Ok(found) => Arrival::Accept(Accepted(Way::Any(found))),
+                Err(refused) => refused.into(),
+            },
         }
     }
 
@@ -109,12 +112,10 @@ impl Connection {
     #[must_use]
     #[inline(always)]
     pub fn commit(&mut self, pool: &mut Pool, accepted: &Accepted, payload: &[u8]) -> bool {
-        if let Way::Straight(straight) = &accepted.0 {
-            if self.take_straight(pool, straight, payload) {
-                return true;
-            }
+        match accepted.0 {
+            Way::Straight(straight) => self.take_straight(pool, &straight, payload),
+            Way::Any(found) => self.take_any(pool, found, payload),
         }
-        self.take_any(pool, accepted, payload)
     }
 
     /// Goes on behind a gap: the stream continues at its end, with [`Accepted::fresh`] and [`Chunk::offset`] counting
@@ -216,6 +217,16 @@ impl Connection {
         match side {
             Side::Client => &mut self.client,
             Side::Server => &mut self.server,
+        }
+    }
+
+    /// That of a side, that of the other one, and the count of commits.
+    #[inline(always)]
+    pub(super) const fn parts_mut(&mut self, side: Side) -> (&mut Half, &mut Half, &mut u32) {
+        let Self { client, server, moment, .. } = self;
+        match side {
+            Side::Client => (client, server, moment),
+            Side::Server => (server, client, moment),
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a segment is to a connection.
 
-use super::arrival::{Accepted, Arrival, Discard, Findings, Gap, Marks, NoRoom, Ticks, Way};
+use super::arrival::{Discard, Findings, Gap, Marks, NoRoom, Refused, Ticks};
 use super::connection::Connection;
 use super::half::{Bits, ENDLESS, Half};
 use super::options::{self, Options};
@@ -27,10 +27,8 @@ pub(super) struct Consideration<'a> {
     pub(super) found: Findings,
 }
 
-/// What is not accepted.
-type Refused = Arrival;
-
 impl Connection {
+    #[cold]
     #[inline(never)]
     pub(super) fn look_at(
         &self,
@@ -38,22 +36,9 @@ impl Connection {
         side: Side,
         segment: &TcpSegment<'_>,
         now: Timestamp,
-    ) -> Arrival {
-        match self.consider_all(pool, side, segment, now) {
-            Ok(found) => Arrival::Accept(Accepted(Way::Any(found))),
-            Err(refused) => refused,
-        }
-    }
-
-    fn consider_all(
-        &self,
-        pool: &Pool,
-        side: Side,
-        segment: &TcpSegment<'_>,
-        now: Timestamp,
     ) -> Result<Findings, Refused> {
         let (mine, other) = (self.half(side), self.half(side.other()));
-        let options = options::read(segment).ok_or(Arrival::Discard(Discard::Options))?;
+        let options = options::read(segment).ok_or(Refused::Discard(Discard::Options))?;
         let found = Findings {
             side,
             scale: 0,
@@ -86,7 +71,7 @@ impl Consideration<'_> {
             return self.control(flags);
         }
         if self.mine.is(Bits::RESET) {
-            return Err(Arrival::Discard(Discard::Closed));
+            return Err(Refused::Discard(Discard::Closed));
         }
         if !(self.mine.is(Bits::KNOWN) && self.other.is(Bits::KNOWN)) {
             return self.early(flags);
@@ -103,13 +88,13 @@ impl Consideration<'_> {
 
         if flags.contains(TcpFlags::RST) {
             if flags.intersects(SYN_OR_FIN) {
-                return Err(Arrival::Discard(Discard::Flags));
+                return Err(Refused::Discard(Discard::Flags));
             }
             self.reset(flags)?;
         } else if flags.contains(TcpFlags::SYN) && !flags.contains(TcpFlags::FIN) {
             self.syn(flags)?;
         } else {
-            return Err(Arrival::Discard(Discard::Flags));
+            return Err(Refused::Discard(Discard::Flags));
         }
         Ok(self.found)
     }
@@ -123,7 +108,7 @@ impl Consideration<'_> {
             if self.segment.payload().is_empty() && !flags.contains(TcpFlags::FIN) {
                 return Ok(self.found);
             }
-            return Err(Arrival::Discard(Discard::NotOpen));
+            return Err(Refused::Discard(Discard::NotOpen));
         }
         if self.mine.is(Bits::KNOWN) {
             self.found.start = self.mine.offset_of(self.found.sequence_number);
@@ -151,14 +136,14 @@ impl Consideration<'_> {
             self.mine.edge.max(self.mine.high()).saturating_add(1)
         };
         if start > edge || self.mine.next.saturating_sub(start) > FAR {
-            return Err(Arrival::Discard(Discard::OutOfWindow));
+            return Err(Refused::Discard(Discard::OutOfWindow));
         }
         if !flags.contains(TcpFlags::SYN) {
             self.check_stamp()?;
         }
         if takes_room {
             if self.mine.must_wait() {
-                return Err(Arrival::Discard(Discard::Syn));
+                return Err(Refused::Discard(Discard::Syn));
             }
             self.check_fin(end, has_fin)?;
         }
@@ -193,7 +178,7 @@ impl Consideration<'_> {
             return Ok(());
         }
         let Some(stamp) = self.options.stamp else {
-            return Err(Arrival::Discard(Discard::NoTimestamp));
+            return Err(Refused::Discard(Discard::NoTimestamp));
         };
         // Some receivers take one tick for nothing, so that is not old for sure.
         let behind = self.mine.recent.wrapping_sub(stamp);
@@ -201,7 +186,7 @@ impl Consideration<'_> {
             && self.mine.is(Bits::RECENT)
             && self.found.time.since(self.mine.recent_at) < STAMP_LIFETIME
         {
-            return Err(Arrival::Discard(Discard::OldTimestamp));
+            return Err(Refused::Discard(Discard::OldTimestamp));
         }
         Ok(())
     }
@@ -214,7 +199,7 @@ impl Consideration<'_> {
         let moves = has_fin && fin != ENDLESS && end != fin;
         let cuts = has_fin && end < self.mine.high();
         if is_behind || moves || cuts {
-            return Err(Arrival::Discard(Discard::AfterFin));
+            return Err(Refused::Discard(Discard::AfterFin));
         }
         Ok(())
     }
@@ -257,7 +242,7 @@ impl Consideration<'_> {
         }
         let is_plausible = self.connection.is_midstream && self.is_near();
         if !is_plausible || ack.saturating_sub(other.next) > FAR {
-            return Err(Arrival::Discard(Discard::Acknowledgment));
+            return Err(Refused::Discard(Discard::Acknowledgment));
         }
         if other.is(Bits::IGNORED) {
             self.mark(Marks::ACKS);
@@ -276,7 +261,7 @@ impl Consideration<'_> {
             let Some(bytes) = piece.bytes else { break };
             end = end.saturating_add(length(bytes));
         }
-        Err(Arrival::Gap(Gap {
+        Err(Refused::Gap(Gap {
             side: self.found.side.other(),
             offset: other.next as u64,
             len: end.saturating_sub(other.next) as u64,
@@ -298,7 +283,7 @@ impl Consideration<'_> {
             && !self.other.is(Bits::CONFIRMED)
             && self.other.high() == 0;
         if !chooses {
-            return Err(Arrival::Discard(Discard::Acknowledgment));
+            return Err(Refused::Discard(Discard::Acknowledgment));
         }
         self.start_other();
         Ok(())
@@ -340,14 +325,14 @@ impl Consideration<'_> {
         }
         let out_of_order = start > mine.next;
         if out_of_order && end.saturating_sub(mine.next) > i64::from(self.pool.limits().window) {
-            return Err(Arrival::NoRoom(NoRoom::OutOfOrder));
+            return Err(Refused::NoRoom(NoRoom::OutOfOrder));
         }
         let blocks = Store::most_blocks(payload.len(), end.saturating_sub(mine.acked) as u64);
         let claim = mine.claim(out_of_order);
         if !self.pool.has_room(blocks, claim) {
             let may_wait = claim != Claim::InOrder;
             let what = if may_wait { NoRoom::OutOfOrder } else { NoRoom::InOrder };
-            return Err(Arrival::NoRoom(what));
+            return Err(Refused::NoRoom(what));
         }
         self.mark(Marks::STORES);
         if out_of_order {

@@ -4,8 +4,7 @@ use super::arrival::{Findings, Marks, Straight, Ticks};
 use super::connection::Connection;
 use super::half::Bits;
 use super::options::STAMPS;
-use super::pool::{Claim, Pool};
-use super::store::Store;
+use super::pool::Pool;
 use crate::packet::{TcpFlags, TcpSegment};
 use crate::{Side, Timestamp};
 
@@ -41,7 +40,8 @@ impl Connection {
     }
 
     /// What [`look_at`](Self::look_at) says of a segment that starts at the next byte in order while nothing waits for
-    /// it, and that acknowledges what may be acknowledged next: most segments. `None` for any other.
+    /// it, and that acknowledges what may be acknowledged next: most segments. `None` for any other, and for data where memory
+    /// is short.
     #[inline(always)]
     pub(super) fn glance(
         &self,
@@ -54,46 +54,49 @@ impl Connection {
             Side::Client => (self.half(Side::Client), self.half(Side::Server)),
             Side::Server => (self.half(Side::Server), self.half(Side::Client)),
         };
-        let (stamp, len) = self.usual_stamp(segment, mine.recent)?;
+        let stamp = self.usual_stamp(segment, mine.recent)?;
+        let len = segment.bytes().len().checked_sub(segment.header_len())?;
         let start = mine.next;
-        let is_next = segment.sequence_number() == mine.number_of(start)
+        let is_next = mine.low_offset_of(segment.sequence_number()) == low(start)
             && mine.store.high() == start
             && start <= mine.edge;
         if !is_next {
             return None;
         }
         let acked = other.acked;
-        let more = segment.acknowledgment_number().wrapping_sub(other.number_of(acked));
+        let more = other.low_offset_of(segment.acknowledgment_number()).wrapping_sub(low(acked));
         let ack = acked.wrapping_add(i64::from(more));
         if ack > other.next {
             return None;
         }
-        if len > 0 && !pool.has_plenty() {
-            let ahead = start.wrapping_add(len as i64).wrapping_sub(mine.acked) as u64;
-            if !pool.has_room(Store::most_blocks(len, ahead), Claim::InOrder) {
-                return None;
-            }
-        }
         let edge = ack.wrapping_add(i64::from(segment.window()).wrapping_shl(mine.shift.into()));
         let (moment, time) = (self.moment, Ticks::at(now));
+        // Whether there is enough where there is not plenty is for the other way to find out.
+        if len > 0 && !pool.has_plenty() {
+            return None;
+        }
         Some(Straight { side, moment, stamp, time, start, len, ack, edge })
     }
 
     /// The time stamp of a segment that looks like most of this connection, if it is not older than the recent one, or 0 where
-    /// they have none; and the length of its data.
+    /// they have none.
     #[inline(always)]
-    fn usual_stamp(&self, segment: &TcpSegment<'_>, recent: u32) -> Option<(u32, usize)> {
+    fn usual_stamp(&self, segment: &TcpSegment<'_>, recent: u32) -> Option<u32> {
         let found = Usual::of(segment);
         if found != self.usual {
-            // There may be some where nobody knows whether they are agreed upon.
-            let is_idle = found == Usual::STAMPED && self.usual == Usual::BARE;
-            return if is_idle { stamp(segment) } else { None };
+            return if self.has_idle_stamps(found) { stamp(segment) } else { None };
         }
         if found == Usual::BARE {
-            let len = segment.bytes().len().checked_sub(TcpSegment::MIN_HEADER_LEN)?;
-            return Some((0, len));
+            return Some(0);
         }
-        stamp(segment).filter(|(stamp, _)| stamp.wrapping_sub(recent) < 1 << 31)
+        stamp(segment).filter(|stamp| stamp.wrapping_sub(recent) < 1 << 31)
+    }
+
+    /// Whether a segment has time stamps where nobody knows whether they are agreed upon.
+    #[cold]
+    #[inline(never)]
+    fn has_idle_stamps(&self, found: Usual) -> bool {
+        found == Usual::STAMPED && self.usual == Usual::BARE
     }
 
     /// The same of a segment as [`look_at`](Self::look_at) says it.
@@ -141,11 +144,17 @@ impl Connection {
     }
 }
 
-/// The time stamp of a segment whose options are 12 bytes, if these are one, padded as usual; and the length of its data.
+/// The time stamp of a segment whose options are 12 bytes, if these are one, padded as usual.
 #[inline(always)]
-fn stamp(segment: &TcpSegment<'_>) -> Option<(u32, usize)> {
-    let (header, payload) = segment.bytes().split_first_chunk::<32>()?;
+fn stamp(segment: &TcpSegment<'_>) -> Option<u32> {
+    let header: &[u8; 32] = segment.bytes().first_chunk()?;
     let [.., first, second, kind, length, a, b, c, d, _, _, _, _] = *header;
-    let stamp = u32::from_be_bytes([a, b, c, d]);
-    ([first, second, kind, length] == STAMPS).then_some((stamp, payload.len()))
+    ([first, second, kind, length] == STAMPS).then_some(u32::from_be_bytes([a, b, c, d]))
+}
+
+/// The lower half of an offset.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "it is what sequence numbers tell")]
+const fn low(offset: i64) -> u32 {
+    offset as u32
 }

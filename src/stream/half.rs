@@ -8,6 +8,8 @@ use super::store::Store;
 /// wrap; below 0 is what came before.
 #[derive(Debug)]
 pub(super) struct Half {
+    /// Where the stream ends, [`ENDLESS`] before a FIN.
+    pub(super) fin: i64,
     /// The next offset in order.
     pub(super) next: i64,
     /// Up to where the other side has acknowledged.
@@ -15,8 +17,6 @@ pub(super) struct Half {
     /// The furthest end of the window that the other side has offered. A receiver may take back what it offered, but
     /// what is on the way then is within the old one (RFC 9293 §3.8.6).
     pub(super) edge: i64,
-    /// Where the stream ends, [`ENDLESS`] before a FIN.
-    pub(super) fin: i64,
     pub(super) store: Store,
     /// The sequence number of offset 0.
     pub(super) first: u32,
@@ -157,6 +157,12 @@ impl Half {
     pub(super) const fn offset_of(&self, sequence_number: u32) -> i64 {
         let ahead = sequence_number.wrapping_sub(self.number_of(self.next));
         self.next.saturating_add(ahead as i32 as i64)
+    }
+
+    /// The lower half of the offset of a sequence number.
+    #[inline(always)]
+    pub(super) const fn low_offset_of(&self, sequence_number: u32) -> u32 {
+        sequence_number.wrapping_sub(self.first)
     }
 
     /// The sequence number of an offset.

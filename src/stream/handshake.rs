@@ -1,6 +1,6 @@
 //! SYN and RST: where a connection starts and where it breaks off.
 
-use super::arrival::{Arrival, Discard, Marks, NoRoom};
+use super::arrival::{Discard, Marks, NoRoom, Refused};
 use super::consider::Consideration;
 use super::half::Bits;
 use super::pool::Claim;
@@ -9,7 +9,7 @@ use crate::packet::TcpFlags;
 
 impl Consideration<'_> {
     /// A SYN, alone or with ACK.
-    pub(super) fn syn(&mut self, flags: TcpFlags) -> Result<(), Arrival> {
+    pub(super) fn syn(&mut self, flags: TcpFlags) -> Result<(), Refused> {
         let (mine, other) = (self.mine, self.other);
         let has_ack = flags.contains(TcpFlags::ACK);
         self.found.scale = self.options.scale.unwrap_or(u8::MAX);
@@ -26,7 +26,7 @@ impl Consideration<'_> {
         }
         if has_ack && !other.is(Bits::KNOWN) {
             if !self.connection.is_midstream {
-                return Err(Arrival::Discard(Discard::NotOpen));
+                return Err(Refused::Discard(Discard::NotOpen));
             }
             // The SYN that it answers came before the first packet that was seen: it tells where that side's stream starts.
             self.mark(Marks::MOVES);
@@ -40,17 +40,17 @@ impl Consideration<'_> {
     ///
     /// It may be that its sender has forgotten the connection, or has given the first SYN up. Only the other end can
     /// know, so it passes, and the answer tells.
-    fn offer(&mut self, has_ack: bool) -> Result<(), Arrival> {
+    fn offer(&mut self, has_ack: bool) -> Result<(), Refused> {
         let (mine, other) = (self.mine, self.other);
         if !self.segment.payload().is_empty() || mine.is_ambiguous_beside_offer() {
-            return Err(Arrival::Discard(Discard::Syn));
+            return Err(Refused::Discard(Discard::Syn));
         }
         if has_ack {
             // A second answer to the same SYN has another number where SYN cookies have it from the time.
             let ack = other.offset_of(self.found.acknowledgment_number);
             let is_answer = other.is(Bits::SYN) && ack >= 0 && ack <= other.top();
             if !is_answer || !mine.is(Bits::SYN) || mine.is(Bits::CONFIRMED) {
-                return Err(Arrival::Discard(Discard::Syn));
+                return Err(Refused::Discard(Discard::Syn));
             }
         }
         self.mark(Marks::OFFERS);
@@ -58,11 +58,11 @@ impl Consideration<'_> {
     }
 
     /// The answer to a SYN that was no part of the connection.
-    fn reopen(&mut self) -> Result<(), Arrival> {
+    fn reopen(&mut self) -> Result<(), Refused> {
         let payload = self.segment.payload();
         let blocks = Store::most_blocks(payload.len(), payload.len() as u64);
         if !self.pool.has_room(blocks, Claim::Unanswered) {
-            return Err(Arrival::NoRoom(NoRoom::OutOfOrder));
+            return Err(Refused::NoRoom(NoRoom::OutOfOrder));
         }
         self.mark(Marks::STORES.if_so(!payload.is_empty()));
         self.mark(Marks::REOPENS.with(Marks::SYN).with(Marks::STARTS));
@@ -77,7 +77,7 @@ impl Consideration<'_> {
     /// It resets the connection at exactly the next byte. Elsewhere in the window it passes for the receiver to
     /// challenge, whose answer makes an honest sender send the right one (RFC 5961 §3.2): nothing is lost if the
     /// receiver believes it.
-    pub(super) fn reset(&mut self, flags: TcpFlags) -> Result<(), Arrival> {
+    pub(super) fn reset(&mut self, flags: TcpFlags) -> Result<(), Refused> {
         let (mine, other) = (self.mine, self.other);
         let has_ack = flags.contains(TcpFlags::ACK);
         let is_empty = self.segment.payload().is_empty();
@@ -102,6 +102,6 @@ impl Consideration<'_> {
     }
 }
 
-const fn accept_if(accepted: bool) -> Result<(), Arrival> {
-    if accepted { Ok(()) } else { Err(Arrival::Discard(Discard::Reset)) }
+const fn accept_if(accepted: bool) -> Result<(), Refused> {
+    if accepted { Ok(()) } else { Err(Refused::Discard(Discard::Reset)) }
 }

@@ -1,6 +1,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
+use super::store::Store;
 use super::{StreamError, StreamLimits};
 
 /// The memory for the bytes of connections: those that wait for others before them, and those that were forwarded
@@ -73,12 +74,16 @@ pub(super) const REFERENCES: u64 = (BLOCK / size_of::<u32>()) as u64;
 pub(super) const NONE: u32 = u32::MAX;
 
 const CELLS: u32 = 16;
-/// More blocks than any segment needs, those of references for the widest window among them.
-const PLENTY: u32 = 512;
+/// As many blocks as any segment may need that starts in the widest window (RFC 7323 §2.3), nearly all of them for references.
+const PLENTY: u32 = 280;
 const WORDS: usize = BLOCK / 64;
 const WORDS_OF_CELL: usize = CELL / 64;
 
 const _: () = assert!(CELL * CELLS as usize == BLOCK);
+const _: () = {
+    const LONGEST: usize = u16::MAX as usize;
+    assert!(Store::most_blocks(LONGEST, (1 << 30) + LONGEST as u64) <= PLENTY as u64);
+};
 
 struct Block {
     data: [u8; BLOCK],
@@ -180,35 +185,30 @@ impl Pool {
 
     /// A block.
     pub(super) fn take(&mut self) -> Option<u32> {
-        self.take_with(&[])
-    }
-
-    /// A block that starts with these bytes.
-    #[inline(always)]
-    pub(super) fn take_with(&mut self, bytes: &[u8]) -> Option<u32> {
-        let id = self.vacant;
         if self.taken >= self.limit {
             return None;
         }
-        let Some(block) = self.blocks.get_mut(id as usize) else {
-            return self.take_first_time(bytes);
-        };
-        let place = block.data.get_mut(..bytes.len())?;
+        self.take_again().or_else(|| self.take_first_time())
+    }
+
+    /// A block that was given back, if there is one. For who knows that there is [plenty](Self::has_plenty): the limit is not
+    /// looked at.
+    #[inline(always)]
+    pub(super) fn take_again(&mut self) -> Option<u32> {
+        let id = self.vacant;
+        let block = self.blocks.get_mut(id as usize)?;
         self.vacant = block.next;
         block.has_map = false;
         self.taken = self.taken.wrapping_add(1);
-        place.copy_from_slice(bytes);
         Some(id)
     }
 
     #[cold]
     #[inline(never)]
-    fn take_first_time(&mut self, bytes: &[u8]) -> Option<u32> {
+    fn take_first_time(&mut self) -> Option<u32> {
         let id = u32::try_from(self.blocks.len()).ok().filter(|id| *id < self.most)?;
-        let mut data = [0; BLOCK];
-        data.get_mut(..bytes.len())?.copy_from_slice(bytes);
         self.blocks.push(Block {
-            data,
+            data: [0; BLOCK],
             map: [0; WORDS],
             next: NONE,
             before: NONE,
@@ -393,13 +393,11 @@ impl Pool {
         Some(id)
     }
 
-    #[inline]
-    pub(super) fn reference(&self, id: u32, number: u64) -> u32 {
-        let at = Self::place_of(number);
-        let block = self.blocks.get(id as usize);
-        let bytes =
-            block.and_then(|block| block.data.get(at..)).and_then(|rest| rest.first_chunk());
-        bytes.map_or(NONE, |bytes| u32::from_le_bytes(*bytes))
+    #[inline(always)]
+    pub(super) fn reference(&self, id: u32, number: u64) -> Option<u32> {
+        let block = self.blocks.get(id as usize)?;
+        let bytes = block.data.get(Self::place_of(number)..)?.first_chunk()?;
+        Some(u32::from_le_bytes(*bytes))
     }
 
     /// Changes a reference. Comes back what it was.

@@ -17,7 +17,8 @@ pub(super) struct Store {
     first: u64,
     /// What they are is told by the shape.
     slots: [u32; 4],
-    /// The block of the last byte, and the place in it for the one at `high`: [`UNKNOWN`] where that is not known.
+    /// The block of the last byte, and the place in it for the one at `high`. Where that is not known, it is [`UNKNOWN`], and
+    /// while something is remembered, the block is [`NONE`].
     tail: u32,
     tail_at: u16,
     shape: Shape,
@@ -100,71 +101,100 @@ impl Store {
         }
     }
 
-    /// As [`append`](Self::append) at [`high`](Self::high), where it is known at once which block takes the bytes, and which
-    /// one those that are too many for it; else `false`, and nothing has changed that matters.
+    /// Where bytes behind the last one end in its block: beyond the block's end if they do not fit, or if it is not known where
+    /// they go.
     #[inline(always)]
-    pub(super) fn append_quickly(&mut self, pool: &mut Pool, floor: i64, bytes: &[u8]) -> bool {
-        let at = usize::from(self.tail_at);
-        let end = at.wrapping_add(bytes.len());
-        let done = if end <= BLOCK {
-            self.tail_at = place_of(end);
-            pool.put(self.tail, at, bytes)
-        } else if self.shape == Shape::Empty {
-            self.append_first(pool, floor, bytes)
-        } else {
-            self.append_behind(pool, at, bytes)
-        };
-        if done {
-            self.high = self.high.wrapping_add(length(bytes));
-        }
-        done
+    pub(super) fn end_in_tail(&self, bytes: &[u8]) -> usize {
+        usize::from(self.tail_at).wrapping_add(bytes.len())
     }
 
-    /// The same, of the first bytes of all.
+    /// As [`append`](Self::append) at [`high`](Self::high), of bytes that end in the block of the last one, or in the one of
+    /// [`begin`](Self::begin), as [`end_in_tail`](Self::end_in_tail) says.
     #[inline(always)]
-    fn append_first(&mut self, pool: &mut Pool, floor: i64, bytes: &[u8]) -> bool {
-        if floor != self.high || bytes.len() <= CELL {
+    pub(super) fn append_in_tail(&mut self, pool: &mut Pool, bytes: &[u8], end: usize) -> bool {
+        self.high = self.high.wrapping_add(length(bytes));
+        self.tail_at = place_of(end);
+        pool.put(self.tail, end.wrapping_sub(bytes.len()), bytes)
+    }
+
+    /// Takes a block for the first bytes of all, where they fit in one and are too many for a cell; else nothing happens,
+    /// and `false` comes back. [`append_in_tail`](Self::append_in_tail) puts them there.
+    #[inline(always)]
+    pub(super) fn begin(&mut self, pool: &mut Pool, bytes: &[u8]) -> bool {
+        if self.shape != Shape::Empty || !(CELL + 1..=BLOCK).contains(&bytes.len()) {
             return false;
         }
-        let Some(block) = pool.take_with(bytes) else { return false };
-        (self.base, self.first, self.shape) = (floor, 0, Shape::Few);
+        let Some(block) = pool.take_again() else { return false };
+        (self.base, self.first, self.shape) = (self.high, 0, Shape::Few);
         self.slots[0] = block;
-        (self.tail, self.tail_at) = (block, place_of(bytes.len()));
+        self.tail = block;
         true
     }
 
-    /// The same, of bytes that end in another block than the last one, which has room from a place on.
+    /// As [`append`](Self::append) at [`high`](Self::high), of bytes that end in the block behind that of the last one. Where
+    /// there is more to do than to note one block, nothing happens, and `false` comes back.
     #[inline(never)]
-    fn append_behind(&mut self, pool: &mut Pool, at: usize, bytes: &[u8]) -> bool {
-        let parts = BLOCK.checked_sub(at).and_then(|left| bytes.split_at_checked(left));
-        let Some((now, later)) = parts else { return false };
+    pub(super) fn append_across(&mut self, pool: &mut Pool, bytes: &[u8]) -> bool {
+        if self.shape == Shape::Few {
+            self.append_to_few(pool, bytes)
+        } else {
+            self.append_to_many(pool, bytes)
+        }
+    }
+
+    #[inline(never)]
+    fn append_to_few(&mut self, pool: &mut Pool, bytes: &[u8]) -> bool {
+        let Some((now, later)) = self.split(bytes) else { return false };
         let number = self.number(self.high.wrapping_add(length(now)));
-        let has_place = match self.shape {
-            Shape::Few => number.wrapping_sub(self.first) < SLOTS,
-            Shape::Many => {
-                let [_, _, count, _] = self.slots;
-                let steps = (number / REFERENCES).wrapping_sub(self.first / REFERENCES);
-                steps.wrapping_add(1) == u64::from(count)
-            }
-            _ => false,
-        };
-        if !has_place || !pool.put(self.tail, at, now) {
+        if number.wrapping_sub(self.first) >= SLOTS {
             return false;
         }
-        let Some(block) = pool.take_with(later) else { return false };
-        let before = if self.shape == Shape::Few {
-            self.slot_mut(number).map_or(NONE, |slot| core::mem::replace(slot, block))
-        } else {
-            pool.set_reference(self.slots[1], number, block)
-        };
+        let Some(block) = pool.take_again() else { return false };
+        if let Some(slot) = self.slot_mut(number) {
+            *slot = block;
+        }
+        self.append_parts(pool, block, now, later)
+    }
+
+    /// The same of any other shape: of no other than that of many is the place behind the last byte known.
+    #[inline(never)]
+    fn append_to_many(&mut self, pool: &mut Pool, bytes: &[u8]) -> bool {
+        let Some((now, later)) = self.split(bytes) else { return false };
+        let number = self.number(self.high.wrapping_add(length(now)));
+        if number % REFERENCES == 0 {
+            return false;
+        }
+        debug_assert_eq!(
+            (number / REFERENCES).wrapping_sub(self.first / REFERENCES).wrapping_add(1),
+            u64::from(self.slots[2]),
+            "the last block of references is that of the last byte"
+        );
+        let Some(block) = pool.take_again() else { return false };
+        let before = pool.set_reference(self.slots[1], number, block);
         debug_assert_eq!(before, NONE, "nothing is remembered behind the last byte");
+        self.append_parts(pool, block, now, later)
+    }
+
+    /// Those bytes that fit behind the last one, in its block, and those that do not. `None` where these are too many for a
+    /// block, or where the place is not known: it is so far then that there are never so many.
+    #[inline(always)]
+    fn split<'a>(&self, bytes: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+        let left = BLOCK.wrapping_sub(self.tail_at.into());
+        bytes.split_at_checked(left).filter(|(_, later)| later.len() <= BLOCK)
+    }
+
+    #[inline(always)]
+    fn append_parts(&mut self, pool: &mut Pool, block: u32, now: &[u8], later: &[u8]) -> bool {
+        let (tail, at) = (self.tail, self.tail_at.into());
+        self.high = self.high.wrapping_add(length(now)).wrapping_add(length(later));
         (self.tail, self.tail_at) = (block, place_of(later.len()));
-        true
+        pool.put(tail, at, now) && pool.put(block, 0, later)
     }
 
     /// Remembers bytes that are next in order, where nothing is remembered behind them. `floor` is the first offset
     /// that can still come. Nothing happens, and `false` comes back, where there is no room.
-    #[inline]
+    #[cold]
+    #[inline(never)]
     pub(super) fn append(
         &mut self,
         pool: &mut Pool,
@@ -175,7 +205,7 @@ impl Store {
         let mut rest = bytes;
         let mut at = offset;
         let end = offset.saturating_add(length(bytes));
-        self.tail_at = UNKNOWN;
+        (self.tail, self.tail_at) = (NONE, UNKNOWN);
         while !rest.is_empty() {
             let Some(place) = self.ensure(pool, floor, at, end) else { return false };
             let (now, later) = rest.split_at_checked(place.len()).unwrap_or((rest, &[]));
@@ -201,7 +231,7 @@ impl Store {
         bytes: &[u8],
     ) -> bool {
         let out_of_order = offset > next;
-        self.tail_at = UNKNOWN;
+        (self.tail, self.tail_at) = (NONE, UNKNOWN);
         let mut rest = bytes;
         let mut at = offset;
         let end = offset.saturating_add(length(bytes));
@@ -225,48 +255,52 @@ impl Store {
         true
     }
 
+    /// Forgets what is below an offset, where that is nothing, one block, or all and in one block. `false` where there is more
+    /// to do: then [`forget`](Self::forget) does the rest.
+    #[inline(always)]
+    pub(super) fn forget_quickly(&mut self, pool: &mut Pool, offset: i64) -> bool {
+        if offset >= self.high {
+            return self.clear_quickly(pool, offset);
+        }
+        // Those of a cell have the number 0.
+        let number = self.number(offset);
+        if self.first < number {
+            self.give_first(pool);
+            return self.first == number;
+        }
+        true
+    }
+
     /// Forgets what is below an offset.
-    #[inline]
     pub(super) fn forget(&mut self, pool: &mut Pool, offset: i64) {
         if offset >= self.high {
             self.clear(pool);
             self.high = offset;
             return;
         }
-        // Those of a cell have the number 0.
         let number = self.number(offset);
-        if self.first < number {
-            self.give_first(pool);
-            if self.first < number {
-                self.give_below(pool, number);
-            }
-        }
-    }
-
-    #[cold]
-    fn give_below(&mut self, pool: &mut Pool, number: u64) {
         while self.first < number {
             self.give_first(pool);
         }
     }
 
-    /// Forgets all, but for how far bytes went.
+    /// Forgets all where that is in one block, and the last byte's place is known.
     #[inline(always)]
-    pub(super) fn clear(&mut self, pool: &mut Pool) {
-        let is_one = self.number(self.high.wrapping_sub(1)) == self.first;
-        if self.shape == Shape::Few && is_one {
-            let first = self.first;
-            if let Some(slot) = self.slot_mut(first) {
-                pool.give(core::mem::replace(slot, NONE));
-            }
-            (self.shape, self.tail_at) = (Shape::Empty, UNKNOWN);
-        } else if self.shape != Shape::Empty {
-            self.clear_more(pool);
+    fn clear_quickly(&mut self, pool: &mut Pool, high: i64) -> bool {
+        let (first, tail) = (self.first, self.tail);
+        if self.shape != Shape::Few {
+            return false;
         }
+        let Some(slot) = self.slot_mut(first).filter(|slot| **slot == tail) else { return false };
+        *slot = NONE;
+        pool.give(tail);
+        (self.shape, self.tail_at) = (Shape::Empty, UNKNOWN);
+        self.high = high;
+        true
     }
 
-    #[inline(never)]
-    fn clear_more(&mut self, pool: &mut Pool) {
+    /// Forgets all, but for how far bytes went.
+    pub(super) fn clear(&mut self, pool: &mut Pool) {
         match self.shape {
             Shape::Empty => {}
             Shape::Cell => pool.give_cell(Area(self.slots[0])),
@@ -303,12 +337,18 @@ impl Store {
             }
             return;
         }
-        let [references, last, count, _] = self.slots;
-        let block = pool.set_reference(references, number, NONE);
-        if block != NONE {
+        if let Some(block) = pool.reference(self.slots[0], number) {
             pool.give(block);
         }
-        if self.first % REFERENCES == 0 && count > 1 {
+        if self.first % REFERENCES == 0 {
+            self.give_references(pool);
+        }
+    }
+
+    #[cold]
+    fn give_references(&mut self, pool: &mut Pool) {
+        let [references, last, count, _] = self.slots;
+        if count > 1 {
             let after = pool.link_of(references);
             pool.give(references);
             self.slots = [after, last, count.saturating_sub(1), NONE];
@@ -352,7 +392,9 @@ impl Store {
             Shape::Cell => return self.find_in_cell(offset),
             Shape::Few if number.wrapping_sub(self.first) < SLOTS => self.slot(number),
             Shape::Few => NONE,
-            Shape::Many => pool.reference(self.references(pool, number), number),
+            // References to blocks that were given back stay where they are.
+            Shape::Many if number < self.first => NONE,
+            Shape::Many => pool.reference(self.references(pool, number), number).unwrap_or(NONE),
         };
         (block != NONE).then_some(Place { block, at: Self::at(self.base, offset), end: BLOCK })
     }

@@ -79,7 +79,7 @@ impl Twins {
         let arrival = straight.connection.consider(&straight.pool, side, segment, now);
         let in_full = other.connection.look_at(&other.pool, side, segment, now);
         match (arrival, in_full) {
-            (Arrival::Accept(accepted), Arrival::Accept(Accepted(Way::Any(found)))) => {
+            (Arrival::Accept(accepted), Ok(found)) => {
                 let as_found = match &accepted.0 {
                     Way::Straight(it) => {
                         *count += 1;
@@ -90,8 +90,9 @@ impl Twins {
                 assert_eq!(as_found, found);
                 Ok((accepted, found))
             }
-            (arrival, in_full) => {
-                assert_eq!(arrival, in_full);
+            (arrival, Ok(found)) => panic!("{arrival:?}, {found:?}"),
+            (arrival, Err(refused)) => {
+                assert_eq!(arrival, refused.into());
                 Err(arrival)
             }
         }
@@ -115,7 +116,7 @@ impl Twins {
                 }
                 assert!(straight.connection.commit(&mut straight.pool, &accepted, payload));
                 assert!(!straight.connection.commit(&mut straight.pool, &accepted, payload));
-                assert!(other.connection.take_any(&mut other.pool, &in_full, payload));
+                assert!(other.connection.take_any(&mut other.pool, found, payload));
             }
             Err(Arrival::Gap(gap)) => {
                 for twin in [&mut self.straight, &mut self.other] {

@@ -35,7 +35,7 @@ impl<'a> Chunks<'a> {
             Way::Straight(straight) => Self { at: straight.start, first: payload, others: None },
             Way::Any(found) => {
                 let (at, end) = found.fresh;
-                let payload = Payload::new(connection, pool, found, payload);
+                let payload = Payload::new(connection, pool, *found, payload);
                 Self { at, first: &[], others: Some((payload, end)) }
             }
         }
@@ -90,7 +90,7 @@ impl<'a> Edits<'a> {
         payload: &'a [u8],
     ) -> Self {
         let Way::Any(found) = &accepted.0 else { return Self { payload: None, at: 0, end: 0 } };
-        let payload = Payload::new(connection, pool, found, payload);
+        let payload = Payload::new(connection, pool, *found, payload);
         let at = found.start.max(payload.half.acked);
         let end = found.end.min(payload.half.store.high());
         Self { payload: payload.is_edited.then_some(payload), at, end }
@@ -133,8 +133,10 @@ struct Payload<'a> {
 }
 
 impl<'a> Payload<'a> {
-    #[inline]
-    fn new(connection: &'a Connection, pool: &'a Pool, found: &Findings, bytes: &'a [u8]) -> Self {
+    /// The findings are handed over by value: of a place in memory that others are told of, nothing stays in registers.
+    #[cold]
+    #[inline(never)]
+    fn new(connection: &'a Connection, pool: &'a Pool, found: Findings, bytes: &'a [u8]) -> Self {
         let half = connection.half(found.side);
         let is_edited = found.marks.contains(Marks::EDITED);
         Self { half, pool, bytes, start: found.start, is_edited }
