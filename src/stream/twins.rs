@@ -233,6 +233,18 @@ fn run(setup: u8, steps: &[Step]) -> usize {
                 }
                 continue;
             }
+            // What may be instead of a time stamp, or another layout of one, as long as the usual one.
+            what @ (12 | 13) => {
+                let mut bytes = segment(ack_flag, [next, ack], window, stamp, &data);
+                if let Some(options) = bytes.get_mut(20..32).filter(|_| has_stamps) {
+                    let kind = if what == 12 { 5 } else { 8 };
+                    options[2] = kind;
+                    options.rotate_left(usize::from(more & 2));
+                }
+                bytes
+            }
+            // ECE and CWR.
+            14 => segment(ack_flag | TcpFlags(0xc0), [next, ack], window, stamp, &data),
             _ => segment(ack_flag | TcpFlags::PSH, [next, ack], window, stamp, &data),
         };
         twins.pass(side, &bytes, now);
