@@ -89,7 +89,7 @@
 //! * **Memory has a cap**, reserved when an engine is made; but for what inspectors keep for themselves. Beside it workers
 //!   have the buffers of their transports, and those of datagrams on the way from one to another
 //!   (`runtime::WorkerSettings::hand_over`).
-//! * **No unsafe code** but the system calls of `transport::udp`, all in one small module; no index and no arithmetic that
+//! * **No unsafe code** but in `transport`: the system calls of `transport::udp`, all in one small module, and prefetching; no index and no arithmetic that
 //!   could panic on what the network sends.
 //!
 //! # Features

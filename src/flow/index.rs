@@ -87,7 +87,7 @@ impl Index {
     #[inline]
     pub(super) fn fetch(&self, hash: u32) {
         if let Some(cells) = self.cells_near(self.home(hash)) {
-            fetch(cells);
+            fetch(cells, |[first, ..]| *first);
         }
     }
 

@@ -5,6 +5,8 @@
 
 mod counters;
 mod memory;
+#[cfg(all(feature = "live", any(target_arch = "aarch64", target_arch = "x86_64")))]
+mod prefetch;
 #[cfg(all(feature = "udp", target_os = "linux", target_pointer_width = "64"))]
 pub mod udp;
 
@@ -13,6 +15,9 @@ use core::time::Duration;
 use std::io;
 
 pub use counters::{SendFailure, SendFailures, TransportCounters};
+#[cfg(all(feature = "live", any(target_arch = "aarch64", target_arch = "x86_64")))]
+pub(crate) use prefetch::prefetch;
+
 pub use memory::{MemoryDatagram, MemoryNetwork, MemoryTransport};
 
 use crate::Timestamp;

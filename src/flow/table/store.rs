@@ -76,7 +76,12 @@ impl<S> Store<S> {
     #[inline]
     pub(super) fn fetch(&self, slot: u32) {
         if let Some(slot) = usize::try_from(slot).ok().and_then(|slot| self.slots.get(slot)) {
-            fetch(slot);
+            fetch(slot, |slot| match slot {
+                Slot::Used(entry) => {
+                    u64::from(entry.generation) ^ entry.last_seen.tick() ^ entry.phase as u64
+                }
+                Slot::Vacant { .. } => 0,
+            });
         }
     }
 

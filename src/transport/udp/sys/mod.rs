@@ -1,4 +1,4 @@
-//! System calls behind safe functions. All unsafe code of the crate is here.
+//! System calls behind safe functions. All unsafe code of the crate is here, but for the hints of `transport::prefetch`.
 #![expect(
     unsafe_code,
     reason = "system calls take pointers, and the standard library has none of these"
