@@ -85,7 +85,7 @@
 //! | `request-body`, `response-body` | bytes of a body that are looked at |
 //! | `bytes`, `bytes-per-endpoint` | bytes that the flows of a worker hold for that, and those of one endpoint: three quarters where only `bytes` is said |
 //! | `steps` | steps that are done for a packet, with the pieces of streams and the messages in it |
-//! | `unanswered` | `"drop"`: flows are dropped for which a rule that drops or rejects was not asked for all of it, as no steps were left, too many rules waited, there was no room for its bytes, or a body could not be inflated, as it is broken or compressed in an unknown way (`br`, for instance); `"pass"`, the default: that is only told |
+//! | `unanswered` | `"drop"`: flows are dropped for which a rule that drops or rejects was not asked for all of it, as no steps were left, too many rules waited, there was no room for its bytes, or a compressed body is not inflated, as it is broken, that of a request, or in an unknown coding (`br`, for instance); `"pass"`, the default: that is only told |
 //! | `remembered`, `remembered-per-endpoint` | counts of thresholds, and bits of addresses; those of one endpoint: three quarters where only `remembered` is said |
 //! | `costs` | `true`: it is counted what each rule costs |
 //!

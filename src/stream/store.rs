@@ -292,6 +292,7 @@ impl Store {
             return false;
         }
         let Some(slot) = self.slot_mut(first).filter(|slot| **slot == tail) else { return false };
+        debug_assert_ne!(tail, NONE, "up to where it was acknowledged, all is remembered");
         *slot = NONE;
         pool.give(tail);
         (self.shape, self.tail_at) = (Shape::Empty, UNKNOWN);

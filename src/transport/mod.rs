@@ -15,10 +15,9 @@ use core::time::Duration;
 use std::io;
 
 pub use counters::{SendFailure, SendFailures, TransportCounters};
+pub use memory::{MemoryDatagram, MemoryNetwork, MemoryTransport};
 #[cfg(all(feature = "live", any(target_arch = "aarch64", target_arch = "x86_64")))]
 pub(crate) use prefetch::prefetch;
-
-pub use memory::{MemoryDatagram, MemoryNetwork, MemoryTransport};
 
 use crate::Timestamp;
 use crate::gwlb::{Outer, Reply};

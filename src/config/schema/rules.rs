@@ -234,7 +234,7 @@ pub(super) fn signatures() -> Vec<Key> {
         Key::new(
             "unanswered",
             Takes::Words(["pass", "drop"].into()),
-            "What becomes of a flow for which a rule that refuses was not asked for all of it: no steps left, too many rules waiting, no room, or a body that could not be inflated, be it broken or in an unknown coding such as `br`.",
+            "What becomes of a flow for which a rule that refuses was not asked for all of it: no steps left, too many rules waiting, no room, or a compressed body that is not inflated: a broken one, that of a request, or one in an unknown coding such as `br`.",
         ),
         Key::new(
             "remembered",

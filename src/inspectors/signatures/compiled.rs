@@ -68,7 +68,7 @@ pub struct SignatureLimits {
     /// 100,000 by default.
     pub steps: u64,
     /// Whether flows are dropped for which a rule that drops or rejects was not asked for all of it, as there were no steps left, too many
-    /// waited, or what it may look at had no room or could not be inflated, be it broken or compressed in an unknown way; otherwise, as by default, that is told only.
+    /// waited, or what it may look at had no room or is compressed and not inflated (a body that is broken, a request's, or in an unknown coding); otherwise, as by default, that is told only.
     pub refuses_unanswered: bool,
     /// Entries that all workers together remember: counts of thresholds and filters, and as many bits of addresses. 65,536 by default.
     pub remembered: usize,
@@ -112,8 +112,8 @@ pub struct SignatureCounters {
     /// Packets, pieces of streams and messages for which not all was done: [`SignatureLimits::steps`].
     pub budget_used_up: u64,
     /// Packets, pieces of streams and messages for which a rule that drops or rejects was not asked for all of it, or not followed up, or
-    /// for which there was no room where one may want them later, or bodies that one looks at and that could not be inflated, be they
-    /// broken or compressed in an unknown way.
+    /// for which there was no room where one may want them later, or compressed bodies that one looks at and that are not inflated:
+    /// broken ones, those of requests, and in unknown codings.
     pub unanswered: u64,
     /// Pieces of streams and bodies that were not kept, as all flows had as much as they may have: [`SignatureLimits::bytes`].
     pub no_room: u64,

@@ -52,8 +52,8 @@ use scratch::Scratch;
 /// For all of a packet, the pieces of streams and the messages in it, [so many steps](super::SignatureLimits::steps) are done, of which no
 /// rule gets more than its share: one that takes long does not keep others from being asked. Where a rule that drops or rejects is not asked
 /// for all of it therefore, is not followed up as too many wait for more of a flow, or may have to look at bytes for which there was [no
-/// room](super::SignatureLimits::bytes) or in a body that could not be inflated, as it is broken, a request's, compressed in a way that is not
-/// known (all but `gzip` and `deflate`), or in several ways, that is [counted](super::SignatureCounters) and told
+/// room](super::SignatureLimits::bytes) or in a compressed body that is not inflated, as it is that of a request, broken, compressed in several
+/// ways, or in one that is not known (any but `gzip` and `deflate`), that is [counted](super::SignatureCounters) and told
 /// once for a flow, by an alert of the name [`UNANSWERED`](Self::UNANSWERED); the flow is dropped only where that is
 /// [wanted](super::SignatureLimits::refuses_unanswered). Where half of the steps of a packet are spent, rules that only alert are asked
 /// about bodies again once there is enough more of them, in this packet or the next, or when they end; those that decide what becomes of
