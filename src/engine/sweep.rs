@@ -20,19 +20,15 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     #[cold]
     fn sweep_until(&mut self, now: Timestamp, output: &mut Output) {
         let Self { table, panel, .. } = self;
-        if table.is_empty() {
-            return;
-        }
         let events = &mut output.events;
         let looked_at = table.expire(now, SWEEP, &mut |flow| panel.ended(flow, now, events));
         // Where there is more, the next packet goes on: no packet waits for a whole flood to be swept.
         self.swept = NOT_SWEPT;
         if looked_at < SWEEP {
-            // The table counts from its first packet on, and anew from a clock that was set back.
-            if !self.table.is_empty() {
-                self.phase = self.table.swept_until().as_nanos();
-                self.swept = self.step_of(now);
-            }
+            // The table counts from the first datagram on, and anew from a clock that was set back. Those that find no
+            // flow count as well: who looks for the ends of flows may have their time for the latest.
+            self.phase = self.table.swept_until().as_nanos();
+            self.swept = self.step_of(now);
         }
     }
 

@@ -39,7 +39,7 @@ fn whole<I: Inspector>(
     burst: usize,
     expiries: u64,
 ) -> (Course, [u64; 4]) {
-    let mut latest = arrivals[0].time;
+    let mut latest = arrivals.first().map_or(Timestamp::from_nanos(START), |first| first.time);
     let mut course = run_with(&mut engine, arrivals, burst, |engine, burst, course| {
         let ahead = burst[0].time.saturating_since(latest);
         for part in 1..=expiries {
@@ -125,7 +125,16 @@ fn the_traffic_is_worth_it() {
     assert!(some(|kind| kind.3) > 20, "{counts:?}");
 }
 
-/// The table counts time-outs in steps that begin with its first packet, not with the epoch: a flow that ends between
+/// What [`Tally`] says that is open, at the beginning of a flow.
+fn open_flows(sent: Sent) -> Vec<String> {
+    let alerts = sent.events.into_iter().filter_map(|event| match event.what {
+        EventKind::Alert(alert) => Some(alert.message.into_owned()),
+        _ => None,
+    });
+    alerts.filter(|message| message.ends_with("open")).collect()
+}
+
+/// The table counts time-outs in steps that begin with the first packet, not with the epoch: a flow that ends between
 /// two steps of the clock has ended for the next packet.
 #[test]
 fn flows_end_in_the_steps_of_the_table() {
@@ -147,13 +156,40 @@ fn flows_end_in_the_steps_of_the_table() {
                     engine.expire(now, &mut Output::new());
                 }
                 let sent = send(&mut engine, now, &other, &other.udp(b""));
-                let open = sent.events.into_iter().filter_map(|event| match event.what {
-                    EventKind::Alert(alert) => Some(alert.message),
-                    _ => None,
-                });
-                open.filter(|message| message.ends_with("open")).collect::<Vec<_>>()
+                open_flows(sent)
             };
             assert_eq!(after(false), after(true), "{offset} {ahead}");
+        }
+    }
+}
+
+/// Who looks for the ends of flows may have the time of a datagram that found none, when there were none at all, and of
+/// which a later one is a little earlier.
+#[test]
+fn datagrams_without_a_flow_count_for_time() {
+    let step = 1 << 24;
+    let at = |nanos| Timestamp::from_nanos(START + nanos);
+    let (client, _) = pair();
+    let sides = [9, 8, 7].map(|port| client.with_port(port));
+    for ahead in (0..step).step_by(1 << 20) {
+        for later in (2 * step..4 * step).step_by(1 << 20) {
+            let after = |with_expire: bool| {
+                let mut engine = Engine::new(settings_of(1, true), Tally::default).unwrap();
+                send(&mut engine, at(0), &client, &client.udp(b""));
+                let nothing = 1_000_000_000;
+                send(&mut engine, at(nothing), &client, &[0x40]);
+                assert_eq!(engine.flow_counters().expired(), 1);
+                send(&mut engine, at(nothing + ahead), &client, &[0x40]);
+                let earlier = at(nothing + ahead - (1 << 20));
+                send(&mut engine, earlier, &sides[0], &sides[0].udp(b""));
+                if with_expire {
+                    engine.expire(at(nothing + ahead), &mut Output::new());
+                }
+                send(&mut engine, earlier, &sides[1], &sides[1].udp(b""));
+                let last = at(nothing + ahead + later);
+                open_flows(send(&mut engine, last, &sides[2], &sides[2].udp(b"")))
+            };
+            assert_eq!(after(false), after(true), "{ahead} {later}");
         }
     }
 }

@@ -374,6 +374,10 @@ impl<S> FlowTable<S> {
         ended: &mut impl FnMut(EndedFlow<S>),
     ) -> usize {
         let now = self.clock.advance(now);
+        if self.is_empty() {
+            self.store.skip(now.tick());
+            return 0;
+        }
         self.sweep(now.tick(), at_most, ended)
     }
 

@@ -227,6 +227,11 @@ impl<S> Store<S> {
         None
     }
 
+    /// Leaves out all buckets until `now`, as nothing is in the wheel.
+    pub(super) fn skip(&mut self, now: Tick) {
+        self.swept = self.swept.max(now.saturating_add(1));
+    }
+
     /// The tick of the first bucket that is not empty.
     pub(super) fn next_tick(&self) -> Option<Tick> {
         let ticks = (0..u64::from(BUCKETS)).map(|ahead| self.swept.saturating_add(ahead));

@@ -63,18 +63,24 @@ fn slow_clients_cost_no_packet_and_no_health_check() {
     stage.has_survived();
 }
 
+fn traffic_goes_on(stage: &Stage) {
+    let before = stage.stats().number("forwarded");
+    stage.wait_for("traffic", |stage| stage.stats().number("forwarded") > before + 500);
+}
+
 #[test]
 fn traffic_comes_back_by_itself_with_its_interface() {
     let Some(mut stage) = Stage::with_appliance("interface", "") else { return };
     let load =
-        stage.begin(GATEWAY, "--seconds 4 --rate 2000 --patience 500 --profile small --ip 4");
+        stage.begin(GATEWAY, "--seconds 600 --rate 2000 --patience 500 --profile small --ip 4");
     for _ in 0..2 {
-        thread::sleep(Duration::from_millis(700));
+        traffic_goes_on(&stage);
         stage.inside.run(|| ip("link set eth0 down")).unwrap();
         thread::sleep(Duration::from_millis(500));
         stage.inside.run(|| ip("link set eth0 up")).unwrap();
     }
-    let report = load.end();
+    traffic_goes_on(&stage);
+    let report = load.stop();
     assert_eq!(report.number("/errors"), 0, "{:#}", report.json);
     assert!(report.number("/lost") > 100, "{:#}", report.json);
     assert!(report.number("/answered") > 1_000, "{:#}", report.json);
