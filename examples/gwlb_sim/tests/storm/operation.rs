@@ -68,21 +68,30 @@ fn traffic_goes_on(stage: &Stage) {
     stage.wait_for("traffic", |stage| stage.stats().number("forwarded") > before + 500);
 }
 
+fn traffic_rests(stage: &Stage) {
+    stage.wait_for("rest", |stage| {
+        let before = stage.stats().number("forwarded");
+        thread::sleep(Duration::from_millis(500));
+        stage.stats().number("forwarded") == before
+    });
+}
+
+/// How much is lost is not asked: as soon as the kernel has told the other end of the cable, that end refuses what the
+/// simulator sends, which waits with it and reads no answers meanwhile. Its patience must be longer than that.
 #[test]
 fn traffic_comes_back_by_itself_with_its_interface() {
     let Some(mut stage) = Stage::with_appliance("interface", "") else { return };
     let load =
-        stage.begin(GATEWAY, "--seconds 600 --rate 2000 --patience 500 --profile small --ip 4");
+        stage.begin(GATEWAY, "--seconds 600 --rate 2000 --patience 5000 --profile small --ip 4");
     for _ in 0..2 {
         traffic_goes_on(&stage);
         stage.inside.run(|| ip("link set eth0 down")).unwrap();
-        thread::sleep(Duration::from_millis(500));
+        traffic_rests(&stage);
         stage.inside.run(|| ip("link set eth0 up")).unwrap();
     }
     traffic_goes_on(&stage);
     let report = load.stop();
     assert_eq!(report.number("/errors"), 0, "{:#}", report.json);
-    assert!(report.number("/lost") > 100, "{:#}", report.json);
     assert!(report.number("/answered") > 1_000, "{:#}", report.json);
     stage.wait_for("health", |stage| {
         stage.health("/healthz").is_some_and(|health| health.contains(" 200 OK"))
