@@ -5,6 +5,8 @@
 
 #![allow(missing_docs)]
 
+#[path = "support/fused.rs"]
+mod fused;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
@@ -185,5 +187,31 @@ fn checksum(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, header, envelope, five_tuple, build, reply, checksum);
+fn checksum_and_copy(c: &mut Criterion) {
+    let mut group = c.benchmark_group("checksum and copy");
+    let bytes: Vec<u8> = (0..1_460_u32).map(|n| (n * 7) as u8).collect();
+    let mut copy = vec![0; 1_460];
+    group.throughput(Throughput::Bytes(1_460));
+    group.bench_function("one after the other", |b| {
+        b.iter(|| {
+            let sum = Checksum::of(black_box(&bytes));
+            black_box(&mut copy[..]).copy_from_slice(black_box(&bytes));
+            sum
+        });
+    });
+    for (name, pass) in [
+        ("one pass, in words", fused::in_words as fn(&[u8], &mut [u8]) -> u128),
+        ("one pass, in vectors", fused::in_vectors),
+    ] {
+        copy.fill(0);
+        assert_eq!(fused::finish(pass(&bytes, &mut copy)), oracle::checksum(&bytes));
+        assert_eq!(copy, bytes);
+        group.bench_function(name, |b| {
+            b.iter(|| fused::finish(pass(black_box(&bytes), black_box(&mut copy))));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, header, envelope, five_tuple, build, reply, checksum, checksum_and_copy);
 criterion_main!(benches);

@@ -7,6 +7,8 @@
 
 #[path = "support/callgrind.rs"]
 mod callgrind;
+#[path = "support/fused.rs"]
+mod fused;
 #[path = "../tests/support/streams.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod streams;
@@ -15,7 +17,7 @@ use std::hint::black_box;
 use std::process::ExitCode;
 
 use callgrind::count;
-use gwlb_geneve::packet::{TcpFlags, TcpSegment};
+use gwlb_geneve::packet::{Checksum, TcpFlags, TcpSegment};
 use gwlb_geneve::stream::{Arrival, Connection, Pool, StreamLimits};
 use gwlb_geneve::{Side, Timestamp};
 use streams::Segment;
@@ -26,9 +28,16 @@ const NOW: Timestamp = Timestamp::from_nanos(1_700_000_000_000_000_000);
 /// A name, and what runs so many rounds.
 type Case = (&'static str, fn(u64));
 
-const CASES: [Case; 6] = [
+const CASES: [Case; 9] = [
     ("the loop", |rounds| exchange(rounds, |talk, _| talk.read())),
     ("one pass over the payload", |rounds| exchange(rounds, |talk, _| talk.copy())),
+    ("a checksum of it", |rounds| exchange(rounds, |talk, _| talk.sum())),
+    ("both in one pass, in words", |rounds| {
+        exchange(rounds, |talk, _| talk.both(fused::in_words));
+    }),
+    ("both in one pass, in vectors", |rounds| {
+        exchange(rounds, |talk, _| talk.both(fused::in_vectors));
+    }),
     ("an acknowledgment of nothing new", |rounds| exchange(rounds, |talk, _| talk.acknowledge(0))),
     ("data and its acknowledgment", |rounds| {
         exchange(rounds, |talk, _| {
@@ -114,6 +123,19 @@ impl Talk {
         let payload = self.data.len() - LEN as usize;
         black_box(&mut self.copy).copy_from_slice(&self.data[payload..]);
     }
+
+    fn sum(&mut self) {
+        self.read();
+        let payload = self.data.len() - LEN as usize;
+        black_box(Checksum::of(&self.data[payload..]));
+    }
+
+    fn both(&mut self, pass: fn(&[u8], &mut [u8]) -> u128) {
+        self.read();
+        let payload = self.data.len() - LEN as usize;
+        let sum = pass(&self.data[payload..], black_box(&mut self.copy));
+        black_box(fused::finish(sum));
+    }
 }
 
 fn advance(bytes: &mut [u8], at: usize, by: u32) {
@@ -166,16 +188,19 @@ fn main() -> ExitCode {
         };
         counts.push(found);
     }
-    let [looped, copied, acknowledged, ref data @ ..] = counts[..] else {
+    let [looped, copied, summed, words, vectors, acknowledged, ref data @ ..] = counts[..] else {
         return ExitCode::FAILURE;
     };
     let pass = copied - looped;
     let acknowledgment = acknowledged - looped;
     println!("{:<48} {:>12} {:>7}", "instructions", "found", "at most");
     println!("{:<48} {pass:>12}", CASES[1].0);
-    println!("{:<48} {acknowledgment:>12}", CASES[2].0);
+    for ((name, _), found) in CASES[2..5].iter().zip([summed, words, vectors]) {
+        println!("{name:<48} {:>12}", found - looped);
+    }
+    println!("{:<48} {acknowledgment:>12}", CASES[5].0);
     let mut over = false;
-    for ((name, _), found) in CASES[3..].iter().zip(data) {
+    for ((name, _), found) in CASES[6..].iter().zip(data) {
         let found = found - acknowledged - looped - pass;
         println!("{:<48} {found:>12} {MOST:>7}", format!("{name}, more than these"));
         over |= found > MOST;
