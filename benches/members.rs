@@ -1,6 +1,6 @@
 //! Instructions per packet through the whole engine, and what each inspector in a composition adds to them when it does
 //! nothing: counted by callgrind, as `instructions` counts. 64 known flows of TCP over IPv4, packets of 64 bytes, in
-//! bursts of 64.
+//! bursts of 64; and 32 flows with 1,460 bytes and their acknowledgment each.
 //!
 //! `cargo bench --bench members` prints the table and fails above the limits; it needs valgrind.
 
@@ -11,13 +11,14 @@ mod callgrind;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
+use std::hint::black_box;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use callgrind::count;
 use gwlb_geneve::engine::{Checksums, Datagram, Engine, Output, Settings};
 use gwlb_geneve::flow::FlowSeed;
-use gwlb_geneve::inspect::{Chain, Inspector, Verdict, packet_fn};
+use gwlb_geneve::inspect::{Chain, Inspector, Verdict, packet_fn, stream_fn};
 use gwlb_geneve::inspectors::anomaly::Action::{Alert, Ignore};
 use gwlb_geneve::inspectors::anomaly::{AnomalyInspector, AnomalyRules, Event};
 use gwlb_geneve::inspectors::rate::{Of, Per, RateInspector, RateLimits, RateRule};
@@ -44,6 +45,15 @@ const CASES: &[Case] = &[
     ("anomaly, headers alone", |rounds| bursts(rounds, settings(), anomaly)),
     ("chain of 1", |rounds| bursts(rounds, settings(), || chain(1))),
     ("chain of 5", |rounds| bursts(rounds, settings(), || chain(5))),
+    ("data and acknowledgments, closure", |rounds| exchanges(rounds, || pass("a"))),
+    ("data and acknowledgments, stream", |rounds| {
+        exchanges(rounds, || {
+            stream_fn("a", |chunk, _| {
+                black_box(chunk.data);
+                Verdict::PASS
+            })
+        });
+    }),
 ];
 
 fn pass(name: &'static str) -> impl Inspector {
@@ -106,6 +116,35 @@ fn bursts<I: Inspector>(rounds: u64, settings: Settings, make: impl FnMut() -> I
     }
 }
 
+/// Data of 1,460 bytes in every flow, and their acknowledgments; checksums are ignored.
+fn exchanges<I: Inspector>(rounds: u64, make: impl FnMut() -> I + Send + 'static) {
+    const LEN: u32 = 1_460;
+    let mut engine = Engine::new(unchecked(), make).expect("settings in order");
+    let mut payloads = Vec::new();
+    for n in 0..FLOWS / 2 {
+        let flow = sides(&format!("10.1.0.10:{}", 40_000 + n), "10.2.0.20:443");
+        handshake(&mut engine, at(0), &flow);
+        let (client, server) = flow;
+        let data = client.tcp(ACK, 1_000, 5_000, &[b'x'; LEN as usize]);
+        let ack = server.tcp(ACK, 5_000, 1_000 + LEN, &[]);
+        payloads.push((client, client.envelope(&data), 4));
+        payloads.push((server, server.envelope(&ack), 8));
+    }
+    let mut output = Output::new();
+    for _ in 0..rounds {
+        let mut burst: Vec<Datagram<'_>> = payloads
+            .iter_mut()
+            .map(|(side, payload, _)| Datagram::new(at(1), side.outer(), payload))
+            .collect();
+        engine.process(&mut burst, &mut output);
+        assert!(output.outcomes().iter().all(|outcome| outcome.disposition.is_forward()));
+        for (_, payload, field) in &mut payloads {
+            let field: &mut [u8; 4] = (&mut payload[60 + *field..][..4]).try_into().expect("four");
+            *field = (u32::from_be_bytes(*field).wrapping_add(LEN)).to_be_bytes();
+        }
+    }
+}
+
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().collect();
     if let [_, "--case", case, rounds] =
@@ -127,14 +166,17 @@ fn main() -> ExitCode {
     for (name, found) in &counts {
         println!("{name:<48} {found:>12.1}");
     }
+    let of = |case: &str| {
+        counts.iter().find(|(known, _)| *known == case).map_or(f64::NAN, |(_, found)| *found)
+    };
+    let further = |kind| (of(&format!("{kind} of 5")) - of(&format!("{kind} of 1"))) / 4.0;
+    let exchanged = |what| of(&format!("data and acknowledgments, {what}"));
     let mut over = false;
-    for (kind, most) in [("tuple", 3.0), ("chain", 40.0)] {
-        let of = |members| {
-            let case = format!("{kind} of {members}");
-            counts.iter().find(|(known, _)| *known == case).map_or(f64::NAN, |(_, found)| *found)
-        };
-        let found = (of(5) - of(1)) / 4.0;
-        let name = format!("each further member of a {kind}");
+    for (name, found, most) in [
+        ("each further member of a tuple", further("tuple"), 3.0),
+        ("each further member of a chain", further("chain"), 40.0),
+        ("bytes in order, remembered", exchanged("stream") - exchanged("closure"), 550.0),
+    ] {
         println!("{name:<48} {found:>12.1} {most:>7.0}");
         over |= found.is_nan() || found > most;
     }

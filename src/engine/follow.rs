@@ -49,6 +49,109 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         if self.settings.checksums == Checksums::Verify && !is_checked && packet.is_damaged() {
             return self.damaged(packet);
         }
+        if let Some(outcome) = self.follow_straight(turn, id, output) {
+            return outcome;
+        }
+        self.follow_any(turn, id, output)
+    }
+
+    /// The outcome for a segment that is next in order, as most are, where there is no more to asking the inspectors than asking
+    /// them. All that it needs is looked for once. `None` for others: then nothing has happened.
+    #[inline(always)]
+    fn follow_straight(
+        &mut self,
+        turn: &Turn<'_>,
+        id: FlowId,
+        output: &mut Output,
+    ) -> Option<Outcome> {
+        let Self { table, panel, settings, stage, asks_otherwise: false, .. } = self else {
+            return None;
+        };
+        let packet = turn.packet;
+        let Transport::Tcp(segment) = &packet.transport else { return None };
+        if packet.flow.relation != Relation::Own || packet.flow.part != Part::Whole {
+            return None;
+        }
+        let state = table.state_mut(id)?;
+        let Inspection::Followed(flow, place) = &mut state.inspection else { return None };
+        let place = *place;
+        let Panel { generations, streams, effects, .. } = panel;
+        let (entry, pool, room) = streams.as_mut()?.get_mut(place)?;
+        let side = side_of(turn, state.bits.opener());
+        let accepted = &entry.connection.next_in_order(pool, side, segment, turn.now)?;
+        let payload = segment.payload();
+        let inspector = generations.get_mut(state.generation)?;
+        entry.is_heir = false;
+        *stage = Stage::Known(id);
+        effects.marks = state.marks;
+        let mut hearing = Hearing {
+            inspector,
+            flow,
+            cx: turn.context(effects),
+            votes: None,
+            packet: &Packet::new(packet, state.bits.opener(), state.bits.beginning()),
+            settings,
+            endpoint: turn.endpoint(),
+            fails_closed: state.bits.has(Bits::FAILS_CLOSED),
+            verdict: Verdict::PASS,
+            exception: None,
+            was_asked: false,
+        };
+        hearing.packet();
+        if hearing.goes_on() && !payload.is_empty() {
+            hearing.segment(accepted, payload, (entry, pool, room));
+        }
+        let goes_on = hearing.goes_on();
+        let wants = (goes_on && hearing.was_asked).then(|| hearing.inspector.wants(hearing.flow));
+        let Hearing { verdict, exception, .. } = hearing;
+        state.marks = effects.marks;
+        if let Some(wants) = wants {
+            state.bits.set(Bits::FAILS_CLOSED, wants.contains(Interest::FAIL_CLOSED));
+        }
+        *stage = Stage::Idle;
+        let is_taken = goes_on && entry.connection.commit(pool, accepted, payload);
+        let said = Said {
+            verdict,
+            exception,
+            is_late: false,
+            is_quiet: effects.is_quiet(),
+            wants,
+            goes_on,
+        };
+        if is_taken && said.is_nothing() && entry.goes_on_as_before(wants) {
+            state.pass(packet);
+            let is_kept = state.bits.has(Bits::CAPTURE);
+            return Some(self.forward(turn, id, is_kept, output));
+        }
+        Some(self.finish_straight(turn, id, place, is_taken, &said, output))
+    }
+
+    /// The same where something comes of it.
+    #[cold]
+    #[inline(never)]
+    fn finish_straight(
+        &mut self,
+        turn: &Turn<'_>,
+        id: FlowId,
+        place: Place,
+        is_taken: bool,
+        said: &Said,
+        output: &mut Output,
+    ) -> Outcome {
+        if said.goes_on {
+            if !is_taken {
+                return self.exceptional(Exception::OutOfOrderNotStored, turn.packet);
+            }
+            self.go_on(id, place, said.wants);
+        }
+        self.say(turn, id, said, output)
+    }
+
+    /// The outcome for any packet of such a flow.
+    #[cold]
+    #[inline(never)]
+    fn follow_any(&mut self, turn: &Turn<'_>, id: FlowId, output: &mut Output) -> Outcome {
+        let packet = turn.packet;
         let Some(state) = self.table.state_mut(id) else { return Outcome::FORWARD };
         let Inspection::Followed(_, place) = &state.inspection else { return Outcome::FORWARD };
         let mut place = *place;
@@ -197,19 +300,20 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         if !entry.connection.commit(pool, accepted, forwarded.unwrap_or(payload)) {
             return false;
         }
-        streams.settle(place);
-        let Some((entry, pool, room)) = streams.get_mut(place) else { return false };
-        let is_over = |entry: &Entry| {
-            let session = entry.session.as_ref();
-            session.is_some_and(|session| session.progress() != crate::protocol::Progress::More)
-        };
-        if wants.is_some() || is_over(entry) {
-            let wants = wants.unwrap_or(entry.wants);
-            if !entry.narrow(wants, pool, room) {
-                self.give_up(id);
-            }
-        }
+        self.go_on(id, place, wants);
         true
+    }
+
+    /// Notes what comes of a segment that was taken in, and what inspectors still want of its flow, if that may have changed.
+    fn go_on(&mut self, id: FlowId, place: Place, wants: Option<Interest>) {
+        let Some(streams) = &mut self.panel.streams else { return };
+        streams.settle(place);
+        let Some((entry, pool, room)) = streams.get_mut(place) else { return };
+        let is_left = entry.goes_on_as_before(wants)
+            || entry.narrow(wants.unwrap_or(entry.wants), pool, room);
+        if !is_left {
+            self.give_up(id);
+        }
     }
 
     pub(super) fn entry(&mut self, place: Place) -> Followed<'_> {
@@ -291,12 +395,11 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         said: &Said,
         output: &mut Output,
     ) -> Outcome {
-        let Said { verdict, exception, is_late, is_quiet, .. } = *said;
-        let is_plain = verdict.is_pass() && verdict.scope() == Scope::Packet && !is_late;
+        if said.is_nothing() {
+            return self.pass(turn, id, output);
+        }
+        let Said { verdict, exception, is_late, .. } = *said;
         let Some((class, treatment)) = exception else {
-            if is_plain && is_quiet {
-                return self.pass(turn, id, output);
-            }
             return self.conclude(turn, id, verdict, is_late, output);
         };
         self.exception(class, Some(turn.endpoint()));
@@ -321,4 +424,12 @@ impl Said {
         wants: None,
         goes_on: true,
     };
+
+    /// Whether the packet passes, and that is all.
+    #[inline(always)]
+    fn is_nothing(&self) -> bool {
+        let Self { verdict, exception, is_late, is_quiet, .. } = *self;
+        let passes = verdict.is_pass() && verdict.scope() == Scope::Packet;
+        passes && is_quiet && !is_late && exception.is_none()
+    }
 }

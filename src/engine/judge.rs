@@ -1,5 +1,4 @@
 use super::intake::Intake;
-use super::plan::wants_plan;
 use super::state::{Bits, Inspection, State};
 use super::turn::Turn;
 use super::{Checksums, Datagram, Disposition, Engine, Outcome, Output};
@@ -188,8 +187,12 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let Some(state) = self.table.state_mut(id).filter(|state| state.epoch == epoch) else {
             return self.not_inspected(turn, id, is_checked, output);
         };
-        let Inspection::Open(flow) = &mut state.inspection else {
-            return self.not_inspected(turn, id, is_checked, output);
+        let flow = match &mut state.inspection {
+            Inspection::Open(flow) => flow,
+            Inspection::Followed(..) if I::INTEREST.intersects(Interest::IN_ORDER) => {
+                return self.follow(turn, id, is_checked, output);
+            }
+            _ => return self.not_inspected(turn, id, is_checked, output),
         };
         if self.settings.checksums == Checksums::Verify && !is_checked && packet.is_damaged() {
             return self.damaged(packet);
@@ -213,9 +216,8 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         }
         state.marks = effects.marks;
         state.pass(packet);
-        let capture = state.bits.has(Bits::CAPTURE);
-        let capture = capture | (wants_plan::<R>(packet) && self.plan(turn, id, output));
-        Outcome { capture, ..Outcome::FORWARD }
+        let is_kept = state.bits.has(Bits::CAPTURE);
+        self.forward(turn, id, is_kept, output)
     }
 
     /// The same where there is more to asking the inspectors than asking them.
@@ -332,9 +334,8 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     pub(super) fn pass(&mut self, turn: &Turn<'_>, id: FlowId, output: &mut Output) -> Outcome {
         let Some(state) = self.table.state_mut(id) else { return Outcome::FORWARD };
         state.pass(turn.packet);
-        let capture = state.bits.has(Bits::CAPTURE);
-        let capture = capture | (wants_plan::<R>(turn.packet) && self.plan(turn, id, output));
-        Outcome { capture, ..Outcome::FORWARD }
+        let is_kept = state.bits.has(Bits::CAPTURE);
+        self.forward(turn, id, is_kept, output)
     }
 
     /// Ends what inspectors do with a flow.

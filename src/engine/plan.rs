@@ -4,7 +4,7 @@ use super::output::{Event, EventKind};
 use super::refuse::Way;
 use super::state::Bits;
 use super::turn::Turn;
-use super::{Engine, Output};
+use super::{Engine, Outcome, Output};
 use crate::flow::FlowId;
 use crate::inspect::{Context, Inspector, Packet, ParsedPacket, Rewriter};
 use crate::packet::{TcpFlags, Transport};
@@ -12,7 +12,7 @@ use crate::packet::{TcpFlags, Transport};
 /// Whether something may have to be changed in a packet: the first segments of a connection announce a size, as an
 /// option.
 #[inline(always)]
-pub(super) fn wants_plan<R: Rewriter>(packet: &ParsedPacket<'_>) -> bool {
+fn wants_plan<R: Rewriter>(packet: &ParsedPacket<'_>) -> bool {
     let may_announce = match &packet.transport {
         Transport::Tcp(segment) => {
             segment.flags().intersects(TcpFlags::SYN) && !segment.option_bytes().is_empty()
@@ -23,9 +23,23 @@ pub(super) fn wants_plan<R: Rewriter>(packet: &ParsedPacket<'_>) -> bool {
 }
 
 impl<I: Inspector, R: Rewriter> Engine<I, R> {
+    /// The outcome for a packet that is forwarded: plans what is to be changed in it. `is_kept` says whether its flow is kept
+    /// as evidence so far.
+    #[inline(always)]
+    pub(super) fn forward(
+        &mut self,
+        turn: &Turn<'_>,
+        id: FlowId,
+        is_kept: bool,
+        output: &mut Output,
+    ) -> Outcome {
+        let wants = wants_plan::<R>(turn.packet) && self.plan(turn, id, output);
+        Outcome { capture: is_kept | wants, ..Outcome::FORWARD }
+    }
+
     /// Plans what is to be changed in a packet. Says whether the rewriter wants evidence.
     #[inline(never)]
-    pub(super) fn plan(&mut self, turn: &Turn<'_>, id: FlowId, output: &mut Output) -> bool {
+    fn plan(&mut self, turn: &Turn<'_>, id: FlowId, output: &mut Output) -> bool {
         if !is_rewritable(turn.packet) {
             return false;
         }

@@ -233,12 +233,11 @@ impl Streams {
     /// Notes whether a connection can be given up for another one, now that something has come of a packet of it.
     #[inline]
     pub(super) fn settle(&mut self, place: Place) {
-        let Some(entry) = self.entries.get(place.index()) else { return };
-        match (entry.connection.is_under_way(), entry.is_spare) {
-            (true, true) => self.unlink(place),
-            (false, false) => self.link(place),
-            _ => {}
-        }
+        let Some(entry) = self.entries.get(place.index()).filter(|entry| !entry.is_settled())
+        else {
+            return;
+        };
+        if entry.is_spare { self.unlink(place) } else { self.link(place) }
     }
 
     /// Puts a connection behind the others of its endpoint that can be given up.
@@ -381,6 +380,23 @@ impl Streams {
 }
 
 impl Entry {
+    /// Whether it is noted aright that it can, or cannot, be given up for another one.
+    #[inline]
+    pub(super) fn is_settled(&self) -> bool {
+        self.connection.is_under_way() != self.is_spare
+    }
+
+    /// Whether nothing is to be noted of a segment that was taken in: whose connection can be given up is as it was, and there is
+    /// nothing to be [narrowed](Self::narrow), if this is what inspectors say now that they want.
+    #[inline]
+    pub(super) fn goes_on_as_before(&self, wants: Option<Interest>) -> bool {
+        let is_over =
+            self.session.as_ref().is_some_and(|session| session.progress() != Progress::More);
+        let is_same =
+            |wants: Interest| self.wants.contains(Interest::STREAM) && wants.contains(self.wants);
+        self.is_settled() && !is_over && wants.is_none_or(is_same)
+    }
+
     /// Notes what is still wanted: what nobody wants any more costs nothing from here on. Says whether there is anything left.
     pub(super) fn narrow(&mut self, wants: Interest, pool: &mut Pool, room: &mut Room) -> bool {
         self.wants = wants.without(Interest::ALL.without(self.wants));

@@ -62,19 +62,27 @@ impl Connection {
         segment: &TcpSegment<'_>,
         now: Timestamp,
     ) -> Arrival {
-        match self.glance(pool, side, segment, now) {
-            Some(straight) => {
-                debug_assert_eq!(
-                    Ok(self.in_full(&straight)),
-                    self.look_at(pool, side, segment, now)
-                );
-                Arrival::Accept(Accepted(Way::Straight(straight)))
-            }
+        match self.next_in_order(pool, side, segment, now) {
+            Some(accepted) => Arrival::Accept(accepted),
             None => match self.look_at(pool, side, segment, now) {
                 Ok(found) => Arrival::Accept(Accepted(Way::Any(found))),
                 Err(refused) => refused.into(),
             },
         }
+    }
+
+    /// The same of most segments, those that are next in order while nothing waits for them. They bring no more than their payload.
+    #[inline(always)]
+    pub(crate) fn next_in_order(
+        &self,
+        pool: &Pool,
+        side: Side,
+        segment: &TcpSegment<'_>,
+        now: Timestamp,
+    ) -> Option<Accepted> {
+        let straight = self.glance(pool, side, segment, now)?;
+        debug_assert_eq!(Ok(self.in_full(&straight)), self.look_at(pool, side, segment, now));
+        Some(Accepted(Way::Straight(straight)))
     }
 
     /// The bytes that become contiguous with a segment, in order: those of its `payload`, without a copy, and those
