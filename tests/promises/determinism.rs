@@ -4,12 +4,14 @@
 use std::time::Duration;
 
 use gwlb_geneve::Timestamp;
-use gwlb_geneve::engine::{Engine, EventKind, Output, Settings};
+use gwlb_geneve::engine::{Budget, Engine, EventKind, Output, Settings};
 use gwlb_geneve::flow::FlowTimeouts;
-use gwlb_geneve::inspect::{Chain, Inspector};
+use gwlb_geneve::inspect::{
+    Chain, CloseReason, Context, Inspector, Interest, Packet, Reason, StreamChunk, Verdict,
+};
 use proptest::prelude::*;
 
-use crate::common::{POLICIES, Tally, chain, tuple, with_policy};
+use crate::common::{POLICIES, Tally, alert, chain, tuple, with_policy};
 use crate::support::generate::census;
 use crate::support::traffic::*;
 
@@ -30,6 +32,82 @@ fn settings_of(policy: usize, is_short: bool) -> Settings {
         };
     }
     settings
+}
+
+/// Follows the bytes of connections, and does all that may be done about them: refuses some, says so, keeps evidence, has seen
+/// enough of others, and no longer wants the bytes of some more.
+#[derive(Default)]
+struct Listener {
+    bytes: u64,
+}
+
+impl Inspector for Listener {
+    /// Bytes of it so far, and whether they are still wanted.
+    type Flow = (u64, bool);
+    const INTEREST: Interest =
+        Interest::PACKETS.and(Interest::STREAM).and(Interest::END).and(Interest::FAIL_CLOSED);
+
+    fn name(&self) -> &str {
+        "listener"
+    }
+
+    fn wants(&self, flow: &Self::Flow) -> Interest {
+        let mut wants = Interest::PACKETS.and(Interest::END);
+        if flow.1 {
+            wants = wants.and(Interest::STREAM);
+        }
+        if flow.0 % 3 == 0 {
+            wants = wants.and(Interest::FAIL_CLOSED);
+        }
+        wants
+    }
+
+    fn open(&mut self, _first: &Packet<'_>, _cx: &mut Context<'_>) -> Option<Self::Flow> {
+        Some((0, true))
+    }
+
+    fn packet(
+        &mut self,
+        flow: &mut Self::Flow,
+        packet: &Packet<'_>,
+        _: &mut Context<'_>,
+    ) -> Verdict {
+        match flow.0 % 29 {
+            7 if packet.payload().is_empty() => Verdict::drop(Reason::new("not-now")),
+            _ => Verdict::PASS,
+        }
+    }
+
+    fn stream(
+        &mut self,
+        flow: &mut Self::Flow,
+        chunk: &StreamChunk<'_>,
+        cx: &mut Context<'_>,
+    ) -> Verdict {
+        let len = chunk.data.len() as u64;
+        (self.bytes, flow.0) = (self.bytes + len, flow.0 + len);
+        if self.bytes % 7 == 0 {
+            cx.alert(alert(format!("{:?} {} {:?}", chunk.side, chunk.offset, chunk.data)));
+        }
+        if self.bytes % 11 == 0 {
+            cx.mark(1 << (self.bytes % 31));
+            cx.capture();
+        }
+        match self.bytes % 41 {
+            13 => Verdict::reject(Reason::new("unlucky")),
+            17 => Verdict::drop(Reason::new("unlucky-drop")),
+            19 => Verdict::PASS_FLOW,
+            23 => {
+                flow.1 = false;
+                Verdict::PASS
+            }
+            _ => Verdict::PASS,
+        }
+    }
+
+    fn close(&mut self, flow: Self::Flow, why: CloseReason, cx: &mut Context<'_>) {
+        cx.alert(alert(format!("{} bytes, {why:?}, {:x}", flow.0, cx.marks())));
+    }
 }
 
 /// All that came of it, to the end of the last flow; alerts of one moment in no particular order.
@@ -97,6 +175,22 @@ proptest! {
         agree(&whole(engine(), &arrivals, 1, 1), &expected);
         agree(&whole(engine(), &arrivals, 1, expiries), &expected);
         agree(&whole(engine(), &arrivals, cut, expiries), &expected);
+    }
+
+    /// A clock that stands still allows anything; but inspectors are asked in the general way then.
+    #[test]
+    fn a_budget_that_nobody_exceeds_does_not_count(
+        arrivals in conversations(400),
+        policy in 0..2_usize,
+        is_short in any::<bool>(),
+        monitor in any::<bool>(),
+    ) {
+        let settings = || Settings { monitor, ..settings_of(policy, is_short) };
+        let budget = Budget { limit: Duration::ZERO, clock: || Duration::ZERO };
+        let straight = Engine::new(settings(), Listener::default).unwrap();
+        let general = Settings { budget: Some(budget), ..settings() };
+        let general = Engine::new(general, Listener::default).unwrap();
+        agree(&whole(straight, &arrivals, 64, 0), &whole(general, &arrivals, 64, 0));
     }
 
     #[test]
