@@ -76,9 +76,14 @@ fn lenient() -> ExceptionPolicy {
 
 fn settings_of(policy: ExceptionPolicy) -> Settings {
     let flows = FlowLimits { flows: 256, endpoints: 8, ..FlowLimits::default() };
-    let budget = Budget { limit: Duration::from_secs(3_600), clock: || Duration::ZERO };
     let defrag = DefragLimits { datagrams_per_endpoint: 1, ..DefragLimits::default() };
-    Settings { flows, policy, defrag, budget: Some(budget), ..settings() }
+    Settings { flows, policy, defrag, ..settings() }
+}
+
+/// Lets inspectors take no more than an hour from here on.
+fn limit<I: Inspector>(engine: &mut Engine<I>) {
+    let budget = Budget { limit: Duration::from_secs(3_600), clock: || Duration::ZERO };
+    engine.configure(&Settings { budget: Some(budget), ..engine.settings().clone() });
 }
 
 /// Brings it about in a flow: what came of the packet that cannot be judged.
@@ -127,6 +132,7 @@ fn provoke(
             match class {
                 Exception::InspectorPanic => faults.panic_after = Some(0),
                 Exception::OverBudget => {
+                    limit(engine);
                     faults.delay_after = Some((0, Duration::from_secs(7_200)));
                 }
                 _ => {}

@@ -23,9 +23,8 @@ const ROWS: [Exception; 17] = Exception::ALL;
 
 fn base() -> Settings {
     let flows = FlowLimits { flows: 256, endpoints: 8, ..FlowLimits::default() };
-    let budget = Budget { limit: Duration::from_secs(3_600), clock: || Duration::ZERO };
     let streams = StreamLimits { window: 64, connections: 64, ..StreamLimits::default() };
-    Settings { flows, streams, fragments: 64, budget: Some(budget), ..settings() }
+    Settings { flows, streams, fragments: 64, ..settings() }
 }
 
 /// Passes whatever is in the bytes, which have to be put in order for it.
@@ -53,6 +52,12 @@ fn engine(settings: Settings) -> Engine<impl Inspector> {
         (censor, Reader)
     };
     Engine::new(settings, make).unwrap()
+}
+
+/// Lets inspectors take no more than an hour from here on.
+fn limit<I: Inspector>(engine: &mut Engine<I>) {
+    let budget = Budget { limit: Duration::from_secs(3_600), clock: || Duration::ZERO };
+    engine.configure(&Settings { budget: Some(budget), ..engine.settings().clone() });
 }
 
 /// Brings an exception about in the traffic of an endpoint: the packet in question, and one of the same flow after
@@ -109,6 +114,7 @@ fn provoke<I: Inspector>(engine: &mut Engine<I>, class: Exception, endpoint: u64
             [fine, bad]
         }
         Exception::OverBudget => {
+            limit(engine);
             faults.delay_after = Some((0, Duration::from_secs(7_200)));
             [fine, bad]
         }

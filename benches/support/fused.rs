@@ -9,10 +9,10 @@ pub(crate) fn in_words(from: &[u8], to: &mut [u8]) -> u128 {
             sum += u128::from(u64::from_ne_bytes(word.try_into().expect("eight bytes")));
         }
     }
-    sum + finish_with(from.chunks_exact(32).remainder(), to)
+    sum + copy_rest(from.chunks_exact(32).remainder(), to)
 }
 
-/// The same in vector registers: words of 32 bits into four sums of 64.
+/// The same as compilers put it into vector registers: words of 32 bits into four sums of 64.
 pub(crate) fn in_vectors(from: &[u8], to: &mut [u8]) -> u128 {
     let mut sums = [0_u64; 4];
     for (block, place) in from.chunks_exact(16).zip(to.chunks_exact_mut(16)) {
@@ -22,11 +22,11 @@ pub(crate) fn in_vectors(from: &[u8], to: &mut [u8]) -> u128 {
         }
     }
     sums.into_iter().map(u128::from).sum::<u128>()
-        + finish_with(from.chunks_exact(16).remainder(), to)
+        + copy_rest(from.chunks_exact(16).remainder(), to)
 }
 
 /// The same of the few bytes that are left, to the end of the others.
-fn finish_with(rest: &[u8], to: &mut [u8]) -> u128 {
+fn copy_rest(rest: &[u8], to: &mut [u8]) -> u128 {
     let done = to.len() - rest.len();
     to[done..].copy_from_slice(rest);
     let mut last = [0; 32];
@@ -35,7 +35,7 @@ fn finish_with(rest: &[u8], to: &mut [u8]) -> u128 {
     words.map(|word| u128::from(u64::from_ne_bytes(*word))).sum()
 }
 
-/// Adds the carries in: the checksum.
-pub(crate) fn finish(sum: u128) -> u16 {
+/// Adds the carries in: the checksum, but of bytes that are all zero.
+pub(crate) fn fold(sum: u128) -> u16 {
     !u16::from_be_bytes(((sum % 0xffff) as u16).to_ne_bytes())
 }

@@ -2,35 +2,20 @@
 
 use super::begin::side_of;
 use super::edit::is_rewritable;
-use super::hearing::Hearing;
+use super::hearing::{Hearing, OfFlow, Said};
 use super::judge::Stage;
 use super::losses::unless_other;
 use super::panel::Panel;
-use super::state::{Bits, Inspection, State};
+use super::state::{Inspection, State};
 use super::streams::{Entry, Place};
 use super::turn::Turn;
 use super::{Checksums, Engine, Outcome, Output};
 use crate::Side;
 use crate::flow::{FlowId, Part, Relation};
-use crate::inspect::{
-    Exception, Inspector, Interest, Packet, Reason, Rewriter, Scope, Treatment, Verdict,
-};
+use crate::inspect::{Exception, Inspector, Interest, Packet, Reason, Rewriter, Treatment};
 use crate::packet::{TcpSegment, Transport};
 use crate::protocol::{Room, Why};
 use crate::stream::{Accepted, Arrival, NoRoom, Pool};
-
-/// What inspectors say of a packet.
-pub(super) struct Said {
-    verdict: Verdict,
-    exception: Option<(Exception, Treatment)>,
-    is_late: bool,
-    /// Whether there is nothing to be handed on.
-    is_quiet: bool,
-    /// What they still want of the flow, if that may have changed.
-    pub(super) wants: Option<Interest>,
-    /// Whether the packet is part of the stream.
-    pub(super) goes_on: bool,
-}
 
 /// What a hearing needs of the engine beside inspectors.
 pub(super) type Followed<'a> = Option<(&'a mut Entry, &'a mut Pool, &'a mut Room)>;
@@ -49,106 +34,13 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         if self.settings.checksums == Checksums::Verify && !is_checked && packet.is_damaged() {
             return self.damaged(packet);
         }
-        if let Some(outcome) = self.follow_straight(turn, id, output) {
-            return outcome;
+        match self.follow_straight(turn, id, output) {
+            Some(outcome) => outcome,
+            None => self.follow_any(turn, id, output),
         }
-        self.follow_any(turn, id, output)
-    }
-
-    /// The outcome for a segment that is next in order, as most are, where there is no more to asking the inspectors than asking
-    /// them. All that it needs is looked for once. `None` for others: then nothing has happened.
-    #[inline(always)]
-    fn follow_straight(
-        &mut self,
-        turn: &Turn<'_>,
-        id: FlowId,
-        output: &mut Output,
-    ) -> Option<Outcome> {
-        let Self { table, panel, settings, stage, asks_otherwise: false, .. } = self else {
-            return None;
-        };
-        let packet = turn.packet;
-        let Transport::Tcp(segment) = &packet.transport else { return None };
-        if packet.flow.relation != Relation::Own || packet.flow.part != Part::Whole {
-            return None;
-        }
-        let state = table.state_mut(id)?;
-        let Inspection::Followed(flow, place) = &mut state.inspection else { return None };
-        let place = *place;
-        let Panel { generations, streams, effects, .. } = panel;
-        let (entry, pool, room) = streams.as_mut()?.get_mut(place)?;
-        let side = side_of(turn, state.bits.opener());
-        let accepted = &entry.connection.next_in_order(pool, side, segment, turn.now)?;
-        let payload = segment.payload();
-        let inspector = generations.get_mut(state.generation)?;
-        entry.is_heir = false;
-        *stage = Stage::Known(id);
-        effects.marks = state.marks;
-        let mut hearing = Hearing {
-            inspector,
-            flow,
-            cx: turn.context(effects),
-            votes: None,
-            packet: &Packet::new(packet, state.bits.opener(), state.bits.beginning()),
-            settings,
-            endpoint: turn.endpoint(),
-            fails_closed: state.bits.has(Bits::FAILS_CLOSED),
-            verdict: Verdict::PASS,
-            exception: None,
-            was_asked: false,
-        };
-        hearing.packet();
-        if hearing.goes_on() && !payload.is_empty() {
-            hearing.segment(accepted, payload, (entry, pool, room));
-        }
-        let goes_on = hearing.goes_on();
-        let wants = (goes_on && hearing.was_asked).then(|| hearing.inspector.wants(hearing.flow));
-        let Hearing { verdict, exception, .. } = hearing;
-        state.marks = effects.marks;
-        if let Some(wants) = wants {
-            state.bits.set(Bits::FAILS_CLOSED, wants.contains(Interest::FAIL_CLOSED));
-        }
-        *stage = Stage::Idle;
-        let is_taken = goes_on && entry.connection.commit(pool, accepted, payload);
-        let said = Said {
-            verdict,
-            exception,
-            is_late: false,
-            is_quiet: effects.is_quiet(),
-            wants,
-            goes_on,
-        };
-        if is_taken && said.is_nothing() && entry.goes_on_as_before(wants) {
-            state.pass(packet);
-            let is_kept = state.bits.has(Bits::CAPTURE);
-            return Some(self.forward(turn, id, is_kept, output));
-        }
-        Some(self.finish_straight(turn, id, place, is_taken, &said, output))
-    }
-
-    /// The same where something comes of it.
-    #[cold]
-    #[inline(never)]
-    fn finish_straight(
-        &mut self,
-        turn: &Turn<'_>,
-        id: FlowId,
-        place: Place,
-        is_taken: bool,
-        said: &Said,
-        output: &mut Output,
-    ) -> Outcome {
-        if said.goes_on {
-            if !is_taken {
-                return self.exceptional(Exception::OutOfOrderNotStored, turn.packet);
-            }
-            self.go_on(id, place, said.wants);
-        }
-        self.say(turn, id, said, output)
     }
 
     /// The outcome for any packet of such a flow.
-    #[cold]
     #[inline(never)]
     fn follow_any(&mut self, turn: &Turn<'_>, id: FlowId, output: &mut Output) -> Outcome {
         let packet = turn.packet;
@@ -305,12 +197,11 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
     }
 
     /// Notes what comes of a segment that was taken in, and what inspectors still want of its flow, if that may have changed.
-    fn go_on(&mut self, id: FlowId, place: Place, wants: Option<Interest>) {
+    pub(super) fn go_on(&mut self, id: FlowId, place: Place, wants: Option<Interest>) {
         let Some(streams) = &mut self.panel.streams else { return };
         streams.settle(place);
         let Some((entry, pool, room)) = streams.get_mut(place) else { return };
-        let is_left = entry.goes_on_as_before(wants)
-            || entry.narrow(wants.unwrap_or(entry.wants), pool, room);
+        let is_left = entry.keeps(wants) || entry.narrow(wants.unwrap_or(entry.wants), pool, room);
         if !is_left {
             self.give_up(id);
         }
@@ -337,54 +228,34 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
         let Self { table, panel, settings, stage, .. } = self;
         let budget = settings.budget;
         let began = budget.map(|budget| (budget.clock)());
-        let nothing = Said::NOTHING;
         let Some(State { inspection, bits, generation, marks, .. }) = table.state_mut(id) else {
-            return nothing;
+            return Said::NOTHING;
         };
         let (flow, place) = match inspection {
             Inspection::Followed(flow, place) => (flow, Some(*place)),
             Inspection::Open(flow) => (flow, None),
-            _ => return nothing,
+            _ => return Said::NOTHING,
         };
         let Panel { generations, streams, effects, votes, .. } = panel;
-        let Some(inspector) = generations.get_mut(*generation) else { return nothing };
+        let Some(inspector) = generations.get_mut(*generation) else { return Said::NOTHING };
         let followed = match (streams, place) {
             (Some(streams), Some(place)) => streams.get_mut(place),
             _ => None,
         };
         *stage = Stage::Known(id);
-        effects.marks = *marks;
+        let votes = votes.as_mut();
         let packet = &Packet::new(turn.packet, bits.opener(), bits.beginning());
-        let mut hearing = Hearing {
-            inspector,
-            flow,
-            cx: turn.context(effects),
-            votes: votes.as_mut(),
-            packet,
-            settings,
-            endpoint: turn.endpoint(),
-            fails_closed: bits.has(Bits::FAILS_CLOSED),
-            verdict: Verdict::PASS,
-            exception: None,
-            was_asked: false,
-        };
+        let of_flow = OfFlow { inspector, flow, bits, marks, effects, votes, settings };
+        let mut hearing = Hearing::begin(of_flow, turn, packet);
         ask(&mut hearing, followed);
-        let goes_on = hearing.goes_on();
-        let is_left = goes_on && hearing.was_asked;
-        let wants = is_left.then(|| hearing.inspector.wants(hearing.flow));
-        let Hearing { verdict, exception, .. } = hearing;
-        *marks = effects.marks;
-        if let Some(wants) = wants {
-            bits.set(Bits::FAILS_CLOSED, wants.contains(Interest::FAIL_CLOSED));
-        }
-        let mut is_late = false;
+        let mut said = hearing.end();
         if let (Some(budget), Some(began)) = (budget, began) {
             let took = (budget.clock)().saturating_sub(began).saturating_add(delay);
-            is_late = took > budget.limit;
+            said.is_late = took > budget.limit;
         }
         *stage = Stage::Idle;
-        let goes_on = goes_on && !is_late;
-        Said { verdict, exception, is_late, is_quiet: effects.is_quiet(), wants, goes_on }
+        said.goes_on &= !said.is_late;
+        said
     }
 
     /// Settles a packet as the inspectors said.
@@ -412,24 +283,5 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             self.conclude(turn, id, verdict, is_late, output)
         };
         Outcome { exception: outcome.exception.or(Some(class)), ..outcome }
-    }
-}
-
-impl Said {
-    const NOTHING: Self = Self {
-        verdict: Verdict::PASS,
-        exception: None,
-        is_late: false,
-        is_quiet: true,
-        wants: None,
-        goes_on: true,
-    };
-
-    /// Whether the packet passes, and that is all.
-    #[inline(always)]
-    fn is_nothing(&self) -> bool {
-        let Self { verdict, exception, is_late, is_quiet, .. } = *self;
-        let passes = verdict.is_pass() && verdict.scope() == Scope::Packet;
-        passes && is_quiet && !is_late && exception.is_none()
     }
 }

@@ -3,37 +3,121 @@ use core::ops::ControlFlow;
 
 use super::explain::{join, verdict_of};
 use super::settings::Settings;
+use super::state::Bits;
 use super::streams::Entry;
+use super::turn::Turn;
 use crate::Side;
 use crate::gwlb::EndpointId;
 use crate::inspect::{
-    Action, Context, Exception, Inspector, Interest, Message, Packet, Scope, Seen, StreamChunk,
-    Treatment, Verdict, Vote,
+    Action, Context, Effects, Exception, Inspector, Interest, Message, Packet, Scope, Seen,
+    StreamChunk, Treatment, Verdict, Vote,
 };
 use crate::protocol::{self, Opaque, Room, Why};
 use crate::stream::{Accepted, Gap, Pool};
 
-/// The inspectors of a flow, asked about one packet of it and all that it brings, until one of them refuses it.
-pub(super) struct Hearing<'a, I: Inspector> {
-    pub(super) inspector: &'a mut I,
-    pub(super) flow: &'a mut I::Flow,
-    pub(super) cx: Context<'a>,
-    pub(super) votes: Option<&'a mut Vec<Vote>>,
-    pub(super) packet: &'a Packet<'a>,
-    pub(super) settings: &'a Settings,
-    pub(super) endpoint: EndpointId,
-    /// Whether one of them fails closed.
-    pub(super) fails_closed: bool,
-    /// What they say.
+/// What inspectors say of a packet.
+#[derive(Clone, Copy)]
+pub(super) struct Said {
     pub(super) verdict: Verdict,
-    /// What could not be judged in the ordinary way.
     pub(super) exception: Option<(Exception, Treatment)>,
-    /// Whether somebody was shown more than the packet.
-    pub(super) was_asked: bool,
+    pub(super) is_late: bool,
+    /// Whether there is nothing to be handed on.
+    is_quiet: bool,
+    /// What they still want of the flow, if that may have changed.
+    pub(super) wants: Option<Interest>,
+    /// Whether the packet is part of the stream.
+    pub(super) goes_on: bool,
 }
 
-impl<I: Inspector> Hearing<'_, I> {
+impl Said {
+    pub(super) const NOTHING: Self = Self {
+        verdict: Verdict::PASS,
+        exception: None,
+        is_late: false,
+        is_quiet: true,
+        wants: None,
+        goes_on: true,
+    };
+
+    /// Whether the packet passes, and that is all.
+    #[inline(always)]
+    pub(super) fn is_nothing(&self) -> bool {
+        let Self { verdict, exception, is_late, is_quiet, .. } = *self;
+        let passes = verdict.is_pass() && verdict.scope() == Scope::Packet;
+        passes && is_quiet && !is_late && exception.is_none()
+    }
+}
+
+/// The inspectors of a flow, what is remembered of it for them, and what they need to be asked.
+pub(super) struct OfFlow<'a, I: Inspector> {
+    pub(super) inspector: &'a mut I,
+    pub(super) flow: &'a mut I::Flow,
+    pub(super) bits: &'a mut Bits,
+    pub(super) marks: &'a mut u32,
+    pub(super) effects: &'a mut Effects,
+    pub(super) votes: Option<&'a mut Vec<Vote>>,
+    pub(super) settings: &'a Settings,
+}
+
+/// The inspectors of a flow, asked about one packet of it and all that it brings, until one of them refuses it.
+pub(super) struct Hearing<'a, I: Inspector> {
+    inspector: &'a mut I,
+    flow: &'a mut I::Flow,
+    bits: &'a mut Bits,
+    marks: &'a mut u32,
+    cx: Context<'a>,
+    votes: Option<&'a mut Vec<Vote>>,
+    packet: &'a Packet<'a>,
+    settings: &'a Settings,
+    endpoint: EndpointId,
+    /// Whether one of them fails closed.
+    fails_closed: bool,
+    /// What they say.
+    verdict: Verdict,
+    /// What could not be judged in the ordinary way.
+    exception: Option<(Exception, Treatment)>,
+    /// Whether somebody was shown more than the packet.
+    was_asked: bool,
+}
+
+impl<'a, I: Inspector> Hearing<'a, I> {
+    /// Before anybody was asked.
+    #[inline(always)]
+    pub(super) fn begin(of_flow: OfFlow<'a, I>, turn: &Turn<'a>, packet: &'a Packet<'a>) -> Self {
+        let OfFlow { inspector, flow, bits, marks, effects, votes, settings } = of_flow;
+        effects.marks = *marks;
+        Self {
+            inspector,
+            flow,
+            cx: turn.context(effects),
+            votes,
+            packet,
+            settings,
+            endpoint: turn.endpoint(),
+            fails_closed: bits.has(Bits::FAILS_CLOSED),
+            verdict: Verdict::PASS,
+            exception: None,
+            was_asked: false,
+            bits,
+            marks,
+        }
+    }
+
+    /// What they say, after all were asked.
+    #[inline(always)]
+    pub(super) fn end(self) -> Said {
+        let goes_on = self.goes_on();
+        let wants = (goes_on && self.was_asked).then(|| self.inspector.wants(self.flow));
+        let Self { bits, marks, cx, verdict, exception, .. } = self;
+        *marks = cx.marks();
+        if let Some(wants) = wants {
+            bits.set(Bits::FAILS_CLOSED, wants.contains(Interest::FAIL_CLOSED));
+        }
+        Said { verdict, exception, is_late: false, is_quiet: cx.is_quiet(), wants, goes_on }
+    }
+
     /// Whether there is anybody to be asked on.
+    #[inline(always)]
     pub(super) fn goes_on(&self) -> bool {
         if matches!(self.exception, Some((_, Treatment::Drop))) {
             return false;
@@ -48,6 +132,7 @@ impl<I: Inspector> Hearing<'_, I> {
         }
     }
 
+    #[inline(always)]
     pub(super) fn packet(&mut self) {
         if I::INTEREST.contains(Interest::PACKETS) {
             self.verdict = self.ask(&Seen::Packet(self.packet));
@@ -71,8 +156,9 @@ impl<I: Inspector> Hearing<'_, I> {
                 if !self.goes_on() {
                     return;
                 }
-                let chunk = StreamChunk::new(self.packet, side, chunk.offset, chunk.data)
-                    .behind_gap(*had_gap);
+                let packet = self.packet;
+                let chunk =
+                    StreamChunk::new(&packet, side, chunk.offset, chunk.data).behind_gap(*had_gap);
                 self.add(&Seen::Stream(&chunk));
             }
         }

@@ -263,6 +263,7 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
             Some(State { epoch: of, .. }) if *of != epoch && is_own => {
                 self.reopen(turn, id, is_checked, output)
             }
+            // Of another epoch, and an error about the flow, which opens nothing anew.
             Some(State { inspection: Inspection::Followed(..), .. })
                 if I::INTEREST.intersects(Interest::IN_ORDER) =>
             {

@@ -84,6 +84,7 @@ mod plan;
 mod refuse;
 mod settings;
 mod state;
+mod straight;
 mod streams;
 mod survey;
 mod sweep;
@@ -421,9 +422,9 @@ impl<I: Inspector, R: Rewriter> Engine<I, R> {
 
     /// Faults to be brought about, for tests of what the policies make of them.
     #[cfg(feature = "faults")]
-    pub const fn set_faults(&mut self, faults: Faults) {
+    pub fn set_faults(&mut self, faults: Faults) {
+        self.asks_otherwise = self.settings.budget.is_some() || faults != Faults::default();
         self.faults = faults;
-        self.asks_otherwise = true;
     }
 
     /// Judges at most [`BURST`] datagrams.

@@ -361,7 +361,7 @@ impl Streams {
     }
 
     /// An entry, and the memory that all share.
-    #[inline]
+    #[inline(always)]
     pub(super) fn get_mut(&mut self, place: Place) -> Option<(&mut Entry, &mut Pool, &mut Room)> {
         let account = self.entries.get(place.index())?.account;
         self.turn_to(account);
@@ -380,29 +380,33 @@ impl Streams {
 }
 
 impl Entry {
-    /// Whether it is noted aright that it can, or cannot, be given up for another one.
+    /// Whether it is noted aright that it can, or cannot, be given up for another one: those cannot that are under way.
     #[inline]
     pub(super) fn is_settled(&self) -> bool {
         self.connection.is_under_way() != self.is_spare
     }
 
-    /// Whether nothing is to be noted of a segment that was taken in: whose connection can be given up is as it was, and there is
-    /// nothing to be [narrowed](Self::narrow), if this is what inspectors say now that they want.
+    /// Whether there is nothing to be [narrowed](Self::narrow), if inspectors say, or do not say, what they want now.
     #[inline]
-    pub(super) fn goes_on_as_before(&self, wants: Option<Interest>) -> bool {
-        let is_over =
-            self.session.as_ref().is_some_and(|session| session.progress() != Progress::More);
-        let is_same =
-            |wants: Interest| self.wants.contains(Interest::STREAM) && wants.contains(self.wants);
-        self.is_settled() && !is_over && wants.is_none_or(is_same)
+    pub(super) fn keeps(&self, wants: Option<Interest>) -> bool {
+        let wants_both = |session: &Session| Side::ALL.into_iter().all(|side| session.wants(side));
+        let keeps = |wants: Interest| {
+            let is_read = self.wants.contains(Interest::STREAM);
+            wants.contains(self.wants) && (is_read || self.session.as_ref().is_some_and(wants_both))
+        };
+        !self.is_understood() && wants.is_none_or(keeps)
+    }
+
+    /// Whether there are no more messages to tell.
+    #[inline]
+    fn is_understood(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.progress() != Progress::More)
     }
 
     /// Notes what is still wanted: what nobody wants any more costs nothing from here on. Says whether there is anything left.
     pub(super) fn narrow(&mut self, wants: Interest, pool: &mut Pool, room: &mut Room) -> bool {
         self.wants = wants.without(Interest::ALL.without(self.wants));
-        let is_over = |session: &Session| session.progress() != Progress::More;
-        if !self.wants.intersects(Interest::MESSAGES) || self.session.as_ref().is_some_and(is_over)
-        {
+        if !self.wants.intersects(Interest::MESSAGES) || self.is_understood() {
             if let Some(mut session) = self.session.take() {
                 session.close(room);
             }
@@ -438,6 +442,18 @@ mod tests {
             wants: Interest::STREAM,
             server_port: None,
         })
+    }
+
+    fn begin_wanting(streams: &mut Streams, wants: Interest) -> Place {
+        let place = streams.begin(Beginner {
+            flow: FlowId::made_up(0),
+            endpoint: EndpointId(1),
+            connection: Connection::new(),
+            is_heir: false,
+            wants,
+            server_port: Some(22),
+        });
+        place.unwrap()
     }
 
     /// Whose place there is.
@@ -482,6 +498,57 @@ mod tests {
         streams.end(places[1]);
         begin(&mut streams, 3, 6).unwrap();
         assert_eq!(spare(&mut streams, 1), Some(FlowId::made_up(3)));
+    }
+
+    /// Where nothing is said to change, narrowing changes nothing; and where all is wanted as before, nothing is said to change.
+    #[test]
+    fn who_keeps_all_has_nothing_to_narrow() {
+        const PARTS: [Interest; 4] =
+            [Interest::PACKETS, Interest::STREAM, Interest::MESSAGES, Interest::FAIL_CLOSED];
+        let any = |bits: usize| {
+            let parts = (0..PARTS.len()).filter(|part| bits >> part & 1 == 1);
+            parts.fold(Interest::END, |sum, part| sum.and(PARTS[part]))
+        };
+        let (mut kept, mut narrowed) = (0, 0);
+        for (before, after) in (0..16).flat_map(|a| (0..16).map(move |b| (any(a), any(b)))) {
+            for speaks in 0..4 {
+                let mut streams = streams(1, 1);
+                let place = begin_wanting(&mut streams, before);
+                let (entry, pool, room) = streams.get_mut(place).unwrap();
+                if let Some(session) = &mut entry.session {
+                    let give =
+                        &mut |_, _: protocol::Message<'_>| core::ops::ControlFlow::Continue(());
+                    match speaks {
+                        0 => {}
+                        1 => {
+                            session.feed(Side::Client, b"SSH-2.0-x\r\n", room, give);
+                        }
+                        2 => {
+                            session.end(Side::Client, room, give);
+                        }
+                        _ => {
+                            session.end(Side::Client, room, give);
+                            session.end(Side::Server, room, give);
+                        }
+                    }
+                }
+                let keeps = entry.keeps(Some(after));
+                let state = |entry: &Entry| {
+                    let wants = entry.wants.without(Interest::FAIL_CLOSED);
+                    std::format!("{wants:?} {:?} {:?}", entry.session, entry.connection)
+                };
+                let then = state(entry);
+                let is_left = entry.narrow(after, pool, room);
+                if keeps {
+                    assert!(is_left, "{before:?} {after:?} {speaks}");
+                    assert_eq!(state(entry), then, "{before:?} {after:?} {speaks}");
+                }
+                let is_same = is_left && state(entry) == then && after.contains(before);
+                assert_eq!(keeps, is_same, "{before:?} {after:?} {speaks}");
+                (kept, narrowed) = (kept + u32::from(keeps), narrowed + u32::from(!keeps));
+            }
+        }
+        assert!(kept > 50 && narrowed > 50, "{kept} {narrowed}");
     }
 
     #[test]

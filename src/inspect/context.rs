@@ -67,6 +67,13 @@ impl<'a> Context<'a> {
         self.effects.marks
     }
 
+    /// Whether there is nothing to be handed on so far: no more than marks.
+    #[cfg(feature = "std")]
+    #[inline]
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.effects.is_quiet()
+    }
+
     /// Marks the flow: bits that stay with it and that other inspectors see.
     #[inline]
     pub fn mark(&mut self, bits: u32) {

@@ -71,7 +71,8 @@ impl Connection {
         }
     }
 
-    /// The same of most segments, those that are next in order while nothing waits for them. They bring no more than their payload.
+    /// What [`consider`](Self::consider) accepts of most segments: one that is next in order while nothing waits for it, and
+    /// that neither begins nor ends anything. No byte of it is compared, and none becomes contiguous but its own.
     #[inline(always)]
     pub(crate) fn next_in_order(
         &self,

@@ -7,7 +7,7 @@ use gwlb_geneve::Timestamp;
 use gwlb_geneve::engine::{Budget, Engine, EventKind, Output, Settings};
 use gwlb_geneve::flow::FlowTimeouts;
 use gwlb_geneve::inspect::{
-    Chain, CloseReason, Context, Inspector, Interest, Packet, Reason, StreamChunk, Verdict,
+    Chain, CloseReason, Context, Inspector, Interest, Message, Packet, Reason, StreamChunk, Verdict,
 };
 use proptest::prelude::*;
 
@@ -89,8 +89,10 @@ impl Inspector for Listener {
         if self.bytes % 7 == 0 {
             cx.alert(alert(format!("{:?} {} {:?}", chunk.side, chunk.offset, chunk.data)));
         }
-        if self.bytes % 11 == 0 {
+        if self.bytes % 5 == 0 {
             cx.mark(1 << (self.bytes % 31));
+        }
+        if self.bytes % 11 == 0 {
             cx.capture();
         }
         match self.bytes % 41 {
@@ -107,6 +109,32 @@ impl Inspector for Listener {
 
     fn close(&mut self, flow: Self::Flow, why: CloseReason, cx: &mut Context<'_>) {
         cx.alert(alert(format!("{} bytes, {why:?}, {:x}", flow.0, cx.marks())));
+    }
+}
+
+/// Tells of what is understood in connections, or is not.
+struct Reader;
+
+impl Inspector for Reader {
+    type Flow = u32;
+    const INTEREST: Interest = Interest::MESSAGES;
+
+    fn name(&self) -> &str {
+        "reader"
+    }
+
+    fn wants(&self, flow: &u32) -> Interest {
+        if *flow < 3 { Interest::MESSAGES } else { Interest::NONE }
+    }
+
+    fn open(&mut self, _first: &Packet<'_>, _cx: &mut Context<'_>) -> Option<u32> {
+        Some(0)
+    }
+
+    fn message(&mut self, flow: &mut u32, message: &Message<'_>, cx: &mut Context<'_>) -> Verdict {
+        *flow += 1;
+        cx.alert(alert(format!("{:?} {:?}", message.side, message.what)));
+        Verdict::PASS
     }
 }
 
@@ -187,9 +215,9 @@ proptest! {
     ) {
         let settings = || Settings { monitor, ..settings_of(policy, is_short) };
         let budget = Budget { limit: Duration::ZERO, clock: || Duration::ZERO };
-        let straight = Engine::new(settings(), Listener::default).unwrap();
+        let straight = Engine::new(settings(), || (Listener::default(), Reader)).unwrap();
         let general = Settings { budget: Some(budget), ..settings() };
-        let general = Engine::new(general, Listener::default).unwrap();
+        let general = Engine::new(general, || (Listener::default(), Reader)).unwrap();
         agree(&whole(straight, &arrivals, 64, 0), &whole(general, &arrivals, 64, 0));
     }
 
