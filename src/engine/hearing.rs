@@ -156,9 +156,8 @@ impl<'a, I: Inspector> Hearing<'a, I> {
                 if !self.goes_on() {
                     return;
                 }
-                let packet = self.packet;
-                let chunk =
-                    StreamChunk::new(&packet, side, chunk.offset, chunk.data).behind_gap(*had_gap);
+                let chunk = StreamChunk::new(self.packet, side, chunk.offset, chunk.data)
+                    .behind_gap(*had_gap);
                 self.add(&Seen::Stream(&chunk));
             }
         }

@@ -1,6 +1,8 @@
 use std::mem::take;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use gwlb_geneve::engine::{Disposition, Engine, Settings};
+use gwlb_geneve::engine::{Budget, Disposition, Engine, Settings};
 use gwlb_geneve::inspect::*;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -44,6 +46,32 @@ fn both_sides_are_shown_apart() {
     }
     assert_eq!((client.lock().unwrap().len(), server.lock().unwrap().len()), (1_000, 500));
     assert!(server.lock().unwrap().iter().all(|byte| *byte >= 100));
+}
+
+/// Marks stay with the flow, also where they are all that comes of a segment; on the straight way and on the general one.
+#[test]
+fn marks_of_bytes_stay_with_their_flow() {
+    let budget = Budget { limit: Duration::ZERO, clock: || Duration::ZERO };
+    for budget in [None, Some(budget)] {
+        let marks = Arc::new(Mutex::new(Vec::new()));
+        let make = {
+            let marks = Arc::clone(&marks);
+            move || {
+                let marks = Arc::clone(&marks);
+                stream_fn("marks", move |chunk, cx| {
+                    marks.lock().unwrap().push(cx.marks());
+                    cx.mark(1 << chunk.data[0]);
+                    Verdict::PASS
+                })
+            }
+        };
+        let mut talk = Talk::new(Engine::new(Settings { budget, ..settings() }, make).unwrap());
+        talk.ask(&[1]).assert_forwarded();
+        talk.answer(&[2]).assert_forwarded();
+        talk.ask(&[3]).assert_forwarded();
+        talk.ask(&[4]).assert_forwarded();
+        assert_eq!(*marks.lock().unwrap(), [0, 0b10, 0b110, 0b1110]);
+    }
 }
 
 /// A member that is done with a flow, or refuses it, is told of its end, and the others see the rest.
