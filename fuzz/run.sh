@@ -8,7 +8,6 @@ set -eu
 cd "$(dirname "$0")"
 seconds=${1:-60}
 [ $# -eq 0 ] || shift
-[ $# -gt 0 ] || set -- outer header envelope inner tunnel edit craft stream defrag engine http tls dns rules signatures capture
 
 if [ -z "${FUZZ_STABLE:-}" ] && cargo +nightly --version >/dev/null 2>&1; then
     fuzz() { cargo +nightly fuzz "$@"; }
@@ -24,6 +23,12 @@ fi
 cargo run --quiet --release --example seed
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
+if [ $# -eq 0 ]; then
+    set -- outer header envelope inner tunnel edit craft stream defrag engine http tls dns rules signatures capture
+    # As many at a time as there are processors.
+    echo "building all"
+    fuzz build >"$log" 2>&1 || { cat "$log"; exit 1; }
+fi
 for target in "$@"; do
     echo "$target: building"
     fuzz build "$target" >"$log" 2>&1 || { cat "$log"; exit 1; }
