@@ -80,12 +80,6 @@ fn settings_of(policy: ExceptionPolicy) -> Settings {
     Settings { flows, policy, defrag, ..settings() }
 }
 
-/// Lets inspectors take no more than an hour from here on.
-fn limit<I: Inspector>(engine: &mut Engine<I>) {
-    let budget = Budget { limit: Duration::from_secs(3_600), clock: || Duration::ZERO };
-    engine.configure(&Settings { budget: Some(budget), ..engine.settings().clone() });
-}
-
 /// Brings it about in a flow: what came of the packet that cannot be judged.
 fn provoke(
     engine: &mut Engine<Chain>,
@@ -132,7 +126,8 @@ fn provoke(
             match class {
                 Exception::InspectorPanic => faults.panic_after = Some(0),
                 Exception::OverBudget => {
-                    limit(engine);
+                    let budget = Some(unlimited());
+                    engine.configure(&Settings { budget, ..engine.settings().clone() });
                     faults.delay_after = Some((0, Duration::from_secs(7_200)));
                 }
                 _ => {}

@@ -54,12 +54,6 @@ fn engine(settings: Settings) -> Engine<impl Inspector> {
     Engine::new(settings, make).unwrap()
 }
 
-/// Lets inspectors take no more than an hour from here on.
-fn limit<I: Inspector>(engine: &mut Engine<I>) {
-    let budget = Budget { limit: Duration::from_secs(3_600), clock: || Duration::ZERO };
-    engine.configure(&Settings { budget: Some(budget), ..engine.settings().clone() });
-}
-
 /// Brings an exception about in the traffic of an endpoint: the packet in question, and one of the same flow after
 /// it that inspectors would reject.
 fn provoke<I: Inspector>(engine: &mut Engine<I>, class: Exception, endpoint: u64) -> [Sent; 2] {
@@ -114,7 +108,8 @@ fn provoke<I: Inspector>(engine: &mut Engine<I>, class: Exception, endpoint: u64
             [fine, bad]
         }
         Exception::OverBudget => {
-            limit(engine);
+            let budget = Some(unlimited());
+            engine.configure(&Settings { budget, ..engine.settings().clone() });
             faults.delay_after = Some((0, Duration::from_secs(7_200)));
             [fine, bad]
         }

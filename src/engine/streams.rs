@@ -386,7 +386,8 @@ impl Entry {
         self.connection.is_under_way() != self.is_spare
     }
 
-    /// Whether there is nothing to be [narrowed](Self::narrow), if inspectors say, or do not say, what they want now.
+    /// Whether there is nothing to be [narrowed](Self::narrow), if inspectors say, or do not say, what they want now. Whether they
+    /// fail closed does not count: that is among the flow's bits.
     #[inline]
     pub(super) fn keeps(&self, wants: Option<Interest>) -> bool {
         let wants_both = |session: &Session| Side::ALL.into_iter().all(|side| session.wants(side));

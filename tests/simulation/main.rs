@@ -16,13 +16,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gwlb_geneve::Side as End;
-use gwlb_geneve::engine::{Budget, Engine, Settings};
+use gwlb_geneve::engine::{Engine, Settings};
 use gwlb_geneve::flow::FlowTimeouts;
 use gwlb_geneve::inspect::{Inspector, Reason, Verdict, stream_fn};
 use host::Host;
 use network::{Place, Queue, Weather};
 use random::Random;
-use support::traffic::{Side, at_millis, send, settings, sides};
+use support::traffic::{Side, at_millis, send, settings, sides, unlimited};
 
 /// What an inspector was shown of the client's and of the server's bytes, connection by connection: where somebody forges
 /// packets, there may be several before one is agreed upon.
@@ -84,10 +84,9 @@ fn patient() -> Settings {
     Settings { timeouts, ..settings() }
 }
 
-/// The same; for every third seed with a clock that stands still, so that segments in order are asked about in the general way.
+/// The same; for every third seed so that segments in order are asked about in the general way.
 fn of_seed(seed: u64) -> Settings {
-    let budget = Budget { limit: Duration::ZERO, clock: || Duration::ZERO };
-    Settings { budget: (seed % 3 == 0).then_some(budget), ..patient() }
+    Settings { budget: (seed % 3 == 0).then(unlimited), ..patient() }
 }
 
 fn world(seed: u64, is_forbidden: bool) -> (World<impl Inspector>, [Vec<u8>; 2]) {

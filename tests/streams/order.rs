@@ -1,8 +1,7 @@
 use std::mem::take;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use gwlb_geneve::engine::{Budget, Disposition, Engine, Settings};
+use gwlb_geneve::engine::{Disposition, Engine, Settings};
 use gwlb_geneve::inspect::*;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -51,8 +50,7 @@ fn both_sides_are_shown_apart() {
 /// Marks stay with the flow, also where they are all that comes of a segment; on the straight way and on the general one.
 #[test]
 fn marks_of_bytes_stay_with_their_flow() {
-    let budget = Budget { limit: Duration::ZERO, clock: || Duration::ZERO };
-    for budget in [None, Some(budget)] {
+    for budget in [None, Some(unlimited())] {
         let marks = Arc::new(Mutex::new(Vec::new()));
         let make = {
             let marks = Arc::clone(&marks);

@@ -3,10 +3,13 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use gwlb_geneve::EtherType;
 use gwlb_geneve::Timestamp;
-use gwlb_geneve::engine::{Datagram, Disposition, Engine, Event, Outcome, Output, Settings};
+use gwlb_geneve::engine::{
+    Budget, Datagram, Disposition, Engine, Event, Outcome, Output, Settings,
+};
 use gwlb_geneve::flow::FlowSeed;
 use gwlb_geneve::gwlb::{Envelope, Outer, Profile};
 use gwlb_geneve::inspect::{Inspector, Rewriter};
@@ -36,6 +39,11 @@ pub const fn at(seconds: u64) -> Timestamp {
 /// Settings that do the same each time.
 pub fn settings() -> Settings {
     Settings { seed: FlowSeed::from_bytes([7; 32]), ..Settings::default() }
+}
+
+/// A budget that nobody exceeds, as its clock stands still. With one, segments in order are asked about in the general way.
+pub fn unlimited() -> Budget {
+    Budget { limit: Duration::from_secs(3_600), clock: || Duration::ZERO }
 }
 
 /// The packets of one direction of a conversation.
